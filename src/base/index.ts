@@ -1,0 +1,28 @@
+export { writeAtomically } from './atomic-file.ts';
+export { type Digest, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
+export { isErrno } from './errno.ts';
+export { renderFailure, type Severity } from './excerpt.ts';
+export {
+  type Failure,
+  FailureError,
+  type FailureExit,
+  type FailurePlace,
+  failure,
+} from './failure.ts';
+export { type GoJson, goJson, goString } from './go-json.ts';
+export { Inflight } from './inflight.ts';
+export { isRecord, parseJson } from './json.ts';
+export { byCodeUnit, byUtf8 } from './order.ts';
+export { bytesOfName, fsPath, nameOfBytes } from './path-text.ts';
+export { err, ok, type Result, unreachable } from './result.ts';
+export { Semaphore } from './semaphore.ts';
+export {
+  codePoints,
+  type Position,
+  positionAt,
+  type SourceFile,
+  type Span,
+  spanOf,
+} from './source.ts';
+export { didYouMean, editDistance } from './suggest.ts';
+export { TempDir } from './temp-dir.ts';

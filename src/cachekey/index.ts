@@ -1,0 +1,1 @@
+export type { FileEntry, FileTree, FileType } from './file-tree.ts';

@@ -1,0 +1,15 @@
+export type {
+  BuildFinished,
+  BuildStarted,
+  Decision,
+  DecisionMade,
+  Event,
+  EventSink,
+  Millis,
+  VertexCompleted,
+  VertexDeclared,
+  VertexLog,
+  VertexStarted,
+  VertexStatus,
+  VertexWarning,
+} from './event.ts';

@@ -1,0 +1,1 @@
+export type { Descriptor, Platform } from './types.ts';

@@ -1,0 +1,134 @@
+import type { Digest, Failure } from '../base/index.ts';
+import type { Decision, Millis } from '../events/index.ts';
+import type { Descriptor } from '../oci/index.ts';
+import type { LayerChain, LayerId } from './snapshotter.ts';
+
+/** Local identity of a cache record (a node of the key graph). */
+export type RecordId = number & { readonly __brand: 'RecordId' };
+
+/**
+ * The graph of cache keys (BuildKit's CacheKeyStorage): a record has a digest (SHA-256 of `<cache map digest>@<output>`),
+ * links from the records of its inputs, and results. A record without inputs is a root (a source, or a content key).
+ */
+export interface CacheDb {
+  /** The root record with this digest, if known. */
+  root(digest: Digest): RecordId | undefined;
+  /** The root record with this digest, made when absent. */
+  ensureRoot(digest: Digest): RecordId;
+  /** Records reached from any of `parents` through input `input` with this digest and selector. */
+  children(parents: readonly RecordId[], link: RecordLink): readonly RecordId[];
+  /** Makes or finds the record below these inputs: for input i each of `inputs[i]` is an alternative parent. */
+  ensureRecord(digest: Digest, inputs: readonly (readonly RecordInput[])[]): RecordId;
+  /** Results of a record, newest first. */
+  results(record: RecordId): readonly CachedResult[];
+  addResult(record: RecordId, result: CachedResult): void;
+  removeResult(record: RecordId, result: CachedResult): void;
+  digestOf(record: RecordId): Digest;
+  /** Input links of a record: for each input its alternatives. */
+  inputsOf(record: RecordId): readonly (readonly RecordInput[])[];
+}
+
+export interface RecordLink {
+  readonly input: number;
+  readonly digest: Digest;
+  readonly selector?: Digest;
+}
+
+export interface RecordInput {
+  readonly record: RecordId;
+  readonly selector?: Digest;
+}
+
+export interface CachedResult {
+  readonly chain: LayerChain;
+  readonly createdAt: Millis;
+  /** How long the execution took; what a hit saves. */
+  readonly costMs: Millis;
+}
+
+/** Which compressed forms of a layer exist, so that nothing is compressed or hashed twice. */
+export interface LayerDb {
+  layer(
+    id: LayerId,
+  ): { readonly diffId?: Digest; readonly blobs: readonly Descriptor[] } | undefined;
+  setDiffId(id: LayerId, diffId: Digest, size: number): void;
+  addBlob(id: LayerId, blob: Descriptor): void;
+}
+
+/** Names of images: `docker.io/library/app:latest` to the manifest or index digest. */
+export interface ImageDb {
+  get(name: string): ImageRow | undefined;
+  set(row: ImageRow): void;
+  remove(name: string): boolean;
+  list(): readonly ImageRow[];
+}
+
+export interface ImageRow {
+  readonly name: string;
+  readonly target: Descriptor;
+  readonly createdAt: Millis;
+}
+
+/** What keeps things from being removed while a process works with them. */
+export interface Leases {
+  /** Holds everything added to it until disposed; a dead process's leases are dropped by the next command. */
+  open(purpose: string): Lease;
+}
+
+export interface Lease extends AsyncDisposable {
+  readonly id: string;
+  /** Protects a blob, layer or package: `blob:sha256:...`, `layer:...`, `mount:...`. */
+  add(resource: string): void;
+}
+
+/** Single flight between processes. */
+export interface WorkLocks {
+  /**
+   * Waits until this process may do the work named `key`; a dead owner's lock is taken over. `waited` tells that another
+   * process held it meanwhile, so that the caller looks for its result first.
+   */
+  lock(key: string, signal: AbortSignal): Promise<AsyncDisposable & { readonly waited: boolean }>;
+}
+
+/** Builds and their steps. */
+export interface HistoryDb {
+  startBuild(build: BuildRow): void;
+  finishBuild(
+    id: string,
+    end: { readonly at: Millis; readonly failure?: Failure; readonly image?: Digest },
+  ): void;
+  saveStep(build: string, step: StepRow): void;
+  builds(limit: number): readonly (BuildRow & {
+    readonly finishedAt?: Millis;
+    readonly error?: string;
+    readonly image?: Digest;
+  })[];
+  steps(build: string): readonly StepRow[];
+  removeBuild(id: string): boolean;
+}
+
+export interface BuildRow {
+  readonly id: string;
+  readonly startedAt: Millis;
+  readonly name: string;
+  /** The request as JSON without secrets: context, file, target, arguments. */
+  readonly request: string;
+}
+
+export interface StepRow {
+  readonly vertex: Digest;
+  readonly name: string;
+  readonly startedAt?: Millis;
+  readonly completedAt?: Millis;
+  readonly state: 'cached' | 'done' | 'error' | 'canceled';
+  readonly error?: string;
+  readonly decision?: Decision;
+  /** Path of the step's log file. */
+  readonly log?: string;
+}
+
+/** Small memo of facts that are expensive to find out, by namespace and key (stat index, resolved tags). */
+export interface MemoDb {
+  get(namespace: string, key: string): Uint8Array | undefined;
+  set(namespace: string, key: string, value: Uint8Array): void;
+}

@@ -1,0 +1,37 @@
+export type {
+  BuildRow,
+  CacheDb,
+  CachedResult,
+  HistoryDb,
+  ImageDb,
+  ImageRow,
+  LayerDb,
+  Lease,
+  Leases,
+  MemoDb,
+  RecordId,
+  RecordInput,
+  RecordLink,
+  StepRow,
+  WorkLocks,
+} from './cache-db.ts';
+export type { Clock } from './clock.ts';
+export type { Blob, ContentStore, IngestOptions } from './content-store.ts';
+export type { CacheDep, CacheMap, OpContext, OpDriver, OpResolver, OpResult } from './op-driver.ts';
+export type { FetchedManifest, Registry, ResolvedImage, TransferProgress } from './registry.ts';
+export type {
+  Sandbox,
+  SandboxExit,
+  SandboxLimits,
+  SandboxMount,
+  SandboxSpec,
+} from './sandbox.ts';
+export type {
+  ActiveLayer,
+  LayerChain,
+  LayerId,
+  LayerRef,
+  MountedTree,
+  Snapshotter,
+  TarOptions,
+} from './snapshotter.ts';

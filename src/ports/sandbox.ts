@@ -1,0 +1,86 @@
+import type { Result } from '../base/index.ts';
+
+/** One process to run isolated on a root file system. */
+export interface SandboxSpec {
+  /** Unique name; used for the container id and the cgroup. */
+  readonly id: string;
+  /** Directory of the merged, writable root. */
+  readonly rootfs: string;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly additionalGids: readonly number[];
+  };
+  readonly hostname: string;
+  readonly network: 'default' | 'none' | 'host';
+  readonly security: 'sandbox' | 'insecure';
+  readonly mounts: readonly SandboxMount[];
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly ulimits: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
+  readonly cgroupParent?: string;
+  readonly shmSizeBytes?: number;
+  readonly limits?: SandboxLimits;
+  /** Leaves no trace in the rootfs: mount points that did not exist are removed afterwards. */
+  readonly removeMountStubs: boolean;
+}
+
+export interface SandboxLimits {
+  readonly memoryBytes?: number;
+  readonly cpus?: number;
+  readonly pids?: number;
+  readonly timeoutMs?: number;
+}
+
+/** A mount inside the sandbox, in order. */
+export type SandboxMount =
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      readonly target: string;
+      readonly readonly: boolean;
+    }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
+  /** A file that exists only in memory (secrets). */
+  | {
+      readonly kind: 'secret';
+      readonly data: Uint8Array;
+      readonly target: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
+  /** A socket forwarded to an agent. */
+  | {
+      readonly kind: 'socket';
+      readonly source: string;
+      readonly target: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    };
+
+export interface SandboxExit {
+  /** Exit code, or 128 + signal. */
+  readonly code: number;
+  readonly signal?: string;
+  readonly timedOut: boolean;
+  readonly outOfMemory: boolean;
+}
+
+export interface Sandbox {
+  /** Runs to the end; output arrives as it is written. Aborting kills the whole process tree and cleans up. */
+  run(
+    spec: SandboxSpec,
+    io: {
+      readonly signal: AbortSignal;
+      readonly output: (stream: 1 | 2, data: Uint8Array) => void;
+    },
+  ): Promise<Result<SandboxExit>>;
+}
