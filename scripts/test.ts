@@ -30,11 +30,11 @@ stream.on('test:pass', (event) => {
 stream.on('test:fail', (event) => {
   if (event.details.type === 'suite') return;
   const error: Error & { readonly failureType?: string } = event.details.error;
-  const cause = error.cause ?? error;
+  const cause = error.cause instanceof Error ? error.cause : error;
   // A file is itself reported as a test: it counts only when it failed on its own (it could not be loaded).
   if (isFile(event.name) && error.failureType === 'subtestsFailed') return;
   counts.failed++;
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  const text = cause.stack ?? cause.message;
   failures.push(`FAIL  ${event.file ?? '?'} > ${event.name}\n${text}`);
   console.log(`FAIL  ${event.file ?? ''} > ${event.name}`);
 });
