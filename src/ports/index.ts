@@ -35,3 +35,10 @@ export type {
   Snapshotter,
   TarOptions,
 } from './snapshotter.ts';
+export {
+  isLocalLayer,
+  type LayerFetcher,
+  localLayer,
+  type TreeContext,
+  type TreeProvider,
+} from './tree-provider.ts';
