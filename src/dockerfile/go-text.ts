@@ -1,0 +1,69 @@
+/** White space as Go's `unicode.IsSpace` defines it. */
+export function isSpace(char: string): boolean {
+  const code = char.charCodeAt(0);
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d);
+  if (code < 0x1680) return code === 0x85 || code === 0xa0;
+  return (
+    code === 0x1680 ||
+    (code >= 0x2000 && code <= 0x200a) ||
+    code === 0x2028 ||
+    code === 0x2029 ||
+    code === 0x202f ||
+    code === 0x205f ||
+    code === 0x3000
+  );
+}
+
+/** Index of the first character of `text` from `from` on that is no white space; the length when there is none. */
+export function skipSpace(text: string, from = 0): number {
+  let at = from;
+  while (at < text.length && isSpace(text.charAt(at))) at++;
+  return at;
+}
+
+/** Index behind the last character before `end` that is no white space. */
+export function skipSpaceBack(text: string, end = text.length): number {
+  let at = end;
+  while (at > 0 && isSpace(text.charAt(at - 1))) at--;
+  return at;
+}
+
+/** Go's `strings.TrimSpace`. */
+export function trimSpace(text: string): string {
+  const start = skipSpace(text);
+  return start === text.length ? '' : text.slice(start, skipSpaceBack(text));
+}
+
+const SHORT: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\u0007': '\\a',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\v': '\\v',
+};
+
+const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+/** A text in double quotes as Go's `%q` and `strconv.Quote` write it. */
+export function goString(text: string): string {
+  let out = '"';
+  for (const char of text) {
+    const short = SHORT[char];
+    if (short !== undefined) out += short;
+    else if (PRINTABLE.test(char)) out += char;
+    else out += escapePoint(char.codePointAt(0) ?? 0);
+  }
+  return `${out}"`;
+}
+
+function escapePoint(code: number): string {
+  if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
+  // A lone surrogate cannot be UTF-8; Go sees the replacement character.
+  if (code >= 0xd800 && code <= 0xdfff) return '\ufffd';
+  if (code < 0x10000) return `\\u${code.toString(16).padStart(4, '0')}`;
+  return `\\U${code.toString(16).padStart(8, '0')}`;
+}

@@ -1,0 +1,60 @@
+export type {
+  Ast,
+  AstNode,
+  Directive,
+  DirectiveName,
+  DockerfileFailure,
+  EscapeToken,
+  Heredoc,
+  LineRange,
+  ParsedDockerfile,
+  ParserWarning,
+  Word,
+} from './ast.ts';
+export type {
+  AddCommand,
+  ArgCommand,
+  ArgDefinition,
+  CmdCommand,
+  Command,
+  CommandBase,
+  CommandLine,
+  CopyCommand,
+  CopyFields,
+  Device,
+  EntrypointCommand,
+  EnvCommand,
+  ExposeCommand,
+  Health,
+  HealthcheckCommand,
+  InlineFile,
+  Instructions,
+  KeyValue,
+  LabelCommand,
+  MaintainerCommand,
+  OnbuildCommand,
+  RunCommand,
+  ShellCommand,
+  SourceContent,
+  Stage,
+  StopSignalCommand,
+  UserCommand,
+  VolumeCommand,
+  WorkdirCommand,
+} from './command.ts';
+export {
+  type Environment,
+  type ExpandedWord,
+  type ExpandOptions,
+  expandWord,
+  expandWords,
+} from './expand.ts';
+export { goString as quoteGo, isSpace, trimSpace } from './go-text.ts';
+export { parseInstructions, parseTrigger } from './instructions.ts';
+export { type LintConfig, Linter, type LintWarning, parseLintOptions } from './linter.ts';
+export { type Expander, type Mount, type MountType, parseDevice, parseMount } from './mount.ts';
+export { parseDockerfile } from './parse.ts';
+export { pathMatch } from './path-match.ts';
+export { type MatchState, PatternMatcher, readIgnoreFile } from './pattern-matcher.ts';
+export { MESSAGES, RULES, type Rule, type RuleName, rule } from './rules.ts';
+export { suggest, withSuggestion } from './suggest.ts';
