@@ -1,0 +1,23 @@
+export {
+  debianArchitecture,
+  encodeLock,
+  imageConfigOf,
+  LOCK_ATTR,
+  type LockedPackage,
+  type LockedSource,
+  lockKey,
+  lockOf,
+  parseLock,
+  TEMPLATE_SCHEME,
+  type TemplateLock,
+} from './lock.ts';
+export {
+  type PackageWish,
+  parseTemplate,
+  type Template,
+  type TemplateConfig,
+  type TemplateFile,
+  type TemplateMirror,
+  type TemplateUser,
+  type Variant,
+} from './template.ts';

@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import {
+  byCodeUnit,
+  type Digest,
+  err,
+  failure,
+  type GoJson,
+  goJson,
+  ok,
+  parseDigest,
+  parseJson,
+  type Result,
+  sha256,
+} from '../base/index.ts';
+import type { Template, TemplateConfig, TemplateFile, TemplateUser } from './template.ts';
+
+/** A repository as it stood when the lock was made. */
+export interface LockedSource {
+  /** Base URI without credentials. */
+  readonly uri: string;
+  readonly suite: string;
+  readonly components: readonly string[];
+  /** Digest of the signed text of the Release file. */
+  readonly release: Digest;
+  /** Seconds since the epoch, from the Release file's `Date`. */
+  readonly date: number;
+  /** Fingerprints of the keys whose signatures were verified. */
+  readonly signers: readonly string[];
+}
+
+/** One chosen package. */
+export interface LockedPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+  readonly sha256: Digest;
+  readonly size: number;
+  /** Path below the source's URI. */
+  readonly path: string;
+  /** Index into `sources`. */
+  readonly source: number;
+  /** Belongs to the set that must work before dpkg can run in the root: Essential packages and what they need. */
+  readonly essential: boolean;
+  /** Asked for by the template or its variant; others are marked as automatically installed. */
+  readonly manual: boolean;
+  /** Why it is here, for people: `asked for`, `needed by libc6 (Depends: libgcc-s1)`. */
+  readonly reason: string;
+}
+
+/** A template with every choice made: the same lock gives the same root file system on every machine. */
+export interface TemplateLock {
+  readonly version: 1;
+  readonly distribution: string;
+  readonly suite: string;
+  readonly architecture: string;
+  readonly sources: readonly LockedSource[];
+  /** Sorted by name, then architecture. */
+  readonly packages: readonly LockedPackage[];
+  readonly aptSources: boolean;
+  readonly files: readonly TemplateFile[];
+  readonly users: readonly TemplateUser[];
+  readonly config: TemplateConfig;
+}
+
+/** The op attribute that carries the lock as JSON. */
+export const LOCK_ATTR = 'varve.template.lock';
+/** Scheme of the source op's identifier. */
+export const TEMPLATE_SCHEME = 'varve-template://';
+
+/** Raised when the way roots are made changes their content: part of every key. */
+const ROOT_FORMAT = 'varve.root.v1';
+
+const digest = z.string().transform((text, context) => {
+  const value = parseDigest(text);
+  if (value !== undefined) return value;
+  context.addIssue({ code: 'custom', message: 'expected a sha256 digest' });
+  return z.NEVER;
+});
+const natural = z.int().min(0);
+const relative = z
+  .string()
+  .regex(/^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[^\0\s]+$/, 'expected a relative path');
+const texts = z.array(z.string());
+const textMap = z.record(z.string(), z.string());
+
+const schema: z.ZodType<TemplateLock> = z.strictObject({
+  version: z.literal(1),
+  distribution: z.string(),
+  suite: z.string(),
+  architecture: z.string(),
+  sources: z.array(
+    z.strictObject({
+      uri: z.string(),
+      suite: z.string(),
+      components: texts,
+      release: digest,
+      date: z.int(),
+      signers: texts,
+    }),
+  ),
+  packages: z.array(
+    z.strictObject({
+      name: z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/),
+      version: z.string().regex(/^[0-9A-Za-z.+:~-]+$/),
+      architecture: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+      sha256: digest,
+      size: natural,
+      path: relative,
+      source: natural,
+      essential: z.boolean(),
+      manual: z.boolean(),
+      reason: z.string(),
+    }),
+  ),
+  aptSources: z.boolean(),
+  files: z.array(
+    z.strictObject({
+      path: z.string(),
+      content: z.string(),
+      mode: natural,
+      uid: natural,
+      gid: natural,
+    }),
+  ),
+  users: z.array(
+    z.strictObject({
+      name: z.string(),
+      uid: natural,
+      gid: natural,
+      home: z.string(),
+      shell: z.string(),
+      groups: texts,
+    }),
+  ),
+  config: z.strictObject({
+    env: textMap,
+    entrypoint: texts,
+    cmd: texts,
+    workdir: z.string(),
+    user: z.string(),
+    labels: textMap,
+  }),
+});
+
+/** The lock as JSON, the same bytes for the same lock. */
+export function encodeLock(lock: TemplateLock): string {
+  // The interfaces hold only JSON values; an interface has no index signature to say so.
+  return goJson(lock as unknown as GoJson);
+}
+
+/** Reads a lock back; everything in it is checked, for it may come from a file or a remote. */
+export function parseLock(text: string): Result<TemplateLock> {
+  const json = parseJson(text);
+  if (!json.ok) return err(failure('TP005', 2, `template lock is not JSON: ${json.error}`));
+  const checked = schema.safeParse(json.value);
+  if (checked.success) {
+    const stray = checked.data.packages.find((p) => p.source >= checked.data.sources.length);
+    return stray === undefined
+      ? ok(checked.data)
+      : err(failure('TP005', 2, `template lock: ${stray.name} names a source that is not listed`));
+  }
+  const issue = checked.error.issues[0];
+  const where = issue?.path.map(String).join('.') ?? '';
+  return err(failure('TP005', 2, `template lock: ${where}: ${issue?.message ?? 'not a lock'}`));
+}
+
+/**
+ * Digest of what determines the root file system: packages by digest, files, users. Mirrors, release dates, reasons and the
+ * image configuration are left out, so that machines with different mirrors agree; a mirror counts only where it is
+ * written into the root.
+ */
+export function lockKey(lock: TemplateLock): Digest {
+  const packages = lock.packages.map((p) => [
+    p.name,
+    p.version,
+    p.architecture,
+    p.sha256,
+    p.essential,
+    p.manual,
+  ]);
+  const sources = lock.aptSources ? lock.sources.map((s) => [s.uri, s.suite, s.components]) : [];
+  const files = lock.files.map((f) => [f.path, sha256(f.content), f.mode, f.uid, f.gid]);
+  const users = lock.users.map((u) => [u.name, u.uid, u.gid, u.home, u.shell, u.groups]);
+  return sha256(goJson([ROOT_FORMAT, lock.architecture, packages, sources, files, users]));
+}
+
+/** The image configuration's `config` member (OCI image-spec, config.md) of a template. */
+export function imageConfigOf(config: TemplateConfig): Readonly<Record<string, GoJson>> {
+  const env = { PATH: DEFAULT_PATH, ...config.env };
+  return {
+    ...(config.user === '' ? {} : { User: config.user }),
+    Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    ...(config.entrypoint.length === 0 ? {} : { Entrypoint: config.entrypoint }),
+    ...(config.cmd.length === 0 ? {} : { Cmd: config.cmd }),
+    WorkingDir: config.workdir,
+    ...(Object.keys(config.labels).length === 0
+      ? {}
+      : {
+          Labels: Object.fromEntries(
+            Object.entries(config.labels).sort(([a], [b]) => byCodeUnit(a, b)),
+          ),
+        }),
+  };
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Debian's architecture name of an OCI platform, and back (`dpkg-architecture`, Go's GOARCH). */
+const ARCHITECTURES: readonly (readonly [debian: string, oci: string, variant?: string])[] = [
+  ['amd64', 'amd64'],
+  ['arm64', 'arm64'],
+  ['armhf', 'arm', 'v7'],
+  ['armel', 'arm', 'v5'],
+  ['i386', '386'],
+  ['ppc64el', 'ppc64le'],
+  ['riscv64', 'riscv64'],
+  ['s390x', 's390x'],
+  ['mips64el', 'mips64le'],
+  ['loong64', 'loong64'],
+];
+
+/** The platform's Debian architecture, or undefined where Debian has none. */
+export function debianArchitecture(platform: {
+  readonly architecture: string;
+  readonly variant?: string;
+}): string | undefined {
+  const rows = ARCHITECTURES.filter(([, oci]) => oci === platform.architecture);
+  return (rows.find(([, , variant]) => variant === platform.variant) ?? rows[0])?.[0];
+}
+
+/** What the front end makes of a template before it is resolved: everything but the packages. */
+export function lockOf(
+  template: Template,
+  resolved: Pick<TemplateLock, 'architecture' | 'sources' | 'packages'>,
+): TemplateLock {
+  return {
+    version: 1,
+    distribution: template.distribution,
+    suite: template.suite,
+    architecture: resolved.architecture,
+    sources: resolved.sources,
+    packages: resolved.packages,
+    aptSources: template.aptSources,
+    files: template.files,
+    users: template.users,
+    config: template.config,
+  };
+}

@@ -1,0 +1,165 @@
+import { type Document, isNode, LineCounter, parseDocument, visit } from 'yaml';
+import { z } from 'zod';
+import {
+  didYouMean,
+  err,
+  type Failure,
+  type FailurePlace,
+  failure,
+  ok,
+  type Result,
+  type SourceFile,
+  type Span,
+  spanOf,
+} from '../base/index.ts';
+
+/** A checked document: the value, and where each part of it stands in the text. */
+export interface ParsedYaml<T> {
+  readonly value: T;
+  /** The span of the value at `path`, or of its nearest parent that is written down. */
+  readonly span: (path: readonly PropertyKey[]) => Span;
+}
+
+/** A document longer than this is refused before it is parsed. */
+const MAX_TEXT = 1024 * 1024;
+/** Aliases a document may expand to (yaml's own default; stops "billion laughs"). */
+const MAX_ALIASES = 100;
+
+/**
+ * Parses YAML 1.2 text and checks it against a schema. Every problem found is reported with its place: TP001 syntax,
+ * TP002 unknown key (with the nearest known one), TP003 a value of another kind than expected.
+ */
+export function parseYaml<T>(file: SourceFile, schema: z.ZodType<T>): Result<ParsedYaml<T>> {
+  if (file.text.length > MAX_TEXT)
+    return err(failure('TP001', 2, `${file.path} is larger than ${MAX_TEXT} characters`));
+  const lines = new LineCounter();
+  const document = parseDocument(file.text, { lineCounter: lines, stringKeys: true });
+  const syntax = document.errors.map((e) =>
+    failure('TP001', 2, firstLine(e.message), {
+      places: [{ file, span: spanOf(e.pos[0], Math.max(e.pos[0] + 1, e.pos[1])) }],
+    }),
+  );
+  if (syntax.length > 0) return err(joined(syntax));
+  const aliases = aliasFailure(file, document);
+  if (aliases !== undefined) return err(aliases);
+  const span = (path: readonly PropertyKey[]): Span => spanAt(document, path);
+  const checked = schema.safeParse(document.toJS({ maxAliasCount: MAX_ALIASES }));
+  if (checked.success) return ok({ value: checked.data, span });
+  const at = (path: readonly PropertyKey[]): FailurePlace => ({ file, span: span(path) });
+  return err(
+    joined(checked.error.issues.flatMap((issue) => explain(issue, { schema, document, at }))),
+  );
+}
+
+/** One failure that carries the others. */
+export function joined(all: readonly Failure[]): Failure {
+  const [first, ...also] = all;
+  if (first === undefined) throw new Error('joined() needs a failure');
+  return also.length === 0 ? first : { ...first, also };
+}
+
+/** An alias that points at a node around itself would make an endless value; one that expands too far is refused. */
+function aliasFailure(file: SourceFile, document: Document): Failure | undefined {
+  let count = 0;
+  let where: Span | undefined;
+  visit(document, {
+    Alias(_, node) {
+      if (++count > MAX_ALIASES || node.resolve(document) === undefined)
+        where ??= spanOf(node.range?.[0] ?? 0, node.range?.[1] ?? 1);
+    },
+  });
+  return where === undefined
+    ? undefined
+    : failure('TP001', 2, 'too many or unresolved aliases', { places: [{ file, span: where }] });
+}
+
+interface ExplainContext {
+  readonly schema: z.ZodType;
+  readonly document: Document;
+  readonly at: (path: readonly PropertyKey[]) => FailurePlace;
+}
+
+function explain(issue: z.core.$ZodIssue, context: ExplainContext): Failure[] {
+  const name = pathText(issue.path);
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(context.schema, issue.path);
+    return issue.keys.map((key) => {
+      const near = didYouMean(key, known);
+      const help =
+        near === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${near}"?`;
+      const span = keySpan(context.document, [...issue.path, key]);
+      const place = span === undefined ? context.at(issue.path) : { ...context.at([]), span };
+      return failure('TP002', 2, `unknown key "${key}"${name === '' ? '' : ` in ${name}`}`, {
+        help,
+        places: [place],
+      });
+    });
+  }
+  const missing = issue.code === 'invalid_type' && issue.message.includes('received undefined');
+  const text = missing ? 'is required' : lowerFirst(issue.message.replace(/^Invalid input: /, ''));
+  return [
+    failure('TP003', 2, `${name === '' ? 'template' : name}: ${text}`, {
+      places: [context.at(issue.path)],
+    }),
+  ];
+}
+
+/** The keys that the schema knows at a path; empty where it takes any. */
+function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
+  const inner = unwrap(schema);
+  const [head, ...rest] = path;
+  if (inner instanceof z.ZodObject)
+    return head === undefined
+      ? Object.keys(inner.shape)
+      : keysAt((inner.shape as Readonly<Record<string, unknown>>)[String(head)], rest);
+  if (inner instanceof z.ZodArray) return keysAt(inner.element, rest);
+  return [];
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema;
+  while (
+    inner instanceof z.ZodOptional ||
+    inner instanceof z.ZodDefault ||
+    inner instanceof z.ZodReadonly
+  )
+    inner = inner.unwrap();
+  return inner instanceof z.ZodPipe ? unwrap(inner.in) : inner;
+}
+
+function spanAt(document: Document, path: readonly PropertyKey[]): Span {
+  for (let length = path.length; length >= 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return trimmed(node.range[0], node.range[1]);
+  }
+  return spanOf(0, 1);
+}
+
+const trimmed = (from: number, to: number): Span => spanOf(from, Math.max(from + 1, to));
+
+/** The span of the key itself, for a key that should not be there. */
+function keySpan(document: Document, path: readonly PropertyKey[]): Span | undefined {
+  const parent = document.getIn(path.slice(0, -1), true);
+  const wanted = String(path.at(-1));
+  let span: Span | undefined;
+  if (!isNode(parent)) return undefined;
+  visit(parent, {
+    Pair(_, pair) {
+      if (span === undefined && isNode(pair.key) && String(pair.key) === wanted && pair.key.range)
+        span = trimmed(pair.key.range[0], pair.key.range[1]);
+    },
+  });
+  return span;
+}
+
+const firstLine = (text: string): string =>
+  lowerFirst((text.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, ''));
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, i) =>
+      typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`,
+    )
+    .join('');
+}
