@@ -1,0 +1,15 @@
+export {
+  becomeSubreaper,
+  copyRange,
+  deviceNumber,
+  deviceParts,
+  makeNode,
+  renameWith,
+  setTimes,
+  syncFileSystem,
+  tryLock,
+  unlock,
+} from './file.ts';
+export { bindMount, type MountFlag, mount, mountProc, mountTmpfs, unmount } from './mount.ts';
+export { mountOverlay, type OverlayMount } from './overlay.ts';
+export { getXattr, listXattrs, readXattrs, removeXattr, setXattr } from './xattr.ts';
