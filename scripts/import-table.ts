@@ -21,6 +21,7 @@ const RANKS: Readonly<Record<string, number>> = {
   context: 4,
   sandbox: 4,
   packages: 4,
+  remotes: 4,
   ops: 5,
   solve: 5,
   image: 6,
