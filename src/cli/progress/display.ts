@@ -1,0 +1,95 @@
+import pc from 'picocolors';
+import type { Event, EventSink } from '../../events/index.ts';
+import { PlainProgress } from './plain.ts';
+import { RawJsonProgress } from './raw-json.ts';
+import { type Palette, TtyProgress } from './tty.ts';
+
+/** Kinds of progress output. */
+export type ProgressMode = 'auto' | 'tty' | 'plain' | 'rawjson' | 'quiet';
+
+/** A progress display bound to a stream. */
+export interface Display {
+  readonly accept: EventSink;
+  /** Draws the last frame; returns what failed steps said last, to be printed before the error. */
+  end(): string;
+}
+
+/** What a display is drawn on: the program's standard error. */
+export interface Terminal {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  readonly rows: number;
+  /** Colours are wanted (a terminal, `NO_COLOR` unset). */
+  readonly colour: boolean;
+  write(text: string): void;
+}
+
+/** How often the live view is drawn. */
+const FRAME_MS = 100;
+
+/** Makes the display for a mode; `auto` is the live view on a terminal and plain text elsewhere. */
+export function createDisplay(mode: ProgressMode, terminal: Terminal, now: () => number): Display {
+  switch (mode) {
+    case 'auto':
+      return createDisplay(terminal.isTTY ? 'tty' : 'plain', terminal, now);
+    case 'tty':
+      return live(terminal, now);
+    case 'plain': {
+      const view = new PlainProgress();
+      return {
+        accept: (event) => write(terminal, view.accept(event)),
+        end: () => view.errorLogs(),
+      };
+    }
+    case 'rawjson': {
+      const view = new RawJsonProgress();
+      return { accept: (event) => write(terminal, view.accept(event)), end: () => '' };
+    }
+    case 'quiet': {
+      const view = new PlainProgress();
+      return {
+        accept: (event) => {
+          view.accept(event);
+        },
+        end: () => view.errorLogs(),
+      };
+    }
+  }
+}
+
+function write(terminal: Terminal, text: string): void {
+  if (text !== '') terminal.write(text);
+}
+
+function live(terminal: Terminal, now: () => number): Display {
+  const view = new TtyProgress();
+  const palette = paletteOf(terminal.colour);
+  let drawn = 0;
+  const draw = (final: boolean): void => {
+    const screen = {
+      columns: Math.max(20, terminal.columns - 1),
+      rows: Math.max(4, terminal.rows),
+      palette,
+    };
+    const lines = view.frame(now(), screen, final);
+    // Up to the first line drawn before, then everything below is cleared.
+    const home = drawn === 0 ? '' : `\x1b[${drawn}A`;
+    terminal.write(`\x1b[?25l${home}\r\x1b[J${lines.join('\n')}\n${final ? '\x1b[?25h' : ''}`);
+    drawn = lines.length;
+  };
+  const timer = setInterval(() => draw(false), FRAME_MS);
+  timer.unref();
+  return {
+    accept: (event: Event) => view.accept(event),
+    end: () => {
+      clearInterval(timer);
+      draw(true);
+      return view.errorLogs();
+    },
+  };
+}
+
+function paletteOf(colour: boolean): Palette {
+  const { cyan, red, yellow, dim, bold } = pc.createColors(colour);
+  return { title: bold, done: cyan, error: red, warning: yellow, dim };
+}

@@ -1,0 +1,89 @@
+/** Size in decimal units as BuildKit prints it: `32B`, `2.07kB`, `1.03MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${bytes}B` : `${value.toFixed(2)}${units[unit] ?? ''}`;
+}
+
+/** Seconds with one decimal. */
+export function formatSeconds(ms: number): string {
+  return `${(Math.max(0, ms) / 1000).toFixed(1)}s`;
+}
+
+/** Seconds in front of a log line: three decimals below 10 s, two below 100 s, then one. */
+export function formatStamp(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  return seconds.toFixed(seconds < 10 ? 3 : seconds < 100 ? 2 : 1);
+}
+
+/**
+ * Escape sequences (ECMA-48: CSI; OSC, DCS, APC, PM and SOS strings, ended or not; two-character ones), in their 7-bit and
+ * 8-bit forms.
+ */
+const ESCAPES =
+  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]?/g;
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * One line of a step's output as it can be shown on a terminal: escape sequences are removed, of text that was
+ * overwritten by carriage returns the last is kept, other control characters (and those that reorder text) become U+FFFD.
+ */
+export function neutralise(line: string): string {
+  const plain = line.replace(ESCAPES, '').replace(/\r+$/, '');
+  return plain.slice(plain.lastIndexOf('\r') + 1).replace(CONTROLS, '\ufffd');
+}
+
+/** Cuts text to a number of columns; the last becomes `…`. Wide characters count as two. */
+export function cut(text: string, columns: number): string {
+  if (columns <= 0) return '';
+  let used = 0;
+  let out = '';
+  for (const char of text.replaceAll('\t', '    ')) {
+    const width = columnsOf(char);
+    if (used + width > columns) return `${trimTo(out, columns - 1)}…`;
+    out += char;
+    used += width;
+  }
+  return out;
+}
+
+function trimTo(text: string, columns: number): string {
+  let out = '';
+  let used = 0;
+  for (const char of text) {
+    used += columnsOf(char);
+    if (used > columns) return out;
+    out += char;
+  }
+  return out;
+}
+
+/** Number of terminal columns of a text. */
+export function textWidth(text: string): number {
+  let width = 0;
+  for (const char of text) width += columnsOf(char);
+  return width;
+}
+
+/** East Asian wide and emoji blocks (Unicode Standard Annex 11, coarse); combining marks take no column. */
+function columnsOf(char: string): number {
+  const code = char.codePointAt(0) ?? 0;
+  if (code < 0x300) return 1;
+  if (code <= 0x36f || code === 0x200d || (code >= 0xfe00 && code <= 0xfe0f)) return 0;
+  const wide =
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0xffe0 && code <= 0xffe6) ||
+    (code >= 0x1f300 && code <= 0x1faff) ||
+    (code >= 0x20000 && code <= 0x3fffd);
+  return wide ? 2 : 1;
+}

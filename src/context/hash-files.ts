@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type Digest, digestOfHex, fsPath, isErrno } from '../base/index.ts';
+import { type FileIdentity, identityOf, sameIdentity } from './entry.ts';
+import { hashOpenFile } from './hash-open-file.ts';
+
+/** A file to hash: SHA-256 of `header` and the data. */
+export interface HashJob {
+  readonly path: string;
+  readonly header: Uint8Array;
+  readonly size: number;
+  readonly identity: FileIdentity;
+  /** Undefined: the file is not what it was when it was walked. */
+  readonly done: (digest: Digest | undefined) => void;
+}
+
+/** Files from this size on go to worker threads when they are many bytes together. */
+const LARGE = 1 << 20;
+const WORTH_A_WORKER = 32 << 20;
+/** How long the event loop may be held. */
+const SLICE_MS = 15;
+
+/**
+ * Hashes files: small ones here in slices (opening and reading them costs more than hashing), large ones on worker
+ * threads.
+ */
+export async function hashFiles(
+  jobs: readonly HashJob[],
+  options: { readonly signal: AbortSignal; readonly progress?: (bytes: number) => void },
+): Promise<void> {
+  const large = jobs.filter((job) => job.size >= LARGE);
+  const bytes = large.reduce((sum, job) => sum + job.size, 0);
+  const parallel = bytes >= WORTH_A_WORKER;
+  let done = 0;
+  const report = (size: number): void => {
+    done += size;
+    options.progress?.(done);
+  };
+  const workers = parallel ? hashOnWorkers(large, options.signal, report) : Promise.resolve();
+  // Awaited below; a failure meanwhile must not count as unhandled.
+  workers.catch(() => undefined);
+  await hashHere(parallel ? jobs.filter((job) => job.size < LARGE) : jobs, options.signal, report);
+  await workers;
+}
+
+async function hashHere(
+  jobs: readonly HashJob[],
+  signal: AbortSignal,
+  report: (size: number) => void,
+): Promise<void> {
+  const buffer = Buffer.allocUnsafe(LARGE);
+  let until = performance.now() + SLICE_MS;
+  for (const job of jobs) {
+    job.done(hashNow(job, buffer));
+    report(job.size);
+    if (performance.now() > until) {
+      await new Promise(setImmediate);
+      signal.throwIfAborted();
+      until = performance.now() + SLICE_MS;
+    }
+  }
+}
+
+function hashNow(job: HashJob, buffer: Buffer): Digest | undefined {
+  let fd: number;
+  try {
+    fd = openSync(fsPath(job.path), 'r');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return undefined;
+    throw e;
+  }
+  try {
+    const hash = createHash('sha256').update(job.header);
+    hashOpenFile(fd, hash, buffer);
+    const same = sameIdentity(job.identity, identityOf(fstatSync(fd, { bigint: true })));
+    return same ? digestOfHex(hash.digest('hex')) : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** What a worker is told, and what it answers. */
+export interface WorkerJob {
+  readonly path: string | Uint8Array;
+  readonly header: Uint8Array;
+}
+export interface WorkerAnswer {
+  readonly hex: string;
+  readonly identity: FileIdentity;
+}
+
+/** Beside this file when it runs from source, beside the bundle otherwise (scripts/build.ts). */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './hash-worker.ts' : './hash-worker.mjs',
+  import.meta.url,
+);
+
+async function hashOnWorkers(
+  jobs: readonly HashJob[],
+  signal: AbortSignal,
+  report: (size: number) => void,
+): Promise<void> {
+  const queue = [...jobs].sort((a, b) => b.size - a.size);
+  const count = Math.min(availableParallelism(), 4, queue.length);
+  await Promise.all(
+    Array.from({ length: count }, async () => {
+      const worker = new Worker(WORKER);
+      try {
+        for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+          job.done(await askWorker(worker, job, signal));
+          report(job.size);
+        }
+      } finally {
+        await worker.terminate();
+      }
+    }),
+  );
+}
+
+async function askWorker(
+  worker: Worker,
+  job: HashJob,
+  signal: AbortSignal,
+): Promise<Digest | undefined> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<WorkerAnswer | undefined>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  worker.once('message', resolve);
+  worker.once('error', reject);
+  try {
+    const question: WorkerJob = { path: fsPath(job.path), header: job.header };
+    worker.postMessage(question);
+    const answer = await promise;
+    if (answer === undefined || !sameIdentity(job.identity, answer.identity)) return undefined;
+    return digestOfHex(answer.hex);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    worker.removeAllListeners('message');
+    worker.removeAllListeners('error');
+  }
+}

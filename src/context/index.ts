@@ -1,0 +1,1 @@
+export { type LocalSourceDeps, openLocalSource } from './local-source.ts';
