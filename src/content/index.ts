@@ -1,0 +1,2 @@
+export { createContentStore, sweepContent } from './content-store.ts';
+export { createNamesFile, type NamesFile } from './names-file.ts';
