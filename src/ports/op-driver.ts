@@ -14,6 +14,11 @@ export interface CacheMap {
   readonly deps: readonly CacheDep[];
   /** For sources: further digests under which the same result is known (an image's chain ID key). */
   readonly alternatives?: readonly Digest[];
+  /**
+   * The digest means nothing outside this build (a local source): no record and no result is stored under it or under keys
+   * derived from it; only content keys of its consumers are.
+   */
+  readonly ephemeral?: boolean;
   /** What a person should read of the identity (image digest, context name): kept with decisions. */
   readonly describes?: string;
 }
