@@ -6,6 +6,8 @@ export interface SandboxSpec {
   readonly id: string;
   /** Directory of the merged, writable root. */
   readonly rootfs: string;
+  /** Mounts the root read-only for the process. */
+  readonly readonlyRootfs?: boolean;
   readonly args: readonly string[];
   readonly env: readonly string[];
   readonly cwd: string;
@@ -27,7 +29,10 @@ export interface SandboxSpec {
   readonly cgroupParent?: string;
   readonly shmSizeBytes?: number;
   readonly limits?: SandboxLimits;
-  /** Leaves no trace in the rootfs: mount points that did not exist are removed afterwards. */
+  /**
+   * Mount points that did not exist are always removed afterwards when they are empty; this also removes the missing
+   * directories that were made above them.
+   */
   readonly removeMountStubs: boolean;
 }
 

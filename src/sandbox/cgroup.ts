@@ -1,0 +1,83 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isErrno } from '../base/index.ts';
+
+/** Where the machine's control groups are mounted. Both kinds at once ("hybrid") counts as v1: there the controllers are. */
+export interface CgroupMounts {
+  readonly version: 1 | 2;
+  /** Mount point of every hierarchy. */
+  readonly roots: readonly string[];
+}
+
+/** Reads the hierarchies from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). */
+export function cgroupMounts(mountinfo: string): CgroupMounts {
+  const mounts = mountinfo.split('\n').flatMap((line) => {
+    const [left = '', right = ''] = line.split(' - ');
+    const type = right.split(' ')[0] ?? '';
+    const target = left.split(' ')[4];
+    return target !== undefined && /^cgroup2?$/.test(type)
+      ? [{ target: unescape(target), type }]
+      : [];
+  });
+  return {
+    version: mounts.some((m) => m.type === 'cgroup') ? 1 : 2,
+    roots: mounts.map((m) => m.target),
+  };
+}
+
+/** Octal escapes of spaces and the like in mount tables. */
+function unescape(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/** Whether swap can be limited. */
+export function limitsSwap(mounts: CgroupMounts): boolean {
+  return mounts.version === 2
+    ? true
+    : mounts.roots.some((root) => existsSync(join(root, 'memory.memsw.limit_in_bytes')));
+}
+
+/** Whether the kernel ended a process of the group because its memory limit was reached (`oom_kill`, cgroup-v2 and v1). */
+export function wasOutOfMemory(mounts: CgroupMounts, path: string): boolean {
+  return mounts.roots.some((root) =>
+    ['memory.events', 'memory.oom_control'].some((file) => {
+      const text = readIfThere(join(root, path, file));
+      return text !== undefined && Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0) > 0;
+    }),
+  );
+}
+
+/** Processes still in the group, in any hierarchy. */
+export function processesIn(mounts: CgroupMounts, path: string): number[] {
+  const all = mounts.roots.flatMap((root) =>
+    (readIfThere(join(root, path, 'cgroup.procs')) ?? '').split('\n').filter((l) => l !== ''),
+  );
+  return [...new Set(all.map(Number))];
+}
+
+/** Removes the group and the groups a step made below it, where the runtime left them; busy ones stay. */
+export function removeCgroup(mounts: CgroupMounts, path: string): void {
+  for (const root of mounts.roots) removeTree(join(root, path));
+}
+
+function removeTree(dir: string): void {
+  if (!existsSync(dir)) return;
+  try {
+    for (const entry of readdirSync(dir, { withFileTypes: true }))
+      if (entry.isDirectory()) removeTree(join(dir, entry.name));
+    rmdirSync(dir);
+  } catch (e) {
+    if (!isErrno(e, 'ENOENT', 'EBUSY')) throw e;
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENODEV')) return undefined;
+    throw e;
+  }
+}

@@ -1,0 +1,242 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
+import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
+import { insecureDevices, type Machine, readMachine } from './machine.ts';
+import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
+import { hostsFile } from './network-files.ts';
+import {
+  deleteContainer,
+  type RunningContainer,
+  type RuntimeContainer,
+  type RuntimeExit,
+  runtimeErrors,
+  startContainer,
+} from './run-runtime.ts';
+import { runtimeSpec } from './runtime-spec.ts';
+import { writeSecretFiles } from './secret-files.ts';
+
+/** How to make a sandbox. */
+export interface SandboxOptions {
+  /** Directory of this machine for bundles and the runtime's state; one directory a run is made below it, and removed. */
+  readonly stateDir: string;
+  /** OCI runtime: a program name or path. */
+  readonly runtime?: string;
+  /** The machine's resolver configuration, copied for each step. */
+  readonly resolvConf?: string;
+}
+
+/** How a run was ended from here; `running` while it is not. */
+type Ending = 'running' | 'aborted' | 'timed-out';
+
+/** Signals by number, for exit codes above 128. */
+const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/**
+ * Steps as containers of an OCI runtime. The network `default` is the machine's own, as BuildKit's without CNI
+ * (docs/adr/0006); `none` has only a loopback interface.
+ */
+export function createSandbox(options: SandboxOptions): Sandbox {
+  let machine: Machine | undefined;
+  return {
+    run: async (spec, io) => {
+      io.signal.throwIfAborted();
+      machine ??= readMachine();
+      return await new Run(options, machine, spec).execute(io);
+    },
+  };
+}
+
+/** One run: what it makes on disk and how it takes that away again. */
+class Run {
+  readonly #spec: SandboxSpec;
+  readonly #machine: Machine;
+  readonly #resolvConf: string;
+  readonly #container: RuntimeContainer;
+  readonly #cgroupsPath: string;
+
+  constructor(options: SandboxOptions, machine: Machine, spec: SandboxSpec) {
+    const bundle = join(options.stateDir, spec.id);
+    this.#spec = spec;
+    this.#machine = machine;
+    this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
+    this.#cgroupsPath = join('/', spec.cgroupParent ?? '', `varve-${spec.id}`);
+    this.#container = {
+      program: options.runtime ?? 'runc',
+      id: spec.id,
+      bundle,
+      root: join(options.stateDir, 'runtime'),
+      logFile: join(bundle, 'log.json'),
+    };
+  }
+
+  async execute(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
+    const { bundle } = this.#container;
+    mkdirSync(this.#container.root, { recursive: true, mode: 0o700 });
+    mkdirSync(bundle, { mode: 0o711 });
+    try {
+      using secrets = writeSecretFiles(join(bundle, 'secrets'), this.#spec.mounts);
+      this.#writeBundle(secrets.files);
+      const stubs = makeMountStubs(this.#spec.rootfs, mountPoints(this.#spec));
+      try {
+        return await this.#run(io);
+      } finally {
+        stubs.remove({ recursive: this.#spec.removeMountStubs });
+      }
+    } finally {
+      rmSync(bundle, { recursive: true, force: true });
+    }
+  }
+
+  #writeBundle(secretFiles: ReadonlyMap<number, string>): void {
+    const { bundle } = this.#container;
+    const files = { hostsFile: join(bundle, 'hosts'), resolvFile: join(bundle, 'resolv.conf') };
+    writeFileSync(files.hostsFile, hostsFile(this.#spec), { mode: 0o644 });
+    writeFileSync(files.resolvFile, readOrEmpty(this.#resolvConf), { mode: 0o644 });
+    const config = runtimeSpec(this.#spec, {
+      architecture: this.#machine.architecture,
+      grantable: this.#machine.grantable,
+      devices: this.#spec.security === 'insecure' ? insecureDevices() : [],
+      cgroupsPath: this.#cgroupsPath,
+      openFiles: this.#machine.openFiles,
+      limitsSwap: limitsSwap(this.#machine.cgroups),
+      secretFiles,
+      ...files,
+    });
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+  }
+
+  async #run(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
+    const keep = this.#spec.limits?.memoryBytes !== undefined;
+    const running = startContainer(this.#container, { keep, output: io.output });
+    const { ending, exit } = await this.#wait(running, io.signal);
+    const outOfMemory = keep && wasOutOfMemory(this.#machine.cgroups, this.#cgroupsPath);
+    await this.#cleanUp();
+    if (ending === 'aborted') io.signal.throwIfAborted();
+    if (ending === 'timed-out')
+      return ok({ code: 137, signal: 'SIGKILL', timedOut: true, outOfMemory });
+    return this.#outcome(exit, outOfMemory);
+  }
+
+  async #wait(
+    running: RunningContainer,
+    signal: AbortSignal,
+  ): Promise<{ readonly ending: Ending; readonly exit: RuntimeExit }> {
+    const state: { ending: Ending } = { ending: 'running' };
+    const killed: Promise<void>[] = [];
+    const end = (ending: Ending): void => {
+      if (state.ending !== 'running') return;
+      state.ending = ending;
+      killed.push(running.kill());
+    };
+    const onAbort = (): void => end('aborted');
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const { timeoutMs } = this.#spec.limits ?? {};
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => end('timed-out'), timeoutMs);
+    try {
+      const exit = await running.exit;
+      await Promise.all(killed);
+      return { ending: state.ending, exit };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** The runtime removes what it made when a container ends by itself; this sees to the other cases. */
+  async #cleanUp(): Promise<void> {
+    const { cgroups } = this.#machine;
+    if (
+      existsSync(join(this.#container.root, this.#container.id)) ||
+      processesIn(cgroups, this.#cgroupsPath).length > 0
+    )
+      await deleteContainer(this.#container);
+    removeCgroup(cgroups, this.#cgroupsPath);
+  }
+
+  #outcome(exit: RuntimeExit, outOfMemory: boolean): Result<SandboxExit> {
+    const { program, logFile } = this.#container;
+    switch (exit.at) {
+      case 'missing':
+        return err(runtimeMissing(program, exit.error));
+      case 'killed':
+        return err(
+          failure('SB003', 3, `${program} was ended by ${exit.signal} while it ran a step`),
+        );
+      case 'exited': {
+        const [message] = exit.code === 0 ? [] : runtimeErrors(logFile);
+        if (message !== undefined) return err(startFailure(this.#spec, program, message));
+        const name = exit.code > 128 ? SIGNALS.get(exit.code - 128) : undefined;
+        return ok({
+          code: exit.code,
+          ...(name === undefined ? {} : { signal: name }),
+          timedOut: false,
+          outOfMemory,
+        });
+      }
+      default:
+        return exit satisfies never;
+    }
+  }
+}
+
+/** Where mounts of the step go, outermost first; what lies inside another mount is made there by the runtime. */
+function mountPoints(spec: SandboxSpec): MountPoint[] {
+  const all: MountPoint[] = [
+    { target: '/etc/resolv.conf', type: 'file' },
+    { target: '/etc/hosts', type: 'file' },
+    ...spec.mounts.map((mount) => ({ target: join('/', mount.target), type: typeOf(mount) })),
+  ];
+  const outer = ['/proc', '/sys', '/dev', ...spec.mounts.map((m) => join('/', m.target))];
+  return all.filter(({ target }) => !outer.some((dir) => target.startsWith(`${dir}/`)));
+}
+
+function typeOf(mount: SandboxSpec['mounts'][number]): 'file' | 'dir' {
+  switch (mount.kind) {
+    case 'tmpfs':
+      return 'dir';
+    case 'secret':
+    case 'socket':
+      return 'file';
+    case 'bind':
+      return existsSync(join(mount.source, '.')) ? 'dir' : 'file';
+    default:
+      return mount satisfies never;
+  }
+}
+
+function runtimeMissing(program: string, cause: NodeJS.ErrnoException): Failure {
+  return failure('SB001', 3, `the container runtime "${program}" cannot be started`, {
+    help: 'install runc 1.1 or newer',
+    cause,
+  });
+}
+
+/** The runtime could not start the process: the user's doing when the program is not there, else the machine's. */
+function startFailure(spec: SandboxSpec, program: string, message: string): Failure {
+  const said = message
+    .replace(/^runc run failed: /, '')
+    .replace(/^unable to start container process: /, '');
+  const users =
+    /^exec(?::| )|^chdir to cwd|no such file or directory$|permission denied$|executable file not found/;
+  if (users.test(said))
+    return failure(
+      'SB002',
+      1,
+      `process ${JSON.stringify(spec.args.join(' '))} could not be started: ${said}`,
+    );
+  return failure('SB003', 3, `${program} could not set up the sandbox of a step: ${said}`);
+}
+
+function readOrEmpty(path: string): string | Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return '';
+    throw e;
+  }
+}
