@@ -1,0 +1,2 @@
+export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
+export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';
