@@ -19,10 +19,14 @@ export interface CacheDb {
   children(parents: readonly RecordId[], link: RecordLink): readonly RecordId[];
   /** Makes or finds the record below these inputs: for input i each of `inputs[i]` is an alternative parent. */
   ensureRecord(digest: Digest, inputs: readonly (readonly RecordInput[])[]): RecordId;
+  /** Adds alternatives for one input of a record: the record is found below these parents as well from now on. */
+  addInputs(record: RecordId, input: number, alternatives: readonly RecordInput[]): void;
   /** Results of a record, newest first. */
   results(record: RecordId): readonly CachedResult[];
   addResult(record: RecordId, result: CachedResult): void;
   removeResult(record: RecordId, result: CachedResult): void;
+  /** Notes that a result served a build; what trimming goes by. */
+  used(record: RecordId, result: CachedResult): void;
   digestOf(record: RecordId): Digest;
   /** Input links of a record: for each input its alternatives. */
   inputsOf(record: RecordId): readonly (readonly RecordInput[])[];
@@ -44,6 +48,41 @@ export interface CachedResult {
   readonly createdAt: Millis;
   /** How long the execution took; what a hit saves. */
   readonly costMs: Millis;
+}
+
+/**
+ * What earlier executions of steps looked like, so that a miss can be explained. A step is recognised over builds by its
+ * name without its counter.
+ */
+export interface TraceDb {
+  remember(trace: StepTrace): void;
+  /** The last executions of a step, newest first. */
+  traces(step: string, limit: number): readonly StepTrace[];
+}
+
+/** One execution of a step. */
+export interface StepTrace {
+  readonly step: string;
+  /** Digest of the op together with the identity of all its inputs. */
+  readonly key: Digest;
+  /** Digest of the op alone (`CacheMap.digest`). */
+  readonly op: Digest;
+  /** `CacheMap.describes`. */
+  readonly describes?: string;
+  /** The op as protobuf, to tell later what in it differs. */
+  readonly pb: Uint8Array;
+  readonly inputs: readonly StepTraceInput[];
+  readonly at: Millis;
+  readonly costMs: Millis;
+}
+
+export interface StepTraceInput {
+  /** Name of the step the input comes from. */
+  readonly step: string;
+  /** Content digest of what the op selects, where the op has one. */
+  readonly content?: Digest;
+  /** Identity of the input as a whole: its record. */
+  readonly record?: number;
 }
 
 /** Which compressed forms of a layer exist, so that nothing is compressed or hashed twice. */
@@ -88,6 +127,8 @@ export interface WorkLocks {
    * process held it meanwhile, so that the caller looks for its result first.
    */
   lock(key: string, signal: AbortSignal): Promise<AsyncDisposable & { readonly waited: boolean }>;
+  /** As `lock`, or undefined at once when the work is in other hands. */
+  tryLock(key: string): Promise<AsyncDisposable | undefined>;
 }
 
 /** Builds and their steps. */

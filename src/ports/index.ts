@@ -13,6 +13,9 @@ export type {
   RecordInput,
   RecordLink,
   StepRow,
+  StepTrace,
+  StepTraceInput,
+  TraceDb,
   WorkLocks,
 } from './cache-db.ts';
 export type { Clock } from './clock.ts';

@@ -19,6 +19,11 @@ export interface CacheMap {
    * derived from it; only content keys of its consumers are.
    */
   readonly ephemeral?: boolean;
+  /**
+   * The digest holds for this build only (a local directory): neither record nor result is kept under it, and what is made
+   * from it is found by content keys alone.
+   */
+  readonly volatile?: boolean;
   /** What a person should read of the identity (image digest, context name): kept with decisions. */
   readonly describes?: string;
 }
