@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { livenessOf, ownIdentity } from '../base/index.ts';
+import type { Clock, Lease, Leases } from '../ports/index.ts';
+import { type Connection, number, text } from './connection.ts';
+
+/** A lease of a process in another PID namespace, which nobody here can look up, holds this long. */
+const UNKNOWN_OWNER_MS = 24 * 3600_000;
+
+/** Leases in SQLite; the first one a process opens drops those of processes that ended. */
+export class LeaseTable implements Leases {
+  readonly #db: Connection;
+  readonly #clock: Clock;
+  #swept = false;
+
+  constructor(db: Connection, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  open(purpose: string): Lease {
+    if (!this.#swept) {
+      this.#swept = true;
+      this.sweep();
+    }
+    const id = randomBytes(12).toString('hex');
+    this.#db.run(
+      'INSERT INTO lease (id, purpose, owner, created_at) VALUES (?, ?, ?, ?)',
+      ...[id, purpose, ownIdentity(), this.#clock.now()],
+    );
+    return new OpenLease(this.#db, id);
+  }
+
+  /** Drops the leases of processes that ended; returns how many. */
+  sweep(): number {
+    const rows = this.#db.all('SELECT id, owner, created_at FROM lease');
+    const alive = new Map<string, boolean>();
+    const dead = rows.filter((row) => {
+      const owner = text(row, 'owner');
+      const known = alive.get(owner) ?? this.#mayLive(owner, number(row, 'created_at'));
+      alive.set(owner, known);
+      return !known;
+    });
+    for (const row of dead) this.#db.run('DELETE FROM lease WHERE id = ?', text(row, 'id'));
+    return dead.length;
+  }
+
+  #mayLive(owner: string, since: number): boolean {
+    const liveness = livenessOf(owner);
+    if (liveness === 'unknown') return this.#clock.now() - since < UNKNOWN_OWNER_MS;
+    return liveness === 'alive';
+  }
+}
+
+class OpenLease implements Lease {
+  readonly id: string;
+  readonly #db: Connection;
+  readonly #held = new Set<string>();
+
+  constructor(db: Connection, id: string) {
+    this.#db = db;
+    this.id = id;
+  }
+
+  add(resource: string): void {
+    if (this.#held.has(resource)) return;
+    this.#db.run(
+      'INSERT INTO lease_resource (resource, lease) VALUES (?, ?) ON CONFLICT DO NOTHING',
+      ...[resource, this.id],
+    );
+    this.#held.add(resource);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#db.run('DELETE FROM lease WHERE id = ?', this.id);
+    return Promise.resolve();
+  }
+}

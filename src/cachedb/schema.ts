@@ -1,0 +1,129 @@
+/*
+ * Schema of the state database. Every table that names something on disk (layers, blobs, mounts, packages) carries sizes
+ * and times of use, and leases name the same resources, so that trimming is one query: all that no lease, image, result or
+ * pin holds, least recently used first.
+ */
+
+/** Statements that lead from version i to i + 1; the current version is their number. Only appended to. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE migration (version INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT;
+
+  -- The key graph. A record with root = 1 has no inputs and is unique by digest.
+  CREATE TABLE record (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL,
+    root INTEGER NOT NULL,
+    created_at REAL NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX record_root ON record (digest) WHERE root = 1;
+  CREATE TABLE link (
+    parent INTEGER NOT NULL REFERENCES record ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    input INTEGER NOT NULL,
+    selector TEXT NOT NULL,
+    child INTEGER NOT NULL REFERENCES record ON DELETE CASCADE,
+    PRIMARY KEY (parent, digest, input, selector, child)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX link_child ON link (child);
+
+  -- Layers, and chains of them as a tree: a chain is its top node.
+  CREATE TABLE layer (
+    id TEXT PRIMARY KEY,
+    diff_id TEXT,
+    size INTEGER,
+    ref_blob TEXT,
+    origin TEXT,
+    created_at REAL NOT NULL,
+    used_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX layer_diff ON layer (diff_id) WHERE diff_id IS NOT NULL;
+  CREATE TABLE layer_blob (
+    layer TEXT NOT NULL REFERENCES layer ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    descriptor TEXT NOT NULL,
+    PRIMARY KEY (layer, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX layer_blob_digest ON layer_blob (digest);
+  CREATE TABLE chain (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    layer TEXT NOT NULL REFERENCES layer ON DELETE CASCADE,
+    depth INTEGER NOT NULL,
+    UNIQUE (parent, layer)
+  ) STRICT;
+  CREATE INDEX chain_layer ON chain (layer);
+
+  -- chain 0 is scratch.
+  CREATE TABLE result (
+    record INTEGER NOT NULL REFERENCES record ON DELETE CASCADE,
+    chain INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    cost_ms REAL NOT NULL,
+    used_at REAL NOT NULL,
+    uses INTEGER NOT NULL,
+    PRIMARY KEY (record, chain)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX result_chain ON result (chain);
+
+  CREATE TABLE trace (
+    id INTEGER PRIMARY KEY,
+    step TEXT NOT NULL,
+    key TEXT NOT NULL,
+    op TEXT NOT NULL,
+    describes TEXT,
+    pb BLOB NOT NULL,
+    inputs TEXT NOT NULL,
+    at REAL NOT NULL,
+    cost_ms REAL NOT NULL
+  ) STRICT;
+  CREATE INDEX trace_step ON trace (step, id);
+
+  CREATE TABLE image (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    target TEXT NOT NULL,
+    created_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE lease (
+    id TEXT PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE lease_resource (
+    resource TEXT NOT NULL,
+    lease TEXT NOT NULL REFERENCES lease ON DELETE CASCADE,
+    PRIMARY KEY (resource, lease)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX lease_resource_lease ON lease_resource (lease);
+
+  CREATE TABLE build (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    request TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    finished_at REAL,
+    error TEXT,
+    failure TEXT,
+    image TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX build_started ON build (started_at);
+  CREATE TABLE step (
+    build TEXT NOT NULL REFERENCES build ON DELETE CASCADE,
+    vertex TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    row TEXT NOT NULL,
+    PRIMARY KEY (build, vertex)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE memo (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (namespace, key)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
