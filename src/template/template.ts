@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { err, failure, ok, type Result, type SourceFile } from '../base/index.ts';
+import { err, failure, ok, type Result, type SourceFile, type Span } from '../base/index.ts';
 import { joined, parseYaml } from './yaml-schema.ts';
 
 /** Which packages a root file system has before any is asked for (the sets of debootstrap and mmdebstrap). */
@@ -22,6 +22,8 @@ export interface PackageWish {
   readonly name: string;
   readonly version?: string;
   readonly suite?: string;
+  /** Where the wish stands in the template. */
+  readonly span: Span;
 }
 
 /** A file written after the packages are configured. */
@@ -56,6 +58,8 @@ export interface TemplateConfig {
 /** A root file system made of Debian packages, as a short YAML file describes it. */
 export interface Template {
   readonly kind: 'debian-root';
+  /** The text that the spans point into. */
+  readonly file: SourceFile;
   readonly distribution: string;
   readonly suite: string;
   /** Debian's name of the architecture; absent: that of the platform which is built. */
@@ -168,7 +172,7 @@ export function parseTemplate(source: SourceFile): Result<Template> {
   const problems = contradictions(t).map(({ path, message, help }) =>
     failure('TP004', 2, message, { help, places: [{ file: source, span: span(path) }] }),
   );
-  return problems.length > 0 ? err(joined(problems)) : ok(assemble(t));
+  return problems.length > 0 ? err(joined(problems)) : ok(assemble(t, source, span));
 }
 
 type Raw = z.infer<typeof schema>;
@@ -214,7 +218,7 @@ function contradictions(t: Raw): Contradiction[] {
   return found;
 }
 
-function parseWish(text: string): PackageWish {
+function parseWish(text: string): Omit<PackageWish, 'span'> {
   const [, wanted = text, version, from] = WISH.exec(text) ?? [];
   return {
     name: wanted,
@@ -223,9 +227,14 @@ function parseWish(text: string): PackageWish {
   };
 }
 
-function assemble(t: Raw): Template {
+function assemble(
+  t: Raw,
+  file: SourceFile,
+  span: (path: readonly PropertyKey[]) => Span,
+): Template {
   return {
     kind: 'debian-root',
+    file,
     distribution: t.distribution,
     suite: t.suite,
     ...(t.architecture === undefined ? {} : { architecture: t.architecture }),
@@ -240,7 +249,7 @@ function assemble(t: Raw): Template {
     ...(t.keyring === undefined ? {} : { keyring: t.keyring }),
     ...(t.snapshot === undefined ? {} : { snapshot: t.snapshot }),
     variant: t.variant,
-    packages: t.packages.map(parseWish),
+    packages: t.packages.map((text, i) => ({ ...parseWish(text), span: span(['packages', i]) })),
     exclude: t.exclude,
     recommends: t.recommends,
     aptSources: t['apt-sources'] ?? t.mirrors.length > 0,
