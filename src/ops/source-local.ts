@@ -81,7 +81,7 @@ class LocalDriver implements OpDriver {
     const map: CacheMap = {
       digest: sha256(`varve.local.v1\0${this.#locals.build}\0${this.#identity()}`),
       deps: [],
-      ephemeral: true,
+      volatile: true,
       describes: this.#locals.source(this.#name)?.describes ?? this.#name,
     };
     return Promise.resolve(ok(map));

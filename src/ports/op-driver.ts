@@ -15,11 +15,6 @@ export interface CacheMap {
   /** For sources: further digests under which the same result is known (an image's chain ID key). */
   readonly alternatives?: readonly Digest[];
   /**
-   * The digest means nothing outside this build (a local source): no record and no result is stored under it or under keys
-   * derived from it; only content keys of its consumers are.
-   */
-  readonly ephemeral?: boolean;
-  /**
    * The digest holds for this build only (a local directory): neither record nor result is kept under it, and what is made
    * from it is found by content keys alone.
    */
