@@ -1,4 +1,14 @@
+export { decodeOp } from './decode-op.ts';
 export type { Definition, OpMetadata, Vertex } from './definition.ts';
+export { encodeOp, opDigest } from './encode-op.ts';
+export {
+  type GraphNode,
+  graphNode,
+  inputOf,
+  marshalGraph,
+  type NodeOutput,
+  terminalOp,
+} from './graph.ts';
 export type {
   CacheSharing,
   CdiDevice,
@@ -30,3 +40,12 @@ export type {
   Ulimit,
   UserOpt,
 } from './op.ts';
+export {
+  actionBodyJson,
+  diffJson,
+  execJson,
+  fileActionJson,
+  mergeJson,
+  opJson,
+  platformJson,
+} from './op-json.ts';
