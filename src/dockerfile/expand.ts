@@ -1,5 +1,7 @@
-import type { Result } from '../base/index.ts';
+import { err, ok, type Result } from '../base/index.ts';
 import type { EscapeToken } from './ast.ts';
+import { goString } from './go-text.ts';
+import { ShellLexer } from './shell-lexer.ts';
 
 /** Where variables are looked up; a `ReadonlyMap<string, string>` will do. */
 export interface Environment {
@@ -29,17 +31,36 @@ export interface ExpandedWord {
   readonly unmatched: ReadonlySet<string>;
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+const SPECIAL = /[$'"\\`<\ufeff]/;
+
+/**
+ * Replaces variables in a word and removes quotes and escape characters (Dockerfile reference, "Environment
+ * replacement"; BuildKit `shell.Lex.ProcessWordWithMatches`). The error is BuildKit's text.
+ */
 export function expandWord(
-  _word: string,
-  _env: Environment,
-  _options?: ExpandOptions,
+  word: string,
+  env: Environment,
+  options: ExpandOptions = {},
 ): Result<ExpandedWord, string> {
-  throw new Error('not written yet');
+  if (!SPECIAL.test(word)) return ok({ value: word, matched: NOTHING, unmatched: NOTHING });
+  const lexer = new ShellLexer(word, env, options);
+  const value = lexer.run();
+  if (value === undefined) return err(failed(word, lexer));
+  return ok({ value, matched: lexer.matched, unmatched: lexer.unmatched });
 }
+
+/**
+ * The same, and splits what results at white space that was not quoted (BuildKit `shell.Lex.ProcessWords`).
+ */
 export function expandWords(
-  _text: string,
-  _env: Environment,
-  _options?: ExpandOptions,
+  text: string,
+  env: Environment,
+  options: ExpandOptions = {},
 ): Result<readonly string[], string> {
-  throw new Error('not written yet');
+  const lexer = new ShellLexer(text, env, options);
+  return lexer.run() === undefined ? err(failed(text, lexer)) : ok(lexer.words());
 }
+
+const failed = (source: string, lexer: ShellLexer): string =>
+  `failed to process ${goString(source)}: ${lexer.error}`;

@@ -11,6 +11,7 @@ export type {
   ParserWarning,
   Word,
 } from './ast.ts';
+export { cleanPath } from './clean-path.ts';
 export type {
   AddCommand,
   ArgCommand,
@@ -42,6 +43,8 @@ export type {
   VolumeCommand,
   WorkdirCommand,
 } from './command.ts';
+export { detectSyntax, readDirectives, type SyntaxDirective } from './directives.ts';
+export { parseDuration } from './duration.ts';
 export {
   type Environment,
   type ExpandedWord,
@@ -50,11 +53,14 @@ export {
   expandWords,
 } from './expand.ts';
 export { goString as quoteGo, isSpace, trimSpace } from './go-text.ts';
+export { chompTabs, parseHeredocWord } from './heredoc.ts';
+export { readIgnoreFile } from './ignore-file.ts';
 export { parseInstructions, parseTrigger } from './instructions.ts';
+export { lintLines, lintStages } from './lint-file.ts';
 export { type LintConfig, Linter, type LintWarning, parseLintOptions } from './linter.ts';
 export { type Expander, type Mount, type MountType, parseDevice, parseMount } from './mount.ts';
 export { parseDockerfile } from './parse.ts';
 export { pathMatch } from './path-match.ts';
-export { type MatchState, PatternMatcher, readIgnoreFile } from './pattern-matcher.ts';
+export { type IgnorePattern, type MatchState, PatternMatcher } from './pattern-matcher.ts';
 export { MESSAGES, RULES, type Rule, type RuleName, rule } from './rules.ts';
 export { suggest, withSuggestion } from './suggest.ts';

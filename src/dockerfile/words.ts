@@ -1,0 +1,67 @@
+import type { EscapeToken, Word } from './ast.ts';
+import { isSpace } from './go-text.ts';
+import type { MappedText } from './mapped-text.ts';
+
+const BLANKS = /[\t\v\f\r ]+/g;
+
+/** A word and where it starts in the text it was taken from. */
+export interface PlacedWord extends Word {
+  readonly at: number;
+}
+
+/** Words separated by white space, where quotes and the escape character protect it; both stay in the words. */
+export function quotedWords(rest: MappedText, escapeToken: EscapeToken): PlacedWord[] {
+  const { text } = rest;
+  const words: PlacedWord[] = [];
+  let at = 0;
+  while (at < text.length) {
+    if (isSpace(text.charAt(at))) {
+      at++;
+      continue;
+    }
+    const start = at;
+    const end = wordEnd(text, start, escapeToken);
+    // An escape character at the very end is dropped, wherever it stands.
+    const cut = end.danglingEscape ? end.at - 1 : end.at;
+    const value = text.slice(start, cut);
+    if (cut > start) words.push({ value, at: start, span: rest.span(start, end.at) });
+    at = end.at;
+  }
+  return words;
+}
+
+function wordEnd(
+  text: string,
+  start: number,
+  escapeToken: EscapeToken,
+): { at: number; danglingEscape: boolean } {
+  let quote = '';
+  let at = start;
+  for (; at < text.length; at++) {
+    const char = text.charAt(at);
+    if (quote === '') {
+      if (isSpace(char)) break;
+      if (char === '"' || char === "'") quote = char;
+    } else if (char === quote) {
+      quote = '';
+    }
+    if (char === escapeToken && quote !== "'") {
+      if (at + 1 === text.length) return { at: text.length, danglingEscape: true };
+      at++;
+    }
+  }
+  return { at: Math.min(at, text.length), danglingEscape: false };
+}
+
+/** Words separated by blanks; quotes mean nothing. */
+export function blankWords(rest: MappedText): Word[] {
+  if (rest.text === '') return [];
+  const words: Word[] = [];
+  let start = 0;
+  for (const blank of rest.text.matchAll(BLANKS)) {
+    words.push({ value: rest.text.slice(start, blank.index), span: rest.span(start, blank.index) });
+    start = blank.index + blank[0].length;
+  }
+  words.push({ value: rest.text.slice(start), span: rest.span(start) });
+  return words;
+}
