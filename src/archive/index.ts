@@ -1,3 +1,10 @@
+export { type CompressOptions, compress } from './compress.ts';
+export {
+  type Compression,
+  type DecompressOptions,
+  decompress,
+  detectCompression,
+} from './decompress.ts';
 export type { TarEntry, TarType } from './tar-entry.ts';
 export { quoted, TarReader } from './tar-read.ts';
 export { TAR_END, tarHeader, tarPadding } from './tar-write.ts';
