@@ -156,9 +156,10 @@ function readValue(draft: Draft, { key, value, field }: Field): string | undefin
   }
 }
 
-function setReadonly(draft: Draft, value: boolean): undefined {
+function setReadonly(draft: Draft, value: boolean): string | undefined {
   draft.readonly = value;
   draft.readonlySaid = true;
+  return undefined;
 }
 
 function setRequired(draft: Draft, value: boolean, key: string): string | undefined {

@@ -1,6 +1,6 @@
-import { unreachable } from '../base/index.ts';
+import type { Result } from '../base/index.ts';
 import type { Environment, ExpandOptions } from './expand.ts';
-import { Glob } from './shell-glob.ts';
+import { replacePattern, trimPattern } from './shell-pattern.ts';
 import { WordSplitter } from './word-splitter.ts';
 
 /** Substitutions nested deeper than this are refused; BuildKit has no limit but its stack. */
@@ -62,7 +62,7 @@ export class ShellLexer {
     return this.#at >= this.#text.length;
   }
 
-  #fail(message: string): undefined {
+  #fail(message: string): string | undefined {
     this.error = message;
     return undefined;
   }
@@ -225,37 +225,15 @@ export class ShellLexer {
         return isSet ? value : this.#required(name, word, value);
       case '#':
       case '%':
-        return this.#trim(value ?? '', word, modifier);
+        return this.#done(trimPattern(value ?? '', word, modifier));
       default:
         return this.#fail(unsupported(written));
     }
   }
 
-  #required(name: string, word: string, value: string | undefined): undefined {
+  #required(name: string, word: string, value: string | undefined): string | undefined {
     const fallback = `is not allowed to be ${value === undefined ? 'unset' : 'empty'}`;
     return this.#fail(`${name}: ${word === '' ? fallback : word}`);
-  }
-
-  /** `#`, `##`, `%`, `%%`: removes a prefix or suffix, the shortest or the longest. */
-  #trim(value: string, word: string, modifier: '#' | '%'): string | undefined {
-    const longest = word.startsWith(modifier);
-    const pattern = longest ? word.slice(1) : word;
-    switch (modifier) {
-      case '#': {
-        const glob = Glob.parse(pattern);
-        return glob.ok
-          ? glob.value.trimPrefix(value, { longest })
-          : this.#badPattern(pattern, glob);
-      }
-      case '%': {
-        const reversed = reversePattern(pattern);
-        const glob = Glob.parse(reversed);
-        if (!glob.ok) return this.#badPattern(reversed, glob);
-        return reverse(glob.value.trimPrefix(reverse(value), { longest }));
-      }
-      default:
-        return unreachable(modifier);
-    }
   }
 
   /** `/pattern/text` and `//pattern/text`. */
@@ -269,15 +247,11 @@ export class ShellLexer {
     const value = this.#lookUp(name);
     if (value === undefined && this.#options.skipUnsetEnv === true)
       return `\${${name}/${pattern}/${replacement}}`;
-    const glob = Glob.parse(pattern);
-    if (!glob.ok) return this.#badPattern(pattern, glob);
-    return all
-      ? glob.value.replaceAll(value ?? '', replacement)
-      : glob.value.replaceFirst(value ?? '', replacement);
+    return this.#done(replacePattern(value ?? '', { pattern, replacement, all }));
   }
 
-  #badPattern(pattern: string, glob: { readonly error: string }): undefined {
-    return this.#fail(`invalid pattern (${pattern}) in substitution: ${glob.error}`);
+  #done(result: Result<string, string>): string | undefined {
+    return result.ok ? result.value : this.#fail(result.error);
   }
 
   /** A word inside a substitution; `missing` is the error when the text ends before it does. */
@@ -314,17 +288,3 @@ const NAME = /^[\p{L}\p{Nd}_]$/u;
 
 const unsupported = (modifier: string): string =>
   `unsupported modifier (${modifier}) in substitution`;
-
-const reverse = (text: string): string => Array.from(text).reverse().join('');
-
-/** Reversed, but escape characters stay in front of what they escape. */
-function reversePattern(pattern: string): string {
-  const chars = Array.from(pattern);
-  const groups: string[] = [];
-  for (let i = 0; i < chars.length; i++) {
-    const char = chars[i] ?? '';
-    if (char === '\\' && i + 1 < chars.length) groups.push(char + (chars[++i] ?? ''));
-    else groups.push(char);
-  }
-  return groups.reverse().join('');
-}
