@@ -68,7 +68,7 @@ class Hasher implements ContentHasher {
     if (paths.length === 0) return ok(EMPTY);
     const digests: Digest[] = [];
     const asked = paths.map(async (p) => {
-      if (p.type === 'symlink' && selector.followLinks === true)
+      if (p.type === 'symlink' && p.direct && selector.followLinks === true)
         return await this.#plain(p.path, true, signal);
       return ok(
         p.type === 'dir' ? await this.#header(p.real, signal) : await this.#entry(p.real, signal),
@@ -124,7 +124,9 @@ class Hasher implements ContentHasher {
   }
 
   async #header(path: string, signal: AbortSignal): Promise<Digest> {
-    if (path === '/' && this.#tree.rootHeader === 'empty') return EMPTY;
+    // A context without entries sends no change at all, so BuildKit falls back to the directory it made for it.
+    if (path === '/' && this.#tree.rootHeader === 'empty' && this.#tree.list('/').length > 0)
+      return EMPTY;
     return await this.#entry(path, signal);
   }
 

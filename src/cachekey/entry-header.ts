@@ -15,11 +15,15 @@ const TYPE_FLAG: Readonly<Record<FileType, string>> = {
 /**
  * The bytes that are hashed for an entry before its data (BuildKit cache/contenthash/filehash.go and tarsum.go): the tar
  * header without name and time, then the extended attributes. The entry's digest is the SHA-256 of these bytes followed by
- * the data of a regular file.
+ * the data of a regular file. BuildKit counts device numbers only in a tree that came from a client: `devices` says which.
  */
-export function entryHeader(entry: FileEntry): Uint8Array {
+export function entryHeader(
+  entry: FileEntry,
+  devices: 'numbered' | 'unnumbered' = 'unnumbered',
+): Uint8Array {
   const symlink = entry.type === 'symlink';
-  const device = entry.type === 'char' || entry.type === 'block' ? entry.device : undefined;
+  const isDevice = entry.type === 'char' || entry.type === 'block';
+  const device = isDevice && devices === 'numbered' ? entry.device : undefined;
   const fields: (string | Uint8Array)[] = [
     'name',
     `mode${symlink ? 0o777 : entry.mode & 0o7777}`,

@@ -11,6 +11,8 @@ export interface IncludedPath {
   /** The path in the tree: `path` with the symbolic links of the selector's prefix resolved. */
   readonly real: string;
   readonly type: FileType;
+  /** The wildcard matched this very path, not one above it. */
+  readonly direct: boolean;
 }
 
 interface Candidate extends IncludedPath {
@@ -74,14 +76,14 @@ class Walk {
   run(): Result<{ readonly prefix: string; readonly paths: readonly IncludedPath[] }, string> {
     const wildcard = this.#selector.wildcard === true;
     const prefix = wildcard ? fixedPrefix(this.#path) : this.#path;
-    const start = resolveInTree(this.#tree, prefix, { last: true });
+    const start = resolveInTree(this.#tree, prefix, { last: wildcard });
     if (!start.ok) return start;
     if (start.value.entry !== undefined) {
       const real = start.value.path === '/' ? '' : start.value.path;
       this.#visit(prefix, real, []);
     }
     if (this.#problem !== undefined) return err(this.#problem);
-    const missing = this.#missing(prefix);
+    const missing = this.#missing();
     if (missing !== undefined) return err(`"${missing}": not found`);
     return ok({ prefix, paths: this.#found });
   }
@@ -100,6 +102,7 @@ class Walk {
         path,
         real: real === '' ? '/' : real,
         type: entry.type,
+        direct: this.#lastMatched === path,
         include: included.include,
         exclude: included.exclude,
         taken: false,
@@ -155,13 +158,13 @@ class Walk {
     this.#found.push(candidate);
   }
 
-  #missing(prefix: string): string | undefined {
-    for (const required of this.#selector.requiredPaths ?? []) {
-      const path = cleanRooted(`${prefix}/${required}`);
-      const found = resolveInTree(this.#tree, path, { last: true });
-      if (!found.ok || found.value.entry === undefined) return path;
-    }
-    return undefined;
+  /** The first required path that is not there; required paths start at the root of the tree. */
+  #missing(): string | undefined {
+    return this.#selector.requiredPaths?.find((required) => {
+      if (!required.startsWith('/')) return true;
+      const found = resolveInTree(this.#tree, required, { last: true });
+      return !found.ok || found.value.entry === undefined;
+    });
   }
 }
 

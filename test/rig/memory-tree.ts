@@ -60,7 +60,8 @@ export class MemoryTree implements FileTree {
     this.asked.push(path);
     const found = this.#find(path);
     if (found === undefined) throw new Error(`nothing at ${path}`);
-    const hash = createHash('sha256').update(entryHeader(found.entry)).update(found.data);
+    const devices = this.rootHeader === 'empty' ? 'numbered' : 'unnumbered';
+    const hash = createHash('sha256').update(entryHeader(found.entry, devices)).update(found.data);
     return await Promise.resolve(digestOfHex(hash.digest('hex')));
   }
 
