@@ -42,7 +42,7 @@ const MAX_FUTURE_S = 600;
 
 interface Deps {
   readonly fetcher: Fetcher;
-  readonly store: ReleaseStore;
+  readonly releases: ReleaseStore;
   readonly clock: Clock;
 }
 
@@ -55,7 +55,7 @@ export async function loadRelease(
   request: SuiteRequest,
   signal: AbortSignal,
 ): Promise<Result<LoadedRelease>> {
-  const known = await deps.store.state(request.uri, request.suite);
+  const known = await deps.releases.state(request.uri, request.suite);
   const cached = known === undefined ? undefined : await reuse(deps, request, known);
   const age = known === undefined ? Number.POSITIVE_INFINITY : deps.clock.now() - known.checkedAt;
   if (request.refresh === 'never')
@@ -100,10 +100,10 @@ async function reuse(
   state: ReleaseState,
 ): Promise<Cached | undefined> {
   const { uri, suite, keyring } = request;
-  let text = await deps.store.file(uri, suite, state.text);
+  let text = await deps.releases.file(uri, suite, state.text);
   let signers = state.signers;
   if (state.keyring !== keyring.digest) {
-    const raw = await deps.store.file(uri, suite, state.raw);
+    const raw = await deps.releases.file(uri, suite, state.raw);
     const verified =
       raw === undefined
         ? undefined
@@ -138,7 +138,7 @@ async function fetchRelease(
   const { raw, etag, lastModified } = answered.value;
   if (raw === undefined || (cached && sha256(raw) === known?.raw)) {
     if (known !== undefined)
-      await deps.store.touch(request.uri, request.suite, { ...known, checkedAt: now });
+      await deps.releases.touch(request.uri, request.suite, { ...known, checkedAt: now });
     return ok('unchanged');
   }
   const verified = await verifyClearSigned(raw, {
@@ -163,7 +163,7 @@ async function fetchRelease(
     lastModified,
     checkedAt: now,
   };
-  await deps.store.save(request.uri, request.suite, { state, raw, text });
+  await deps.releases.save(request.uri, request.suite, { state, raw, text });
   return ok(loaded);
 }
 

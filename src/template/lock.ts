@@ -39,8 +39,11 @@ export interface LockedPackage {
   readonly path: string;
   /** Index into `sources`. */
   readonly source: number;
-  /** Belongs to the set that must work before dpkg can run in the root: Essential packages and what they need. */
-  readonly essential: boolean;
+  /**
+   * Packages of one step are installed together, steps in order. Step 0 is what must work before dpkg can run in the root:
+   * Essential packages and what they need.
+   */
+  readonly step: number;
   /** Asked for by the template or its variant; others are marked as automatically installed. */
   readonly manual: boolean;
   /** Why it is here, for people: `asked for`, `needed by libc6 (Depends: libgcc-s1)`. */
@@ -107,7 +110,7 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
       size: natural,
       path: relative,
       source: natural,
-      essential: z.boolean(),
+      step: natural,
       manual: z.boolean(),
       reason: z.string(),
     }),
@@ -175,7 +178,6 @@ export function lockKey(lock: TemplateLock): Digest {
     p.version,
     p.architecture,
     p.sha256,
-    p.essential,
     p.manual,
   ]);
   const sources = lock.aptSources ? lock.sources.map((s) => [s.uri, s.suite, s.components]) : [];

@@ -1,0 +1,5 @@
+export type { ProxyEnvironment } from './host-apt.ts';
+export type { RefreshPolicy } from './repository.ts';
+export type { ResolveOptions } from './resolve-template.ts';
+export { createPackageStore, type PackageStore, type PackageStoreOptions } from './store.ts';
+export { compareVersions, satisfies, type VersionRelation } from './version.ts';
