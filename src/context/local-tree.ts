@@ -9,9 +9,8 @@ import {
   isErrno,
   sha256,
 } from '../base/index.ts';
-import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import { entryHeader, type FileEntry, type FileTree } from '../cachekey/index.ts';
 import { identityOf, type LocalNode, sameIdentity } from './entry.ts';
-import { entryHeader } from './entry-header.ts';
 import { hashFiles } from './hash-files.ts';
 import { isSettled, type StatIndex } from './stat-index.ts';
 
