@@ -1,1 +1,45 @@
+export {
+  decodeImageConfig,
+  encodeImageConfig,
+  type HistoryItem,
+  type ImageConfig,
+  MAX_CONFIG_BYTES,
+} from './image-config.ts';
+export { goJsonIndent } from './indent.ts';
+export {
+  decodeDescriptor,
+  decodeManifest,
+  descriptorJson,
+  encodeIndex,
+  encodeManifest,
+  type Index,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  type ManifestOrIndex,
+} from './manifest.ts';
+export {
+  type Compression,
+  isIndexType,
+  isManifestType,
+  layerCompression,
+  layerMediaType,
+  MEDIA,
+} from './media-types.ts';
+export {
+  formatPlatform,
+  hostPlatform,
+  normalise as normaliseOciPlatform,
+  parsePlatform,
+  pickPlatform,
+  platformRank,
+} from './platform.ts';
+export {
+  familiarReference,
+  formatReference,
+  normaliseReference,
+  parseReference,
+  type Reference,
+  repositoryOf,
+  withDefaultTag,
+} from './reference.ts';
 export type { Descriptor, Platform } from './types.ts';

@@ -1,0 +1,60 @@
+/** Media types of the OCI image specification (image-spec, media-types.md) and of Docker's schema 2 (distribution, manifest-v2-2.md). */
+export const MEDIA = {
+  ociManifest: 'application/vnd.oci.image.manifest.v1+json',
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociLayer: 'application/vnd.oci.image.layer.v1.tar',
+  ociLayerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  ociLayerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerConfig: 'application/vnd.docker.container.image.v1+json',
+  dockerLayer: 'application/vnd.docker.image.rootfs.diff.tar',
+  dockerLayerGzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+  dockerLayerZstd: 'application/vnd.docker.image.rootfs.diff.tar.zstd',
+  dockerForeignGzip: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+} as const;
+
+/** How a layer blob is compressed. */
+export type Compression = 'uncompressed' | 'gzip' | 'zstd';
+
+/** True for an image index or a Docker manifest list. */
+export function isIndexType(mediaType: string): boolean {
+  return mediaType === MEDIA.ociIndex || mediaType === MEDIA.dockerList;
+}
+
+/** True for a manifest of one image. */
+export function isManifestType(mediaType: string): boolean {
+  return mediaType === MEDIA.ociManifest || mediaType === MEDIA.dockerManifest;
+}
+
+/** The compression a layer media type names; undefined for what is no layer known here. */
+export function layerCompression(mediaType: string): Compression | undefined {
+  const type = mediaType.replace('.nondistributable', '').replace('.foreign', '');
+  switch (type) {
+    case MEDIA.ociLayer:
+    case MEDIA.dockerLayer:
+      return 'uncompressed';
+    case MEDIA.ociLayerGzip:
+    case MEDIA.dockerLayerGzip:
+      return 'gzip';
+    case MEDIA.ociLayerZstd:
+    case MEDIA.dockerLayerZstd:
+      return 'zstd';
+    default:
+      return undefined;
+  }
+}
+
+/** The media type of a layer in one of the two families. */
+export function layerMediaType(compression: Compression, family: 'oci' | 'docker'): string {
+  const oci = family === 'oci';
+  switch (compression) {
+    case 'uncompressed':
+      return oci ? MEDIA.ociLayer : MEDIA.dockerLayer;
+    case 'gzip':
+      return oci ? MEDIA.ociLayerGzip : MEDIA.dockerLayerGzip;
+    case 'zstd':
+      return oci ? MEDIA.ociLayerZstd : MEDIA.dockerLayerZstd;
+  }
+}

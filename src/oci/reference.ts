@@ -1,0 +1,122 @@
+import { type Digest, err, ok, parseDigest, type Result } from '../base/index.ts';
+
+/** A normalised image reference. */
+export interface Reference {
+  /** `docker.io`, `localhost:5000`. */
+  readonly domain: string;
+  /** Repository below the domain: `library/alpine`. */
+  readonly path: string;
+  readonly tag?: string;
+  readonly digest?: Digest;
+}
+
+const ALNUM = '[a-z0-9]+';
+const PATH_COMPONENT = `${ALNUM}(?:(?:[._]|__|[-]+)${ALNUM})*`;
+const PATH = `${PATH_COMPONENT}(?:/${PATH_COMPONENT})*`;
+const DOMAIN_COMPONENT = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
+const HOST = `(?:${DOMAIN_COMPONENT}(?:\\.${DOMAIN_COMPONENT})*|\\[[a-fA-F0-9:]+\\])`;
+const DOMAIN = `${HOST}(?::[0-9]+)?`;
+const TAG = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}';
+const DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}';
+const REFERENCE = new RegExp(`^(?:(${DOMAIN})/)?(${PATH})(?::(${TAG}))?(?:@(${DIGEST}))?$`);
+const IDENTIFIER = /^[a-f0-9]{64}$/;
+
+/** Longest repository name the distribution reference grammar allows. */
+const MAX_NAME = 255;
+/** Nothing that can be a reference is longer: a name, a tag and a digest. */
+const MAX_TEXT = 1024;
+
+/**
+ * Parses what people write (`alpine`, `me/app:1`, `localhost:5000/x@sha256:...`) into its normal form; the errors are the
+ * texts of the distribution reference library (`ParseNormalizedNamed`).
+ */
+export function parseReference(text: string): Result<Reference, string> {
+  if (IDENTIFIER.test(text)) {
+    return err(`invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
+  }
+  const { domain, rest } = splitDomain(text);
+  const colon = rest.indexOf(':');
+  const remote = colon === -1 ? rest : rest.slice(0, colon);
+  if (remote.toLowerCase() !== remote) {
+    return err(`invalid reference format: repository name (${remote}) must be lowercase`);
+  }
+  const full = `${domain}/${rest}`;
+  const match = full.length > MAX_TEXT ? null : REFERENCE.exec(full);
+  const path = match?.[2];
+  if (path === undefined || match?.[1] === undefined) {
+    return err(
+      REFERENCE.test(full.slice(0, MAX_TEXT).toLowerCase()) && full.length <= MAX_TEXT
+        ? 'repository name must be lowercase'
+        : 'invalid reference format',
+    );
+  }
+  if (path.length > MAX_NAME) {
+    return err(`repository name must not be more than ${MAX_NAME} characters`);
+  }
+  const digest = match[4] === undefined ? ok(undefined) : checkDigest(match[4]);
+  if (!digest.ok) return digest;
+  const tag = match[3];
+  return ok({
+    domain: match[1],
+    path,
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest.value === undefined ? {} : { digest: digest.value }),
+  });
+}
+
+/** Adds the tag `latest` to a reference that has neither tag nor digest. */
+export function withDefaultTag(ref: Reference): Reference {
+  return ref.tag === undefined && ref.digest === undefined ? { ...ref, tag: 'latest' } : ref;
+}
+
+/** The full text: `docker.io/library/alpine:3@sha256:...`. */
+export function formatReference(ref: Reference): string {
+  const tag = ref.tag === undefined ? '' : `:${ref.tag}`;
+  const digest = ref.digest === undefined ? '' : `@${ref.digest}`;
+  return `${repositoryOf(ref)}${tag}${digest}`;
+}
+
+/** Domain and path: `docker.io/library/alpine`. */
+export function repositoryOf(ref: Reference): string {
+  return `${ref.domain}/${ref.path}`;
+}
+
+/** Parses, adds the default tag, and writes the normal form. */
+export function normaliseReference(text: string): Result<string, string> {
+  const ref = parseReference(text);
+  return ref.ok ? ok(formatReference(withDefaultTag(ref.value))) : ref;
+}
+
+/** The short form that Docker shows: without `docker.io/` and `library/`. */
+export function familiarReference(ref: Reference): string {
+  const text = formatReference(ref);
+  if (ref.domain !== 'docker.io') return text;
+  const short = text.slice('docker.io/'.length);
+  const rest = short.startsWith('library/') ? short.slice('library/'.length) : undefined;
+  return rest === undefined || rest.includes('/') ? short : rest;
+}
+
+function splitDomain(name: string): { readonly domain: string; readonly rest: string } {
+  const slash = name.indexOf('/');
+  if (slash === -1) return { domain: 'docker.io', rest: `library/${name}` };
+  const first = name.slice(0, slash);
+  const after = name.slice(slash + 1);
+  const isDomain = first === 'localhost' || /[.:]/.test(first) || first.toLowerCase() !== first;
+  const domain = !isDomain || first === 'index.docker.io' ? 'docker.io' : first;
+  const rest = isDomain ? after : name;
+  const official = domain === 'docker.io' && !rest.includes('/');
+  return { domain, rest: official ? `library/${rest}` : rest };
+}
+
+const HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
+
+function checkDigest(text: string): Result<Digest, string> {
+  const colon = text.indexOf(':');
+  const hex = text.slice(colon + 1);
+  const length = HEX_LENGTH[text.slice(0, colon)];
+  if (length === undefined) return err('unsupported digest algorithm');
+  if (hex.length !== length) return err('invalid checksum digest length');
+  if (!/^[0-9a-f]+$/.test(hex)) return err('invalid checksum digest format');
+  const digest = parseDigest(text);
+  return digest === undefined ? err('unsupported digest algorithm') : ok(digest);
+}
