@@ -42,6 +42,10 @@ export function selectPackages(
       ? 'essential'
       : `part of the variant ${template.variant} (priority)`,
   }));
+  // Roots are always made with merged /usr; without this the package that merges it afterwards would be chosen, with Perl.
+  const merged = universe.candidate('usr-is-merged');
+  if (merged !== undefined)
+    seeds.push({ candidate: merged, reason: 'the root is made with merged /usr' });
   const unknown: Failure[] = [];
   const add = (wish: Pick<PackageWish, 'name'> & Partial<PackageWish>, reason: string): void => {
     const candidate = seedFor(universe, wish.name);

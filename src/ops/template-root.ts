@@ -1,0 +1,214 @@
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { err, failure, ok, type Result } from '../base/index.ts';
+import type { Clock, OpContext, Packages, Sandbox, SandboxMount } from '../ports/index.ts';
+import type { LockedPackage, TemplateLock } from '../template/index.ts';
+import { writeExtras } from './template-extras.ts';
+
+/** A package and the name of its file in the package directory. */
+export interface LocalPackage {
+  readonly locked: LockedPackage;
+  readonly file: string;
+}
+
+/** A root file system to be made. */
+export interface RootPlan {
+  /** An empty directory that nothing else writes to. */
+  readonly root: string;
+  readonly lock: TemplateLock;
+  readonly packages: readonly LocalPackage[];
+  /** Directory that holds the packages' files and nothing else. */
+  readonly packageDir: string;
+  /** Seconds since the epoch: what maintainer scripts see as SOURCE_DATE_EPOCH. */
+  readonly epoch: number;
+}
+
+interface RootDeps {
+  readonly packages: Packages;
+  readonly sandbox: Sandbox;
+  readonly clock: Clock;
+  /** Unique name for the sandboxes. */
+  readonly id: string;
+}
+
+/** Where the packages' files are seen inside the root while it is made. */
+const PACKAGE_MOUNT = '/run/varve-packages';
+/** Lines of dpkg's output that a failure shows. */
+const TAIL_LINES = 20;
+
+/**
+ * Makes a Debian system: the packages that dpkg itself needs are extracted from outside, then all are installed by the
+ * root's own dpkg, step by step, in a sandbox without network where no service can be started. The result is what dpkg
+ * leaves on a machine of its own. PK050: a package cannot be installed.
+ */
+export async function buildRoot(
+  plan: RootPlan,
+  deps: RootDeps,
+  context: OpContext,
+): Promise<Result<void>> {
+  const bootstrapped = await bootstrap(plan, deps, context);
+  if (!bootstrapped.ok) return bootstrapped;
+  const last = plan.packages.reduce((max, p) => Math.max(max, p.locked.step), 0);
+  for (let step = 0; step <= last; step++) {
+    const files = plan.packages.filter((p) => p.locked.step === step).map((p) => p.file);
+    const installed =
+      files.length === 0 ? ok(undefined) : await install(plan, deps, { context, step, files });
+    if (!installed.ok) return installed;
+  }
+  return writeExtras(plan);
+}
+
+/** base-files first: whether it brings the links of a merged /usr decides whether they are made here. */
+async function bootstrap(
+  plan: RootPlan,
+  deps: RootDeps,
+  context: OpContext,
+): Promise<Result<void>> {
+  const first = plan.packages.filter((p) => p.locked.step === 0);
+  const order = [
+    ...first.filter((p) => p.locked.name === 'base-files'),
+    ...first.filter((p) => p.locked.name !== 'base-files'),
+  ];
+  chmodSync(plan.root, 0o755);
+  for (const [i, { file }] of order.entries()) {
+    const extracted = await deps.packages.extract(join(plan.packageDir, file), plan.root, context);
+    if (!extracted.ok) return extracted;
+    if (i === 0) mergeUsr(plan.root, plan.lock.architecture);
+  }
+  const database = join(plan.root, 'var/lib/dpkg');
+  for (const dir of ['info', 'updates', 'triggers', 'parts'])
+    mkdirSync(join(database, dir), { recursive: true });
+  for (const name of ['status', 'available'])
+    writeFileSync(join(database, name), '', { flag: 'a', mode: 0o644 });
+  return ok(undefined);
+}
+
+/** Directories for libraries of other ABIs that Debian 12 links beside /lib (debootstrap's `setup_merged_usr`). */
+const LIBRARY_DIRS: Readonly<Record<string, readonly string[]>> = {
+  amd64: ['lib32', 'lib64', 'libx32'],
+  i386: ['lib64', 'libx32'],
+  ppc64el: ['lib64'],
+  s390x: ['lib32'],
+  loong64: ['lib64'],
+};
+
+/** Replaces /bin, /sbin and /lib by links into /usr where base-files does not bring them (Debian before 13). */
+function mergeUsr(root: string, architecture: string): void {
+  if (lstatSync(join(root, 'bin'), { throwIfNoEntry: false })?.isSymbolicLink() === true) return;
+  for (const name of ['bin', 'sbin', 'lib', ...(LIBRARY_DIRS[architecture] ?? [])]) {
+    const [top, target] = [join(root, name), join(root, 'usr', name)];
+    mkdirSync(target, { recursive: true, mode: 0o755 });
+    if (lstatSync(top, { throwIfNoEntry: false })?.isDirectory() === true) {
+      for (const entry of readdirSync(top)) renameSync(join(top, entry), join(target, entry));
+      rmdirSync(top);
+    }
+    symlinkSync(`usr/${name}`, top);
+  }
+}
+
+/** Tells invoke-rc.d to start nothing (Debian's policy-rc.d interface): there is no init in the root. */
+const POLICY = '#!/bin/sh\nexit 101\n';
+
+async function install(
+  plan: RootPlan,
+  deps: RootDeps,
+  what: {
+    readonly context: OpContext;
+    readonly step: number;
+    readonly files: readonly string[];
+  },
+): Promise<Result<void>> {
+  const { context, step, files } = what;
+  const tail = new Tail();
+  const mounts: SandboxMount[] = [
+    { kind: 'bind', source: plan.packageDir, target: PACKAGE_MOUNT, readonly: true },
+    {
+      kind: 'secret',
+      data: Buffer.from(POLICY),
+      target: '/usr/sbin/policy-rc.d',
+      mode: 0o755,
+      uid: 0,
+      gid: 0,
+    },
+  ];
+  const exit = await deps.sandbox.run(
+    {
+      id: `${deps.id}-${step}`,
+      rootfs: plan.root,
+      // Step 0 holds dpkg's own needs, already extracted: their order among themselves does not matter.
+      args: [
+        'dpkg',
+        '--force-unsafe-io',
+        ...(step === 0 ? ['--force-depends'] : []),
+        '--install',
+        ...files.map((file) => `${PACKAGE_MOUNT}/${file}`),
+      ],
+      env: environment(plan.epoch),
+      cwd: '/',
+      user: { uid: 0, gid: 0, additionalGids: [] },
+      hostname: 'localhost',
+      network: 'none',
+      security: 'sandbox',
+      mounts,
+      extraHosts: [],
+      ulimits: [],
+      removeMountStubs: true,
+    },
+    {
+      signal: context.signal,
+      output: (stream, data) => {
+        tail.add(data);
+        context.emit({
+          type: 'log',
+          vertex: context.vertex.digest,
+          at: deps.clock.now(),
+          stream,
+          data,
+        });
+      },
+    },
+  );
+  if (!exit.ok) return exit;
+  if (exit.value.code === 0) return ok(undefined);
+  return err(
+    failure('PK050', 1, `dpkg cannot install the packages (exit code ${exit.value.code})`, {
+      details: tail.lines(),
+      help: 'the output above names the package and its script',
+    }),
+  );
+}
+
+function environment(epoch: number): string[] {
+  return [
+    'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    'HOME=/root',
+    'LC_ALL=C.UTF-8',
+    'TZ=UTC',
+    'DEBIAN_FRONTEND=noninteractive',
+    'DEBCONF_NONINTERACTIVE_SEEN=true',
+    'PYTHONHASHSEED=0',
+    `SOURCE_DATE_EPOCH=${epoch}`,
+  ];
+}
+
+/** The last lines of an output. */
+class Tail {
+  #text = '';
+
+  add(data: Uint8Array): void {
+    this.#text = (this.#text + Buffer.from(data).toString('utf8')).slice(-16_384);
+  }
+
+  lines(): string[] {
+    return this.#text.trimEnd().split('\n').slice(-TAIL_LINES);
+  }
+}

@@ -1,0 +1,83 @@
+import { lstatSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { fsPath, isErrno, nameOfBytes } from '../base/index.ts';
+import { setTimes } from '../sys/index.ts';
+
+/** Files that say when or how the root was made, or that the next use of a tool makes again. */
+const REMOVED = [
+  'etc/.pwd.lock',
+  'etc/group-',
+  'etc/gshadow-',
+  'etc/passwd-',
+  'etc/shadow-',
+  'etc/subgid-',
+  'etc/subuid-',
+  'root/.bash_history',
+  'var/cache/apt/pkgcache.bin',
+  'var/cache/apt/srcpkgcache.bin',
+  'var/cache/debconf/config.dat-old',
+  'var/cache/debconf/passwords.dat-old',
+  'var/cache/debconf/templates.dat-old',
+  'var/cache/ldconfig/aux-cache',
+  'var/lib/dbus/machine-id',
+  'var/lib/dpkg/available-old',
+  'var/lib/dpkg/diversions-old',
+  'var/lib/dpkg/lock',
+  'var/lib/dpkg/lock-frontend',
+  'var/lib/dpkg/statoverride-old',
+  'var/lib/dpkg/status-old',
+  'var/lib/dpkg/triggers/Lock',
+  'var/lib/systemd/random-seed',
+  'var/lib/urandom/random-seed',
+  'var/log/alternatives.log',
+  'var/log/apt/history.log',
+  'var/log/apt/term.log',
+  'var/log/bootstrap.log',
+  'var/log/dpkg.log',
+  'var/log/fontconfig.log',
+] as const;
+
+/** Directories that a running system fills, and what packages have in them. */
+const EMPTIED: readonly (readonly [dir: string, kept: readonly string[]])[] = [
+  ['run', ['lock']],
+  ['tmp', []],
+  ['var/tmp', []],
+];
+
+/**
+ * Takes out of a finished root what differs between two runs, and sets times later than `epoch` (seconds) to it, so that
+ * the same lock gives the same bytes.
+ */
+export function tidyRoot(root: string, epoch: number): void {
+  for (const path of REMOVED) rmSync(join(root, path), { force: true });
+  for (const [dir, kept] of EMPTIED)
+    for (const name of names(join(root, dir)))
+      if (!kept.includes(name)) rmSync(join(root, dir, name), { recursive: true, force: true });
+  emptyMachineId(join(root, 'etc/machine-id'));
+  clampTimes(root, BigInt(epoch) * 1_000_000_000n);
+}
+
+/** An empty file makes the first boot choose an id (machine-id(5)); where there was none, none is made. */
+function emptyMachineId(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) truncateSync(path);
+}
+
+function names(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return [];
+    throw e;
+  }
+}
+
+function clampTimes(root: string, latestNs: bigint): void {
+  const todo = [root];
+  for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
+    const entry = lstatSync(fsPath(path), { bigint: true });
+    if (entry.mtimeNs > latestNs) setTimes(path, { atimeNs: latestNs, mtimeNs: latestNs });
+    if (!entry.isDirectory()) continue;
+    for (const name of readdirSync(fsPath(path), { encoding: 'buffer' }))
+      todo.push(`${path}/${nameOfBytes(name)}`);
+  }
+}
