@@ -16,6 +16,7 @@ import { runFileAction } from './file-actions.ts';
 import { FileLayer } from './file-layer.ts';
 import { readOwner } from './file-owner.ts';
 import { Pause } from './file-pause.ts';
+import { EMPTY_TREE } from './file-scratch.ts';
 import { contentKeyOf, keyOf } from './op-keys.ts';
 
 /** What file ops need. */
@@ -194,18 +195,3 @@ function ownerOf(action: FileAction): ChownOpt | undefined {
 function ownerInputs(owner: ChownOpt | undefined): number[] {
   return [owner?.user, owner?.group].flatMap((opt) => (opt?.kind === 'byName' ? [opt.input] : []));
 }
-
-/** Scratch as a source. */
-const EMPTY_TREE: FileTree = {
-  rootHeader: 'entry',
-  lstat: (path) =>
-    path === '/'
-      ? { type: 'dir', mode: 0o755, uid: 0, gid: 0, size: 0, mtimeNs: 0n, xattrs: new Map() }
-      : undefined,
-  list: () => [],
-  digest: (path) => Promise.reject(new Error(`no entry ${path} in scratch`)),
-  read: (path) => {
-    throw new Error(`no file ${path} in scratch`);
-  },
-  diskPath: () => undefined,
-};

@@ -1,4 +1,4 @@
-import { type TarEntry, TarReader } from '../archive/index.ts';
+import { decompress, type TarEntry, TarReader } from '../archive/index.ts';
 import { FailureError, ok, type Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { FileActionCopy } from '../llb/index.ts';
@@ -10,7 +10,8 @@ import type { Owner } from './file-owner.ts';
 import { child, cleanPath, resolveSource } from './file-paths.ts';
 
 /**
- * Extracts `from` into the destination when it is a local tar archive (not compressed); false when it is not, and nothing was done. Modes, owners and times come from the archive, except that an
+ * Extracts `from` into the destination when it is a local tar archive (identity, gzip, bzip2, xz or zstd, told by its
+ * content); false when it is not, and nothing was done. Modes, owners and times come from the archive, except that an
  * owner that was asked for goes to every entry (BuildKit solver/llbsolver/file, `unpack`).
  */
 export async function unpackArchive(
@@ -28,7 +29,7 @@ export async function unpackArchive(
     ...(owner === undefined ? {} : { owner }),
     ...(copy.timestamp === -1n ? {} : { mtimeNs: copy.timestamp }),
   });
-  const reader = new TarReader(source.read(path, pause.signal));
+  const reader = openArchive(source, path, pause.signal);
   try {
     const extraction = new Extraction({ layer, dest, owner });
     for (;;) {
@@ -44,9 +45,13 @@ export async function unpackArchive(
   return true;
 }
 
+function openArchive(tree: FileTree, path: string, signal: AbortSignal): TarReader {
+  return new TarReader(decompress(tree.read(path, signal), { signal }));
+}
+
 /** Whether the first header of a tar archive can be read. */
 async function isArchive(tree: FileTree, path: string, signal: AbortSignal): Promise<boolean> {
-  const reader = new TarReader(tree.read(path, signal));
+  const reader = openArchive(tree, path, signal);
   try {
     const first = await reader.next();
     return first.ok && first.value !== undefined;

@@ -1,3 +1,10 @@
+export {
+  type CacheMountInfo,
+  type CacheMounts,
+  createCacheMounts,
+} from './cache-mounts.ts';
+export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
+export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
 export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
 export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';

@@ -1,8 +1,18 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import {
+  err,
+  type Failure,
+  failure,
+  type GoJson,
+  goJson,
+  isErrno,
+  ok,
+  type Result,
+} from '../base/index.ts';
 import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
+import { openAgentSockets } from './agent-sockets.ts';
 import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
@@ -15,7 +25,8 @@ import {
   runtimeErrors,
   startContainer,
 } from './run-runtime.ts';
-import { runtimeSpec } from './runtime-spec.ts';
+import { type RunFacts, runtimeSpec } from './runtime-spec.ts';
+import type { RuntimeSpec } from './runtime-spec-types.ts';
 import { writeSecretFiles } from './secret-files.ts';
 
 /** How to make a sandbox. */
@@ -78,7 +89,8 @@ class Run {
     mkdirSync(bundle, { mode: 0o711 });
     try {
       using secrets = writeSecretFiles(join(bundle, 'secrets'), this.#spec.mounts);
-      this.#writeBundle(secrets.files);
+      await using sockets = await openAgentSockets(join(bundle, 'sockets'), this.#spec.mounts);
+      this.#writeBundle({ secretFiles: secrets.files, socketFiles: sockets.files });
       const stubs = makeMountStubs(this.#spec.rootfs, mountPoints(this.#spec));
       try {
         return await this.#run(io);
@@ -90,7 +102,7 @@ class Run {
     }
   }
 
-  #writeBundle(secretFiles: ReadonlyMap<number, string>): void {
+  #writeBundle(made: Pick<RunFacts, 'secretFiles' | 'socketFiles'>): void {
     const { bundle } = this.#container;
     const files = { hostsFile: join(bundle, 'hosts'), resolvFile: join(bundle, 'resolv.conf') };
     writeFileSync(files.hostsFile, hostsFile(this.#spec), { mode: 0o644 });
@@ -102,10 +114,10 @@ class Run {
       cgroupsPath: this.#cgroupsPath,
       openFiles: this.#machine.openFiles,
       limitsSwap: limitsSwap(this.#machine.cgroups),
-      secretFiles,
+      ...made,
       ...files,
     });
-    writeFileSync(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+    writeFileSync(join(bundle, 'config.json'), configText(config), { mode: 0o600 });
   }
 
   async #run(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
@@ -230,6 +242,12 @@ function startFailure(spec: SandboxSpec, program: string, message: string): Fail
       `process ${JSON.stringify(spec.args.join(' '))} could not be started: ${said}`,
     );
   return failure('SB003', 3, `${program} could not set up the sandbox of a step: ${said}`);
+}
+
+/** `config.json`; limits are 64-bit numbers, which `JSON.stringify` cannot write. */
+function configText(config: RuntimeSpec): string {
+  // Interfaces have no index signature; all members are JSON values and bigints.
+  return goJson(config as unknown as GoJson);
 }
 
 function readOrEmpty(path: string): string | Uint8Array {

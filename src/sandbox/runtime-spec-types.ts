@@ -31,8 +31,8 @@ export interface RuntimeProcess {
   };
   readonly rlimits: readonly {
     readonly type: string;
-    readonly soft: number;
-    readonly hard: number;
+    readonly soft: bigint;
+    readonly hard: bigint;
   }[];
   readonly noNewPrivileges: boolean;
 }

@@ -26,6 +26,8 @@ export interface RunFacts {
   readonly resolvFile: string;
   /** Files on a memory file system that hold the secrets, by index of the mount. */
   readonly secretFiles: ReadonlyMap<number, string>;
+  /** Sockets that lead to the agents, by index of the mount. */
+  readonly socketFiles: ReadonlyMap<number, string>;
 }
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
@@ -73,7 +75,7 @@ export function runtimeSpec(spec: SandboxSpec, facts: RunFacts): RuntimeSpec {
     },
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs ?? false },
     hostname: spec.hostname,
-    mounts: [...systemMounts(spec, facts), ...stepMounts(spec.mounts, facts)],
+    mounts: lastByTarget([...systemMounts(spec, facts), ...stepMounts(spec.mounts, facts)]),
     linux: linux(spec, facts, capabilities),
   };
 }
@@ -95,11 +97,16 @@ function linux(spec: SandboxSpec, facts: RunFacts, capabilities: readonly string
 function rlimits(spec: SandboxSpec, openFiles: number): RuntimeSpec['process']['rlimits'] {
   const asked = spec.ulimits.map((u) => ({
     type: `RLIMIT_${u.name.toUpperCase()}`,
-    soft: u.soft,
-    hard: u.hard,
+    soft: limitValue(u.soft),
+    hard: limitValue(u.hard),
   }));
   if (asked.some((limit) => limit.type === 'RLIMIT_NOFILE')) return asked;
-  return [{ type: 'RLIMIT_NOFILE', soft: openFiles, hard: openFiles }, ...asked];
+  return [{ type: 'RLIMIT_NOFILE', soft: BigInt(openFiles), hard: BigInt(openFiles) }, ...asked];
+}
+
+/** -1 is "no limit": RLIM_INFINITY (getrlimit(2)). */
+function limitValue(value: number): bigint {
+  return value < 0 ? 2n ** 64n - 1n : BigInt(value);
 }
 
 function resources(
@@ -154,11 +161,19 @@ function systemMounts(spec: SandboxSpec, facts: RunFacts): RuntimeMount[] {
   ];
 }
 
-function stepMounts(mounts: readonly SandboxMount[], facts: RunFacts): RuntimeMount[] {
-  return mounts.flatMap((mount, index) => stepMount(mount, facts.secretFiles.get(index)));
+/** A step may mount over what every step has (`/dev/shm` of another size): only the last mount of a place is made. */
+function lastByTarget(mounts: readonly RuntimeMount[]): RuntimeMount[] {
+  const last = new Map(mounts.map((mount, i) => [mount.destination, i]));
+  return mounts.filter((mount, i) => last.get(mount.destination) === i);
 }
 
-function stepMount(mount: SandboxMount, secretFile: string | undefined): RuntimeMount[] {
+function stepMounts(mounts: readonly SandboxMount[], facts: RunFacts): RuntimeMount[] {
+  return mounts.flatMap((mount, index) =>
+    stepMount(mount, facts.secretFiles.get(index) ?? facts.socketFiles.get(index)),
+  );
+}
+
+function stepMount(mount: SandboxMount, file: string | undefined): RuntimeMount[] {
   const destination = mount.target;
   switch (mount.kind) {
     case 'bind':
@@ -175,20 +190,20 @@ function stepMount(mount: SandboxMount, secretFile: string | undefined): Runtime
       return [{ destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...size] }];
     }
     case 'secret': {
-      if (secretFile === undefined)
-        throw new Error(`no file was made for the secret at ${destination}`);
+      if (file === undefined) throw new Error(`no file was made for ${destination}`);
       const noexec = (mount.mode & 0o111) === 0 ? ['noexec'] : [];
       return [
         {
           destination,
           type: 'bind',
-          source: secretFile,
+          source: file,
           options: ['ro', 'rbind', 'nodev', 'nosuid', ...noexec],
         },
       ];
     }
     case 'socket':
-      return [{ destination, type: 'bind', source: mount.source, options: ['rbind', 'rw'] }];
+      if (file === undefined) throw new Error(`no socket was made for ${destination}`);
+      return [{ destination, type: 'bind', source: file, options: ['rbind', 'rw'] }];
     default:
       return mount satisfies never;
   }
