@@ -1,7 +1,7 @@
 import type { Digest } from '../base/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 import type { Clock, LayerChain, LayerDb, LayerId, LayerRef } from '../ports/index.ts';
-import { type Connection, type Row, number, optionalText, text } from './connection.ts';
+import { type Connection, number, optionalText, type Row, text } from './connection.ts';
 import { optionalDescriptor, optionalDigest, stored } from './stored-json.ts';
 
 /** Number of a stored chain; 0 is scratch. */
@@ -13,7 +13,7 @@ const CHAIN = `
     UNION ALL
     SELECT chain.parent, chain.layer, chain.depth FROM chain JOIN node ON chain.id = node.parent
   )
-  SELECT layer.id, layer.diff_id, layer.ref_blob, layer.origin, layer.created_at,
+  SELECT node.depth, layer.id, layer.diff_id, layer.ref_blob, layer.origin, layer.created_at,
     (SELECT descriptor FROM layer_blob WHERE layer_blob.layer = layer.id LIMIT 1) AS blob
   FROM node JOIN layer ON layer.id = node.layer ORDER BY node.depth`;
 
@@ -22,6 +22,8 @@ export class Layers implements LayerDb {
   readonly #db: Connection;
   readonly #clock: Clock;
   readonly #chains = new Map<ChainId, LayerChain>();
+  /** Numbers of the chains that were handed out. */
+  readonly #numbers = new WeakMap<LayerChain, ChainId>();
 
   constructor(db: Connection, clock: Clock) {
     this.#db = db;
@@ -78,18 +80,24 @@ export class Layers implements LayerDb {
 
   /** The number of a chain, when it is stored. */
   find(chain: LayerChain): ChainId | undefined {
+    const known = this.#numbers.get(chain);
+    if (known !== undefined) return known;
     let at: ChainId | undefined = 0;
     for (const ref of chain) at = at === undefined ? undefined : this.#node(at, ref.id);
     return at;
   }
 
-  /** The layers of a stored chain. */
-  load(id: ChainId): LayerChain {
+  /** The layers of a stored chain; undefined when one of them was removed. */
+  load(id: ChainId): LayerChain | undefined {
     if (id === 0) return [];
     const known = this.#chains.get(id);
     if (known !== undefined) return known;
-    const chain = this.#db.all(CHAIN, id).map(refOf);
+    const rows = this.#db.all(CHAIN, id);
+    const top = rows.at(-1);
+    if (top === undefined || number(top, 'depth') + 1 !== rows.length) return undefined;
+    const chain = rows.map(refOf);
     this.#chains.set(id, chain);
+    this.#numbers.set(chain, id);
     return chain;
   }
 

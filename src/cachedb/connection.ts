@@ -1,5 +1,5 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { writeFileSync } from 'node:fs';
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { FailureError } from '../base/index.ts';
 import { databaseFailure, saysDamaged } from './failures.ts';
 

@@ -125,7 +125,8 @@ function replace(path: string, now: number): Opened {
   mkdirSync(dirname(path), { recursive: true });
   while (!take(guard)) pause();
   try {
-    if (!isDamaged(path)) return connect(path, now);
+    const sound = existsSync(damageMark(path)) ? undefined : connectIfSound(path, now);
+    if (sound !== undefined) return sound;
     const movedTo = `${path}.damaged-${randomBytes(4).toString('hex')}`;
     // The journal first: a new database must never meet the old one's.
     for (const suffix of ['-wal', '-shm', '']) moveIfThere(path + suffix, movedTo + suffix);
@@ -136,17 +137,12 @@ function replace(path: string, now: number): Opened {
   }
 }
 
-function isDamaged(path: string): boolean {
-  if (existsSync(damageMark(path))) return true;
+/** Another process may have replaced the file meanwhile. */
+function connectIfSound(path: string, now: number): Opened | undefined {
   try {
-    const db = new DatabaseSync(path, { timeout: BUSY_MS });
-    try {
-      return versionOf(db) === 0 && db.prepare('PRAGMA quick_check(1)').get() === undefined;
-    } finally {
-      db.close();
-    }
+    return connect(path, now);
   } catch (e) {
-    if (saysDamaged(e)) return true;
+    if (saysDamaged(e)) return undefined;
     throw e;
   }
 }

@@ -8,7 +8,7 @@ import type {
   RecordLink,
 } from '../ports/index.ts';
 import type { Layers } from './chains.ts';
-import { type Connection, type Row, number } from './connection.ts';
+import { type Connection, number, type Row } from './connection.ts';
 import { digest as digestColumn, optionalDigest } from './stored-json.ts';
 
 // Brand constructor: the column holds record numbers.
@@ -70,11 +70,11 @@ export class Records implements CacheDb {
         'SELECT chain, created_at, cost_ms FROM result WHERE record = ? ORDER BY created_at DESC, chain DESC',
         record,
       )
-      .map((row) => ({
-        chain: this.#layers.load(number(row, 'chain')),
-        createdAt: number(row, 'created_at'),
-        costMs: number(row, 'cost_ms'),
-      }));
+      .flatMap((row) => {
+        const chain = this.#layers.load(number(row, 'chain'));
+        if (chain === undefined) return [];
+        return [{ chain, createdAt: number(row, 'created_at'), costMs: number(row, 'cost_ms') }];
+      });
   }
 
   addResult(record: RecordId, result: CachedResult): void {

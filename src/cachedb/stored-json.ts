@@ -1,6 +1,6 @@
 import { type Digest, parseDigest, parseJson } from '../base/index.ts';
 import type { Descriptor } from '../oci/index.ts';
-import { type Row, optionalText, text } from './connection.ts';
+import { optionalText, type Row, text } from './connection.ts';
 
 /** Reads JSON that this folder wrote into the database; its shape is the writer's. */
 export function stored<T>(json: string): T {
