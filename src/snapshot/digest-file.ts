@@ -1,0 +1,63 @@
+import { appendFileSync, readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { type Digest, hexOf, isErrno, parseDigest, parseJson } from '../base/index.ts';
+import type { DigestMemo } from './overlay-tree.ts';
+
+/**
+ * Digests of the files of one layer, which never change once known. One line each, `<crc32> <hex> <path as JSON>`; a torn
+ * or damaged line is passed over and its digest found out again.
+ */
+export class DigestFile implements DigestMemo {
+  readonly #path: string;
+  #known: Map<string, Digest> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get(path: string): Digest | undefined {
+    return this.#load().get(path);
+  }
+
+  set(path: string, digest: Digest): void {
+    this.#load().set(path, digest);
+    const body = `${hexOf(digest)} ${JSON.stringify(path)}`;
+    try {
+      appendFileSync(this.#path, `${checksum(body)} ${body}\n`);
+    } catch (e) {
+      // A layer that is being removed, or a full disk: the digest is only not remembered.
+      if (!isErrno(e, 'ENOENT', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES')) throw e;
+    }
+  }
+
+  #load(): Map<string, Digest> {
+    this.#known ??= parse(readText(this.#path));
+    return this.#known;
+  }
+}
+
+function parse(text: string): Map<string, Digest> {
+  const known = new Map<string, Digest>();
+  for (const line of text.split('\n')) {
+    const match = /^([0-9a-f]{8}) (([0-9a-f]{64}) (".*"))$/.exec(line);
+    if (match === null || checksum(match[2] ?? '') !== match[1]) continue;
+    const digest = parseDigest(`sha256:${match[3] ?? ''}`);
+    const path = parseJson(match[4] ?? '');
+    if (digest !== undefined && path.ok && typeof path.value === 'string')
+      known.set(path.value, digest);
+  }
+  return known;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return '';
+    throw e;
+  }
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,1 @@
+export { createSnapshotter, type LayerStore, type SnapshotterOptions } from './snapshotter.ts';

@@ -1,0 +1,194 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, isRecord, parseJson } from '../base/index.ts';
+import type { LayerChain, LayerId } from '../ports/index.ts';
+import { tryLock, unmount } from '../sys/index.ts';
+
+/** What is written beside a layer's directory; its presence makes the layer real. */
+export interface LayerMeta {
+  readonly id: LayerId;
+  /** Boot of the machine in which it was written: after another boot only a layer marked `synced` is trusted. */
+  readonly boot: string;
+}
+
+/**
+ * Where things lie below the snapshotter's root:
+ *
+ *     layers/<name>/fs, meta.json, synced, digests, usage     extracted and committed layers
+ *     work/<random>/lock, layer/, work*, mount*               what a live process works with
+ *
+ * `<name>` is made of the layer's id, and for a layer that took something from those below it also of their ids. A working
+ * directory belongs to the process that holds the lock on its `lock` file; another may remove it once it gets that lock.
+ */
+export class Layout {
+  readonly #root: string;
+  readonly #boot: string;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    mkdirSync(join(root, 'layers'), { recursive: true });
+    mkdirSync(join(root, 'work'), { recursive: true });
+  }
+
+  /** Directory of the top layer of a chain when it is there and whole. */
+  find(chain: LayerChain): string | undefined {
+    const top = chain.at(-1);
+    if (top === undefined) return undefined;
+    return [nameOf(top.id), variantOf(chain)]
+      .map((name) => join(this.#root, 'layers', name))
+      .find((dir) => this.#isWhole(dir));
+  }
+
+  /** Directories of all variants of a layer. */
+  async variants(id: LayerId): Promise<string[]> {
+    const names = await readdir(join(this.#root, 'layers'));
+    return names
+      .filter((name) => name === nameOf(id) || name.startsWith(`${nameOf(id)}.`))
+      .map((name) => join(this.#root, 'layers', name));
+  }
+
+  /** Moves a finished layer to its name. A layer that is there already wins: it is the same. */
+  async install(work: WorkDir, chain: LayerChain, dependsOnLower: boolean): Promise<string> {
+    const id = chain.at(-1)?.id;
+    if (id === undefined) throw new Error('an empty chain has no layer to install');
+    const meta: LayerMeta = { id, boot: this.#boot };
+    const from = join(work.path, 'layer');
+    writeFileSync(join(from, 'meta.json'), JSON.stringify(meta));
+    const to = join(this.#root, 'layers', dependsOnLower ? variantOf(chain) : nameOf(id));
+    for (;;) {
+      try {
+        await rename(from, to);
+        return to;
+      } catch (e) {
+        if (!isErrno(e, 'ENOTEMPTY', 'EEXIST')) throw e;
+        if (this.#isWhole(to)) return to;
+        await this.discard(to);
+      }
+    }
+  }
+
+  /** A new working directory, owned by this process until disposed. */
+  work(): WorkDir {
+    return new WorkDir(join(this.#root, 'work', randomBytes(6).toString('hex')));
+  }
+
+  /** Removes a layer directory: it disappears in one step, then its files go. */
+  async discard(dir: string): Promise<void> {
+    await using work = this.work();
+    try {
+      await rename(dir, join(work.path, 'dead'));
+    } catch (e) {
+      if (!isErrno(e, 'ENOENT')) throw e;
+    }
+  }
+
+  /** Layer directories with their ids, whole ones only. */
+  async *layers(): AsyncGenerator<{ readonly dir: string; readonly id: LayerId }> {
+    for (const name of await readdir(join(this.#root, 'layers'))) {
+      const dir = join(this.#root, 'layers', name);
+      const meta = readMeta(dir);
+      if (meta !== undefined && this.#isWhole(dir)) yield { dir, id: meta.id };
+    }
+  }
+
+  /** Removes what dead processes left and layers that a crash of the machine may have torn. */
+  async sweep(): Promise<void> {
+    for (const name of await readdir(join(this.#root, 'work')))
+      await removeIfOrphan(join(this.#root, 'work', name));
+    for (const name of await readdir(join(this.#root, 'layers'))) {
+      const dir = join(this.#root, 'layers', name);
+      if (!this.#isWhole(dir)) await this.discard(dir);
+    }
+  }
+
+  #isWhole(dir: string): boolean {
+    const meta = readMeta(dir);
+    return meta !== undefined && (meta.boot === this.#boot || existsSync(join(dir, 'synced')));
+  }
+}
+
+/** A directory below `work/` with one owner. */
+export class WorkDir implements AsyncDisposable {
+  readonly path: string;
+  readonly #lock: number;
+
+  constructor(path: string) {
+    this.path = path;
+    mkdirSync(path);
+    // Locked before it has its name: a sweeping process never finds it free.
+    this.#lock = openSync(join(path, 'lock.new'), 'wx', 0o600);
+    if (!tryLock(this.#lock, 'exclusive')) throw new Error(`somebody locked ${path} first`);
+    renameSync(join(path, 'lock.new'), join(path, 'lock'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+    closeSync(this.#lock);
+  }
+}
+
+async function removeIfOrphan(dir: string): Promise<void> {
+  let lock: number;
+  try {
+    lock = openSync(join(dir, 'lock'), 'r');
+  } catch (e) {
+    // Its owner is about to make the lock, or died in between: without a lock there is nothing else in it.
+    if (!isErrno(e, 'ENOENT')) throw e;
+    return;
+  }
+  try {
+    if (!tryLock(lock, 'exclusive')) return;
+    for (const name of await readdir(dir))
+      if (name.startsWith('mount')) unmountIfMounted(join(dir, name));
+    await rm(dir, { recursive: true, force: true });
+  } finally {
+    closeSync(lock);
+  }
+}
+
+/** Removes a mount if there is one. */
+export function unmountIfMounted(path: string): void {
+  try {
+    unmount(path, { lazy: true });
+  } catch (e) {
+    if (!isErrno(e, 'EINVAL', 'ENOENT')) throw e;
+  }
+}
+
+function readMeta(dir: string): LayerMeta | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(dir, 'meta.json'), 'utf8');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw e;
+  }
+  const parsed = parseJson(text);
+  if (!parsed.ok || !isRecord(parsed.value)) return undefined;
+  const { id, boot } = parsed.value;
+  if (typeof id !== 'string' || typeof boot !== 'string') return undefined;
+  // Brand: the text was written by `install`.
+  return { id: id as LayerId, boot };
+}
+
+function nameOf(id: LayerId): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 24);
+}
+
+function variantOf(chain: LayerChain): string {
+  const ids = chain.map((layer) => layer.id);
+  const below = createHash('sha256').update(ids.slice(0, -1).join('\0')).digest('hex');
+  // The caller's chain is not empty.
+  return `${nameOf(ids.at(-1) ?? ('' as LayerId))}.${below.slice(0, 16)}`;
+}

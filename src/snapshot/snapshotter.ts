@@ -1,0 +1,320 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { digestOfHex, err, failure, isErrno, ok, parseDigest, type Result } from '../base/index.ts';
+import type {
+  ActiveLayer,
+  LayerChain,
+  LayerId,
+  LayerRef,
+  MountedTree,
+  Snapshotter,
+} from '../ports/index.ts';
+import { mountOverlay, syncFileSystem, unmount } from '../sys/index.ts';
+import { DigestFile } from './digest-file.ts';
+import { diskUsage } from './disk-usage.ts';
+import { LayerExtractor } from './extract.ts';
+import { layerTar } from './layer-tar.ts';
+import { Layout, unmountIfMounted, type WorkDir } from './layout.ts';
+import { OverlayTree } from './overlay-tree.ts';
+
+/** A snapshotter on a local directory, with what its owner does at the end and at the start of a process's life. */
+export interface LayerStore extends Snapshotter {
+  /**
+   * Writes all layers made by this process to the device and marks them: those survive a crash of the machine. Layers that
+   * are not marked are trusted until the next boot (a killed process loses nothing) and dropped after it.
+   */
+  settle(): void;
+  /** Removes what dead processes and crashes left behind. */
+  sweep(): Promise<void>;
+}
+
+/** Options of `createSnapshotter`. */
+export interface SnapshotterOptions {
+  /** Directory of its own, on a file system that overlayfs takes as an upper layer. */
+  readonly root: string;
+  /** `user.overlay.*` attributes, for a process inside a user namespace. */
+  readonly userXattrs?: boolean;
+}
+
+/** Layers as directories in overlayfs form below `root`. */
+export function createSnapshotter(options: SnapshotterOptions): LayerStore {
+  return new DirectorySnapshotter(options);
+}
+
+class DirectorySnapshotter implements LayerStore {
+  readonly #root: string;
+  readonly #userXattrs: boolean;
+  readonly #layout: Layout;
+  readonly #unsettled = new Set<string>();
+  /** One digest memo a layer directory, shared by all trees of this process. */
+  readonly #digests = new Map<string, DigestFile>();
+
+  constructor(options: SnapshotterOptions) {
+    this.#root = options.root;
+    this.#userXattrs = options.userXattrs ?? false;
+    this.#layout = new Layout(options.root);
+  }
+
+  has(chain: LayerChain): Promise<boolean> {
+    return Promise.resolve(chain.length === 0 || this.#layout.find(chain) !== undefined);
+  }
+
+  async apply(
+    chain: LayerChain,
+    tar: AsyncIterable<Uint8Array>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Result<void>> {
+    const top = chain.at(-1);
+    if (top === undefined) throw new Error('a tar is applied as the top layer of a chain');
+    await using work = this.#layout.work();
+    const dir = makeLayerDir(work);
+    const hash = createHash('sha256');
+    const extractor = new LayerExtractor({
+      dir,
+      lower: this.#tree(chain.slice(0, -1)),
+      userXattrs: this.#userXattrs,
+    });
+    const done = await extractor.extract(hashed(tar, hash), options.signal);
+    if (!done.ok) return done;
+    const expected = top.diffId ?? parseDigest(top.id);
+    const actual = digestOfHex(hash.digest('hex'));
+    if (expected !== undefined && actual !== expected)
+      return err(
+        failure('ST303', 3, `layer ${expected} is damaged: its content has the digest ${actual}`),
+      );
+    this.#unsettled.add(await this.#layout.install(work, chain, done.value.dependsOnLower));
+    return ok(undefined);
+  }
+
+  begin(parents: LayerChain): Promise<ActiveLayer> {
+    const lowerDirs = this.#dirs(parents);
+    const work = this.#layout.work();
+    // Brand constructor: ids of this form are made here only.
+    const id = `new:${randomBytes(16).toString('hex')}` as LayerId;
+    return Promise.resolve(
+      new DirectoryLayer({
+        id,
+        parents,
+        work,
+        upper: makeLayerDir(work),
+        lower: this.#tree(parents),
+        lowerDirs,
+        userXattrs: this.#userXattrs,
+        install: async (chain) => {
+          this.#unsettled.add(await this.#layout.install(work, chain, false));
+        },
+      }),
+    );
+  }
+
+  tree(chain: LayerChain): Promise<OverlayTree> {
+    return Promise.resolve(this.#tree(chain));
+  }
+
+  async mount(chain: LayerChain): Promise<MountedTree> {
+    const dirs = this.#dirs(chain);
+    const work = this.#layout.work();
+    try {
+      // Overlayfs wants two lower directories where there is no upper one.
+      const empty = join(work.path, 'empty');
+      mkdirSync(empty, 0o755);
+      const lower = [...dirs.toReversed(), empty];
+      if (dirs.length === 0) lower.push(makeLayerDir(work));
+      return mountAt(work.path, { lower, userXattrs: this.#userXattrs }, () =>
+        work[Symbol.asyncDispose](),
+      );
+    } catch (e) {
+      await work[Symbol.asyncDispose]();
+      throw e;
+    }
+  }
+
+  tar(
+    chain: LayerChain,
+    options: { readonly signal: AbortSignal; readonly epoch?: number },
+  ): AsyncIterable<Uint8Array> {
+    const dir = this.#dirs(chain).at(-1);
+    if (dir === undefined) throw new Error('an empty chain has no layer tar');
+    return layerTar(dir, this.#tree(chain.slice(0, -1)), options);
+  }
+
+  async usage(id: LayerId): Promise<number | undefined> {
+    const dirs = await this.#layout.variants(id);
+    if (dirs.length === 0) return undefined;
+    return dirs.reduce((sum, dir) => sum + diskUsage(dir), 0);
+  }
+
+  async remove(id: LayerId): Promise<void> {
+    for (const dir of await this.#layout.variants(id)) {
+      this.#digests.delete(dir);
+      this.#unsettled.delete(dir);
+      await this.#layout.discard(dir);
+    }
+  }
+
+  async *list(): AsyncGenerator<LayerId> {
+    const seen = new Set<LayerId>();
+    for await (const { id } of this.#layout.layers()) {
+      if (seen.has(id)) continue;
+      seen.add(id);
+      yield id;
+    }
+  }
+
+  settle(): void {
+    if (this.#unsettled.size === 0) return;
+    syncFileSystem(this.#root);
+    for (const dir of this.#unsettled) {
+      try {
+        writeFileSync(join(dir, 'synced'), '');
+      } catch (e) {
+        // Another process removed the layer.
+        if (!isErrno(e, 'ENOENT')) throw e;
+      }
+    }
+    this.#unsettled.clear();
+  }
+
+  sweep(): Promise<void> {
+    return this.#layout.sweep();
+  }
+
+  /** The `fs` directories of a chain, lowest first. */
+  #dirs(chain: LayerChain): string[] {
+    return chain.map((layer, i) => {
+      const dir = this.#layout.find(chain.slice(0, i + 1));
+      if (dir === undefined) throw new Error(`layer ${layer.id} is not extracted`);
+      return join(dir, 'fs');
+    });
+  }
+
+  #tree(chain: LayerChain): OverlayTree {
+    return new OverlayTree(
+      this.#dirs(chain).map((dir) => {
+        const layer = join(dir, '..');
+        const digests = this.#digests.get(layer) ?? new DigestFile(join(layer, 'digests'));
+        this.#digests.set(layer, digests);
+        return { dir, digests };
+      }),
+    );
+  }
+}
+
+interface ActiveParts {
+  readonly id: LayerId;
+  readonly parents: LayerChain;
+  readonly work: WorkDir;
+  readonly upper: string;
+  readonly lower: OverlayTree;
+  readonly lowerDirs: readonly string[];
+  readonly userXattrs: boolean;
+  readonly install: (chain: LayerChain) => Promise<void>;
+}
+
+class DirectoryLayer implements ActiveLayer {
+  readonly #parts: ActiveParts;
+  readonly #mounts = new Set<MountedTree>();
+  #mountCount = 0;
+  #state: 'open' | 'committed' | 'dropped' = 'open';
+
+  constructor(parts: ActiveParts) {
+    this.#parts = parts;
+  }
+
+  get id(): LayerId {
+    return this.#parts.id;
+  }
+
+  get parents(): LayerChain {
+    return this.#parts.parents;
+  }
+
+  get upper(): string {
+    return this.#parts.upper;
+  }
+
+  get lower(): OverlayTree {
+    return this.#parts.lower;
+  }
+
+  mount(): Promise<MountedTree> {
+    if (this.#state !== 'open') throw new Error('the layer is finished');
+    const { work, upper, lowerDirs, userXattrs } = this.#parts;
+    const scratch = join(work.path, `work${this.#mountCount++}`);
+    const empty = join(work.path, 'empty');
+    mkdirSync(scratch);
+    mkdirSync(empty, { recursive: true });
+    const lower = lowerDirs.length === 0 ? [empty] : lowerDirs.toReversed();
+    const tree = mountAt(
+      work.path,
+      // A crash drops the layer anyway: nothing is gained by syncing it.
+      { lower, upper: { dir: upper, work: scratch }, userXattrs, volatile: true },
+      () => Promise.resolve(void this.#mounts.delete(tree)),
+    );
+    this.#mounts.add(tree);
+    return Promise.resolve(tree);
+  }
+
+  async commit(options: { readonly createdAt: number }): Promise<LayerRef> {
+    if (this.#state !== 'open') throw new Error('the layer is finished');
+    if (this.#mounts.size > 0) throw new Error('the layer is still mounted');
+    const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
+    await this.#parts.install([...this.parents, ref]);
+    this.#state = 'committed';
+    await this.#parts.work[Symbol.asyncDispose]();
+    return ref;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'dropped';
+    for (const tree of [...this.#mounts]) await tree[Symbol.asyncDispose]();
+    await this.#parts.work[Symbol.asyncDispose]();
+  }
+}
+
+/** Mounts an overlay at a new directory `mount*` of a working directory. */
+function mountAt(
+  work: string,
+  overlay: Omit<Parameters<typeof mountOverlay>[0], 'target'>,
+  after: () => Promise<void>,
+): MountedTree {
+  const path = join(work, `mount${randomBytes(4).toString('hex')}`);
+  mkdirSync(path);
+  mountOverlay({ ...overlay, target: path });
+  let mounted = true;
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      if (!mounted) return;
+      mounted = false;
+      try {
+        unmount(path);
+      } catch (e) {
+        if (!isErrno(e, 'EBUSY')) throw e;
+        unmountIfMounted(path);
+      }
+      rmdirSync(path);
+      await after();
+    },
+  };
+}
+
+/** `layer/fs`: the directory of a layer to be, with the metadata of a snapshot's root. */
+function makeLayerDir(work: WorkDir): string {
+  const dir = join(work.path, 'layer', 'fs');
+  mkdirSync(dir, { recursive: true });
+  chmodSync(dir, 0o755);
+  return dir;
+}
+
+async function* hashed(
+  source: AsyncIterable<Uint8Array>,
+  hash: { update(data: Uint8Array): unknown },
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
