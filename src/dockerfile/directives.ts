@@ -3,7 +3,7 @@ import type { Directive, DirectiveName } from './ast.ts';
 import { skipSpace } from './go-text.ts';
 
 const KEY = /^([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=/;
-const SURROUNDING = /^[\t\n\f\r ]+|[\t\n\f\r ]+$/g;
+const BLANKS = '\t\n\f\r ';
 
 const NAMES: Readonly<Record<string, DirectiveName>> = {
   syntax: 'syntax',
@@ -58,8 +58,10 @@ export class DirectiveReader {
 
 /** The value without surrounding blanks; of nothing but blanks the last one. */
 function valueOf(text: string): string {
-  const trimmed = text.replace(SURROUNDING, '');
-  return trimmed === '' ? text.slice(-1) : trimmed;
+  let [start, end] = [0, text.length];
+  while (start < end - 1 && BLANKS.includes(text.charAt(start))) start++;
+  while (end > start + 1 && BLANKS.includes(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 /** The syntax image of a file: the first word and the whole value of the directive. */

@@ -1,4 +1,4 @@
-import { err, ok, type Result, type SourceFile, spanOf } from '../base/index.ts';
+import { err, ok, type Result, type SourceFile, type Span, spanOf } from '../base/index.ts';
 import type {
   AstNode,
   DockerfileFailure,
@@ -120,12 +120,12 @@ class Parser {
     const firstLine = this.#lines.count;
     const pieces: Piece[] = [];
     let joined = '';
-    let emptyLine = false;
+    let emptyLine: Span | undefined;
     for (let line: SourceLine | undefined = first; line !== undefined; line = this.#lines.next()) {
       if (line !== first) {
         if (isComment(text, line)) continue;
         if (contentStart(text, line) === line.end) {
-          emptyLine = true;
+          emptyLine ??= spanOf(line.start, line.end);
           continue;
         }
       }
@@ -135,7 +135,7 @@ class Parser {
       if (end === undefined) break;
     }
     const logical = { text: new MappedText(joined, pieces), firstLine };
-    if (emptyLine) this.#warnEmptyContinuation(logical);
+    if (emptyLine !== undefined) this.#warnEmptyContinuation(joined, emptyLine);
     return logical;
   }
 
@@ -149,14 +149,15 @@ class Parser {
     return at - 1;
   }
 
-  #warnEmptyContinuation(line: LogicalLine): void {
+  /** BuildKit counts the warning to the last line of the instruction; the span is the empty line. */
+  #warnEmptyContinuation(joined: string, span: Span): void {
     const { description, url } = rule('NoEmptyContinuation');
     this.#warnings.push({
-      short: `Empty continuation line found in: ${line.text.text}`,
+      short: `Empty continuation line found in: ${joined}`,
       detail: [description],
       url,
       lines: [this.#lines.count, this.#lines.count],
-      span: line.text.span(),
+      span,
     });
   }
 

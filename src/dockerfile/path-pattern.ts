@@ -10,8 +10,14 @@ const BAD_PATTERN = 'syntax error in pattern';
 /** A pattern with more repetitions than this is simulated instead of given to the backtracking engine. */
 const MAX_BACKTRACKING = 2;
 
-/** Compiles one cleaned pattern of an ignore file the way moby/patternmatcher reads it. */
-export function compilePattern(pattern: string): Result<PathTest, string> {
+/**
+ * Compiles one cleaned pattern of an ignore file the way moby/patternmatcher reads it. The limit decides how it is
+ * matched, never what it matches.
+ */
+export function compilePattern(
+  pattern: string,
+  maxBacktracking = MAX_BACKTRACKING,
+): Result<PathTest, string> {
   const valid = pathMatch(pattern, '.');
   if (!valid.ok) return valid;
   const parsed = parseTokens(pattern);
@@ -31,16 +37,15 @@ export function compilePattern(pattern: string): Result<PathTest, string> {
       );
     }
     case 'general':
-      return compileTokens(tokens);
+      return ok(compileTokens(tokens, maxBacktracking));
   }
 }
 
-function compileTokens(tokens: readonly Token[]): Result<PathTest, string> {
+function compileTokens(tokens: readonly Token[], maxBacktracking: number): PathTest {
   const repetitions = tokens.filter((token) => token.kind === 'many' || token.kind === 'dirs');
-  if (repetitions.length > MAX_BACKTRACKING) return ok((path) => simulate(tokens, path));
-  const source = tokens.map(regexSource).join('');
-  const regex = new RegExp(`^${source}$`, 'u');
-  return ok((path) => regex.test(path));
+  if (repetitions.length > maxBacktracking) return (path) => simulate(tokens, path);
+  const regex = new RegExp(`^${tokens.map(regexSource).join('')}$`, 'u');
+  return (path) => regex.test(path);
 }
 
 function regexSource(token: Token): string {
@@ -67,16 +72,13 @@ function classSource(ranges: readonly CodeRange[], negated: boolean): string {
 function simulate(tokens: readonly Token[], path: string): boolean {
   let active = new Uint8Array(tokens.length + 1);
   enter(tokens, active, 0, true);
-  let atStart = true;
   for (const char of path) {
     const next = new Uint8Array(tokens.length + 1);
     tokens.forEach((token, i) => {
       if (active[i] === 1) step(tokens, next, { token, at: i, char });
     });
     active = next;
-    atStart = false;
   }
-  if (atStart && tokens.length === 0) return true;
   return active[tokens.length] === 1;
 }
 

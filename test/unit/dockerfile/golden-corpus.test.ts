@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ok, parseJson } from '../../../src/base/index.ts';
 import {
   type AstNode,
   type DockerfileFailure,
@@ -110,3 +111,30 @@ for (const corpus of ['corpus', 'corpus-features']) {
     },
   );
 }
+
+/** Source text of a word without what continues a line inside it: the escape character, comments, empty lines. */
+const unfold = (written: string): string =>
+  written.replace(/[\\`][ \t]*\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*/g, '');
+
+test('the span of every word in the corpus holds the word as it is written', needsGolden, () => {
+  const differences: string[] = [];
+  let words = 0;
+  for (const name of goldenNames('corpus').filter((entry) => !entry.endsWith('.json'))) {
+    const text = readFileSync(join(GOLDEN ?? '', 'corpus', name, 'Dockerfile'), 'utf8');
+    const parsed = parseDockerfile({ path: 'Dockerfile', text });
+    for (const node of parsed.ok ? parsed.value.ast.children : []) {
+      for (const { value, span } of [...node.args, ...node.flags]) {
+        const source = unfold(text.slice(span.offset, span.offset + span.length));
+        // Quotes are removed from flags.
+        const written = value.startsWith('--') ? source.replaceAll('"', '') : source;
+        const plain = node.json && written.startsWith('"') ? parseJson(written) : ok(written);
+        words++;
+        if (!plain.ok || plain.value !== value) differences.push(`${name}: ${written} is ${value}`);
+      }
+    }
+  }
+  note(
+    `spans: ${words - differences.length} of ${words} words of the corpus stand where they should`,
+  );
+  assert.deepEqual(differences, []);
+});
