@@ -1,8 +1,8 @@
 import { type Digest, err, ok, type Result, sha256 } from '../base/index.ts';
+import { contentRecordDigest, recordDigest } from '../cachekey/index.ts';
 import type { CachedResult, LayerChain, RecordId, RecordInput } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import { allOk } from './parallel.ts';
-import { contentRecordDigest, recordDigest } from './record-digest.ts';
 import type { VertexWork } from './vertex-work.ts';
 
 /**

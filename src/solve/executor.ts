@@ -1,9 +1,9 @@
 import { type Digest, err, Inflight, ok, type Result } from '../base/index.ts';
+import { recordDigest } from '../cachekey/index.ts';
 import type { Event } from '../events/index.ts';
 import type { LayerChain, RecordId } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import type { Edge } from './edge.ts';
-import { recordDigest } from './record-digest.ts';
 import { Slots } from './slots.ts';
 import type { Execution, SolverDeps } from './types.ts';
 import type { VertexWork } from './vertex-work.ts';

@@ -1,5 +1,4 @@
 export { stepIdentity } from './explain.ts';
 export { type ExportedLink, type ExportedRecord, exportRecords } from './export-records.ts';
-export { contentRecordDigest, recordDigest } from './record-digest.ts';
 export { createSolver } from './solver.ts';
 export type { Solution, SolveOptions, Solver, SolverDeps } from './types.ts';
