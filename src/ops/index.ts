@@ -8,3 +8,5 @@ export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
 export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
 export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';
+export { createTemplateDriver, isTemplateSource, type TemplateDeps } from './template.ts';
+export { type ComposedImage, composeImage } from './template-compose.ts';

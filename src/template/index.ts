@@ -10,6 +10,7 @@ export {
   parseLock,
   TEMPLATE_SCHEME,
   type TemplateLock,
+  templateSource,
 } from './lock.ts';
 export {
   type PackageWish,

@@ -70,6 +70,14 @@ export const LOCK_ATTR = 'varve.template.lock';
 /** Scheme of the source op's identifier. */
 export const TEMPLATE_SCHEME = 'varve-template://';
 
+/** The source op (`pb.SourceOp`) that makes a lock's root file system; `name` is for people. */
+export function templateSource(
+  name: string,
+  lock: TemplateLock,
+): { readonly identifier: string; readonly attrs: Readonly<Record<string, string>> } {
+  return { identifier: `${TEMPLATE_SCHEME}${name}`, attrs: { [LOCK_ATTR]: encodeLock(lock) } };
+}
+
 /** Raised when the way roots are made changes their content: part of every key. */
 const ROOT_FORMAT = 'varve.root.v1';
 

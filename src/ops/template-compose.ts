@@ -1,0 +1,36 @@
+import { type GoJson, ok, type Result } from '../base/index.ts';
+import type { LayerChain, OpContext } from '../ports/index.ts';
+import {
+  imageConfigOf,
+  type Template,
+  type TemplateLock,
+  templateSource,
+} from '../template/index.ts';
+import { createTemplateDriver, type TemplateDeps } from './template.ts';
+
+/** A root file system made from a template, and what an image of it says. */
+export interface ComposedImage {
+  readonly lock: TemplateLock;
+  readonly chain: LayerChain;
+  /** The `config` member of the image configuration (OCI image-spec, config.md). */
+  readonly config: Readonly<Record<string, GoJson>>;
+}
+
+/**
+ * Makes the image of a template: choices first, then the root file system. It looks nothing up in the cache; a build does
+ * that by giving `templateSource(...)` to the solver.
+ */
+export async function composeImage(
+  template: Template,
+  deps: TemplateDeps & { readonly resolve: (template: Template) => Promise<Result<TemplateLock>> },
+  context: OpContext & { readonly name: string },
+): Promise<Result<ComposedImage>> {
+  const lock = await deps.resolve(template);
+  if (!lock.ok) return lock;
+  const driver = createTemplateDriver(templateSource(context.name, lock.value), deps);
+  const made = await driver.run(context, []);
+  if (!made.ok) return made;
+  const [chain] = made.value;
+  if (chain === undefined) throw new Error('a template has one output');
+  return ok({ lock: lock.value, chain, config: imageConfigOf(lock.value.config) });
+}
