@@ -135,7 +135,7 @@ export class TarReader {
 
   async #special(header: RawHeader): Promise<Uint8Array> {
     if (header.size > SPECIAL_LIMIT) throw this.#broken('an extended header is larger than 1 MiB');
-    const body = (await this.#queue.take(header.size)).slice();
+    const body = new Uint8Array(await this.#queue.take(header.size));
     if (body.length < header.size) throw this.#broken('the archive ends inside an extended header');
     await this.#skip(paddingOf(header.size));
     return body;
