@@ -62,5 +62,17 @@ export { type Expander, type Mount, type MountType, parseDevice, parseMount } fr
 export { parseDockerfile } from './parse.ts';
 export { pathMatch } from './path-match.ts';
 export { type IgnorePattern, type MatchState, PatternMatcher } from './pattern-matcher.ts';
+export { sourceExcerpt } from './report-text.ts';
+export {
+  type LintReport,
+  lintResult,
+  type Outline,
+  type OutlineArg,
+  type OutlineMount,
+  outlineResult,
+  type RequestResult,
+  targetsResult,
+} from './requests.ts';
 export { MESSAGES, RULES, type Rule, type RuleName, rule } from './rules.ts';
+export { isSecretName } from './secret-names.ts';
 export { suggest, withSuggestion } from './suggest.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  isSecretName,
   Linter,
   lintLines,
   lintStages,
@@ -100,4 +101,17 @@ test('names of rules become the pages that explain them', () => {
     ),
   );
   assert.equal(rule('InvalidBaseImagePlatform').url, '');
+});
+
+test('names that say "secret" are told from those that only hold such a word', () => {
+  const names = [
+    'API_TOKEN',
+    'apikey',
+    'MY_key_ID',
+    'MONKEY',
+    'TOKEN_FILE',
+    'PUBLIC_KEY',
+    'AUTHOR',
+  ];
+  assert.deepEqual(names.filter(isSecretName), ['API_TOKEN', 'apikey', 'MY_key_ID']);
 });
