@@ -30,6 +30,19 @@ export class LeaseTable implements Leases {
     return new OpenLease(this.#db, id);
   }
 
+  held(): ReturnType<Leases['held']> {
+    this.sweep();
+    const resources = Map.groupBy(
+      this.#db.all('SELECT lease, resource FROM lease_resource ORDER BY resource'),
+      (row) => text(row, 'lease'),
+    );
+    return this.#db.all('SELECT id, purpose FROM lease ORDER BY created_at, id').map((row) => ({
+      id: text(row, 'id'),
+      purpose: text(row, 'purpose'),
+      resources: (resources.get(text(row, 'id')) ?? []).map((each) => text(each, 'resource')),
+    }));
+  }
+
   /** Drops the leases of processes that ended; returns how many. */
   sweep(): number {
     const rows = this.#db.all('SELECT id, owner, created_at FROM lease');

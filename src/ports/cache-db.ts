@@ -112,6 +112,12 @@ export interface ImageRow {
 export interface Leases {
   /** Holds everything added to it until disposed; a dead process's leases are dropped by the next command. */
   open(purpose: string): Lease;
+  /** What living processes hold; nothing of it may be removed. */
+  held(): readonly {
+    readonly id: string;
+    readonly purpose: string;
+    readonly resources: readonly string[];
+  }[];
 }
 
 export interface Lease extends AsyncDisposable {

@@ -97,14 +97,6 @@ export class Edge {
     if (!map.ok) return map;
     const inputs = await allOk(this.inputs.map((input) => input.fast()));
     if (!inputs.ok) return inputs;
-    if (this.forced || map.value.volatile === true) return ok(undefined);
-    if (this.inputs.length === 0) {
-      for (const digest of this.#rootDigests()) {
-        const root = this.#build.deps.cache.root(digest);
-        if (root !== undefined) this.keys.add(root);
-      }
-      return ok(undefined);
-    }
     this.#probeAll();
     return ok(undefined);
   }
@@ -187,8 +179,17 @@ export class Edge {
   }
 
   #probeAll(): void {
+    if (this.forced || this.work.map.volatile === true) return;
+    if (this.inputs.length === 0) this.#probeRoots();
     this.inputs.forEach((_, i) => this.#probe(i));
     this.#intersect();
+  }
+
+  #probeRoots(): void {
+    for (const digest of this.#rootDigests()) {
+      const root = this.#build.deps.cache.root(digest);
+      if (root !== undefined) this.keys.add(root);
+    }
   }
 
   #definitionInputs(i: number): RecordInput[] {
