@@ -1,0 +1,204 @@
+import type { Dispatcher } from 'undici';
+import { FailureError, failure, isErrno } from '../base/index.ts';
+import type { Endpoint, HostConfig } from './hosts.ts';
+import { redact } from './redact.ts';
+
+/** One request; the body is a function so that it can be sent again. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: () => AsyncIterable<Uint8Array> | Uint8Array;
+  readonly signal: AbortSignal;
+}
+
+/** An answer whose body has not been read: read it, or `drop` it. */
+export interface HttpAnswer {
+  readonly status: number;
+  /** Where the answer came from, behind redirects. */
+  readonly url: URL;
+  header(name: string): string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+  drop(): void;
+}
+
+/** A failure of the network that another attempt may not meet: thrown inside this folder, never out of it. */
+export class TransientError extends Error {
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    message: string,
+    options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'TransientError';
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** What `HttpClient` needs. */
+export interface HttpClientOptions {
+  /** No answer, or no further byte, for so long is a stall. */
+  readonly stallMs: number;
+  /** URL of the proxy for a target, or undefined for a direct connection. */
+  readonly proxyFor?: (url: URL) => string | undefined;
+}
+
+const MAX_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** HTTP with redirects that take no credentials to another host. The library is loaded with the first request. */
+export class HttpClient implements AsyncDisposable {
+  readonly #options: HttpClientOptions;
+  readonly #pools = new Map<string, Dispatcher>();
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+  }
+
+  /** Sends a request and follows redirects; a network failure throws `TransientError`. */
+  async send(request: HttpRequest, endpoint: Endpoint): Promise<HttpAnswer> {
+    let { url, headers = {} } = request;
+    for (let hop = 0; ; hop++) {
+      const answer = await this.#once({ ...request, url, headers }, endpoint);
+      const location = REDIRECTS.has(answer.status) ? answer.header('location') : undefined;
+      if (location === undefined) return answer;
+      answer.drop();
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+      if (hop >= MAX_REDIRECTS || next === undefined || !allowed(url, next)) {
+        throw new FailureError(
+          failure(
+            'RG008',
+            3,
+            `${request.method} ${redact(request.url)}: refused redirect to ${redact(location)}`,
+          ),
+        );
+      }
+      if (next.origin !== url.origin) {
+        headers = Object.fromEntries(
+          Object.entries(headers).filter(([name]) => !/^(?:authorization|cookie)$/i.test(name)),
+        );
+      }
+      url = next;
+    }
+  }
+
+  async #once(request: HttpRequest, endpoint: Endpoint): Promise<HttpAnswer> {
+    const { request: send } = await import('undici');
+    const { url, method, signal } = request;
+    try {
+      const answer = await send(url, {
+        method,
+        dispatcher: await this.#pool(url, endpoint),
+        signal,
+        headers: { 'user-agent': 'varve', ...request.headers },
+        // The library takes any async iterable of bytes; its types name streams only.
+        body: (request.body?.() ?? null) as Uint8Array | null,
+        headersTimeout: this.#options.stallMs,
+        bodyTimeout: this.#options.stallMs,
+      });
+      return {
+        status: answer.statusCode,
+        url,
+        header: (name) => {
+          const value = answer.headers[name];
+          return Array.isArray(value) ? value[0] : value;
+        },
+        body: guarded(answer.body, `${method} ${redact(url)}`, signal),
+        drop: () => {
+          answer.body.on('error', () => undefined);
+          answer.body.destroy();
+        },
+      };
+    } catch (e) {
+      signal.throwIfAborted();
+      throw asTransient(e, `${method} ${redact(url)}`);
+    }
+  }
+
+  async #pool(url: URL, endpoint: Endpoint): Promise<Dispatcher> {
+    const proxy = this.#options.proxyFor?.(url);
+    // The host's certificates are for the host, not for where it redirects to.
+    const config: HostConfig = url.host === endpoint.base.host ? endpoint.config : {};
+    const key = `${proxy ?? ''}|${config === endpoint.config ? endpoint.base.host : ''}`;
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const { Agent, ProxyAgent } = await import('undici');
+    const tls = {
+      ...(config.ca === undefined ? {} : { ca: config.ca }),
+      ...(config.cert === undefined ? {} : { cert: config.cert }),
+      ...(config.key === undefined ? {} : { key: config.key }),
+      ...(config.skipVerify === true ? { rejectUnauthorized: false } : {}),
+    };
+    const common = { connections: 16, connect: { timeout: this.#options.stallMs, ...tls } };
+    const pool =
+      proxy === undefined
+        ? new Agent(common)
+        : new ProxyAgent({ uri: proxy, requestTls: tls, connections: 16 });
+    this.#pools.set(key, pool);
+    return pool;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    this.#pools.clear();
+  }
+}
+
+function allowed(from: URL, to: URL): boolean {
+  return to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
+}
+
+async function* guarded(
+  body: AsyncIterable<unknown>,
+  what: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    // A body without an encoding yields buffers.
+    for await (const chunk of body) yield chunk as Buffer;
+  } catch (e) {
+    signal.throwIfAborted();
+    throw asTransient(e, what);
+  }
+}
+
+const NETWORK =
+  /^(?:ECONN|EPIPE$|ETIMEDOUT$|ENOTFOUND$|EAI_|ENET|EHOST|EADDR|UND_|ERR_STREAM_PREMATURE|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HPE_)/;
+/** Certificates do not get better by asking again. */
+const CERTIFICATE = /^(?:ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/;
+
+/** A network failure as `TransientError`, one of certificates as `FailureError`; other errors are bugs and stay. */
+function asTransient(e: unknown, what: string): unknown {
+  if (e instanceof TransientError || e instanceof FailureError || !(e instanceof Error)) return e;
+  const inner = e instanceof AggregateError && e.errors[0] instanceof Error ? e.errors[0] : e;
+  const code = 'code' in inner ? String(inner.code) : '';
+  if (!NETWORK.test(code) && !isErrno(inner, 'ECONNRESET')) return e;
+  if (CERTIFICATE.test(code)) {
+    return new FailureError(
+      failure('RG009', 3, `${what}: the certificate is not trusted: ${inner.message}`, {
+        help: 'give the certificate of its authority to varve, or use the right host name',
+      }),
+    );
+  }
+  const why = /TIMEOUT/.test(code)
+    ? 'no answer in time'
+    : inner.message === ''
+      ? code
+      : inner.message;
+  return new TransientError(`${what}: ${why}`, { cause: inner });
+}
+
+/** Reads a body of at most `maxBytes`; undefined when there is more. */
+export async function readCapped(
+  answer: HttpAnswer,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of answer.body) {
+    size += chunk.length;
+    if (size > maxBytes) return undefined;
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,29 @@
+/** A URL for messages: without user, password, query and fragment. */
+export function redact(url: string | URL): string {
+  const text = String(url);
+  if (!URL.canParse(text)) return text.replace(/\/\/[^/@]*@/, '//').replace(/[?#].*$/, '');
+  const parsed = new URL(text);
+  parsed.username = '';
+  parsed.password = '';
+  parsed.search = '';
+  parsed.hash = '';
+  return parsed.href;
+}
+
+/** Secrets seen so far, and how to take them out of texts that a server wrote. */
+export class Secrets {
+  readonly #seen = new Set<string>();
+
+  /** Remembers a secret (passwords, tokens); very short ones would mangle ordinary text and are skipped. */
+  add(secret: string): void {
+    if (secret.length >= 4) this.#seen.add(secret);
+  }
+
+  /** A server's text for people: printable, short, without any secret. */
+  clean(text: string): string {
+    let out = text;
+    for (const secret of this.#seen) out = out.replaceAll(secret, '***');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+    return out.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, 300);
+  }
+}
