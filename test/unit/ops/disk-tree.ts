@@ -1,0 +1,45 @@
+import { createReadStream, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import type { FileEntry, FileTree, FileType } from '../../../src/cachekey/index.ts';
+import { readXattrs } from '../../../src/sys/index.ts';
+
+/** A directory as a tree, read from disk at every call. */
+export function diskTree(root: string, rootHeader: FileTree['rootHeader'] = 'entry'): FileTree {
+  return {
+    rootHeader,
+    lstat: (path) => entryOf(root + path),
+    list: (path) => {
+      const at = lstatSync(root + path, { throwIfNoEntry: false });
+      return at?.isDirectory() === true ? readdirSync(root + path).sort() : [];
+    },
+    digest: () => Promise.reject(new Error('digests are not part of these tests')),
+    read: (path) => createReadStream(root + path),
+    diskPath: (path) => root + path,
+  };
+}
+
+function entryOf(path: string): FileEntry | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const types: [FileType, boolean][] = [
+    ['file', stat.isFile()],
+    ['dir', stat.isDirectory()],
+    ['symlink', stat.isSymbolicLink()],
+    ['char', stat.isCharacterDevice()],
+    ['block', stat.isBlockDevice()],
+    ['fifo', stat.isFIFO()],
+    ['socket', stat.isSocket()],
+  ];
+  const type = types.find(([, is]) => is)?.[0] ?? 'file';
+  const xattrs = [...readXattrs(path)].filter(([name]) => !name.startsWith('trusted.overlay.'));
+  return {
+    type,
+    mode: Number(stat.mode & 0o7777n),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: type === 'file' ? Number(stat.size) : 0,
+    mtimeNs: stat.mtimeNs,
+    xattrs: new Map(xattrs),
+    ...(type === 'symlink' ? { link: readlinkSync(path) } : {}),
+    ...(type === 'file' && stat.nlink > 1n ? { inode: String(stat.ino) } : {}),
+  };
+}
