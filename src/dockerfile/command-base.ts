@@ -24,12 +24,15 @@ export function wrong(node: AstNode, message: string, at: Partial<Problem> = {})
   return err({ message, span: node.span, code: 'DF011', ...at });
 }
 
+/** BuildKit's text for no argument at all. */
 export const atLeastOneArgument = (node: AstNode, command: string): Failed =>
   wrong(node, `${command} requires at least one argument`);
 
+/** BuildKit's text for none or too many arguments. */
 export const exactlyOneArgument = (node: AstNode, command: string): Failed =>
   wrong(node, `${command} requires exactly one argument`);
 
+/** BuildKit's text for `=value`. */
 export const blankName = (node: AstNode, command: string): Failed =>
   wrong(node, `${command} names can not be blank`);
 

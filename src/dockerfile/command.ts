@@ -27,6 +27,7 @@ export interface ArgDefinition {
   readonly span: Span;
 }
 
+/** `ARG name[=default] ...`; all texts unexpanded. */
 export interface ArgCommand extends CommandBase {
   readonly kind: 'arg';
   readonly args: readonly ArgDefinition[];
@@ -41,11 +42,13 @@ export interface KeyValue {
   readonly span: Span;
 }
 
+/** `ENV name=value ...`; all texts unexpanded. */
 export interface EnvCommand extends CommandBase {
   readonly kind: 'env';
   readonly pairs: readonly KeyValue[];
 }
 
+/** `LABEL name=value ...`; all texts unexpanded. */
 export interface LabelCommand extends CommandBase {
   readonly kind: 'label';
   readonly pairs: readonly KeyValue[];
@@ -68,6 +71,7 @@ export interface CommandLine {
   readonly files: readonly InlineFile[];
 }
 
+/** `RUN [flags] command`. */
 export interface RunCommand extends CommandBase {
   readonly kind: 'run';
   readonly line: CommandLine;
@@ -107,12 +111,14 @@ export interface CopyFields {
   readonly exclude: readonly string[];
 }
 
+/** `COPY [flags] source ... destination`; all texts unexpanded. */
 export interface CopyCommand extends CommandBase, CopyFields {
   readonly kind: 'copy';
   readonly from: string;
   readonly parents: boolean;
 }
 
+/** `ADD [flags] source ... destination`; all texts unexpanded. */
 export interface AddCommand extends CommandBase, CopyFields {
   readonly kind: 'add';
   readonly checksum: string;
@@ -120,43 +126,51 @@ export interface AddCommand extends CommandBase, CopyFields {
   readonly unpack?: boolean;
 }
 
+/** `WORKDIR path`; all texts unexpanded. */
 export interface WorkdirCommand extends CommandBase {
   readonly kind: 'workdir';
   readonly path: Word;
 }
 
+/** `USER name[:group]`; all texts unexpanded. */
 export interface UserCommand extends CommandBase {
   readonly kind: 'user';
   readonly user: Word;
 }
 
+/** `CMD command`. */
 export interface CmdCommand extends CommandBase {
   readonly kind: 'cmd';
   readonly line: CommandLine;
 }
 
+/** `ENTRYPOINT command`. */
 export interface EntrypointCommand extends CommandBase {
   readonly kind: 'entrypoint';
   /** `args` is empty for `ENTRYPOINT []`, which BuildKit stores as null. */
   readonly line: CommandLine;
 }
 
+/** `EXPOSE port[/protocol] ...`; all texts unexpanded. */
 export interface ExposeCommand extends CommandBase {
   readonly kind: 'expose';
   /** Sorted by bytes, unexpanded. */
   readonly ports: readonly Word[];
 }
 
+/** `VOLUME path ...`; all texts unexpanded. */
 export interface VolumeCommand extends CommandBase {
   readonly kind: 'volume';
   readonly volumes: readonly Word[];
 }
 
+/** `SHELL ["executable", "parameter"]`. */
 export interface ShellCommand extends CommandBase {
   readonly kind: 'shell';
   readonly shell: readonly string[];
 }
 
+/** `STOPSIGNAL signal`; all texts unexpanded. */
 export interface StopSignalCommand extends CommandBase {
   readonly kind: 'stopsignal';
   readonly signal: Word;
@@ -172,16 +186,19 @@ export interface Health {
   readonly retries: number;
 }
 
+/** `HEALTHCHECK NONE` or `HEALTHCHECK [flags] CMD command`. */
 export interface HealthcheckCommand extends CommandBase {
   readonly kind: 'healthcheck';
   readonly health: Health;
 }
 
+/** `MAINTAINER name`. */
 export interface MaintainerCommand extends CommandBase {
   readonly kind: 'maintainer';
   readonly maintainer: string;
 }
 
+/** `ONBUILD instruction`. */
 export interface OnbuildCommand extends CommandBase {
   readonly kind: 'onbuild';
   /** The trigger as text, here-documents attached again; parsed with `parseTrigger` when it fires. */

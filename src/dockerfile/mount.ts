@@ -12,6 +12,7 @@ const KEYS = [
   ...['uid', 'gid', 'src', 'dst', 'destination', 'ro', 'rw', 'readwrite', 'env'],
 ];
 
+/** What is mounted. */
 export type MountType = (typeof TYPES)[number];
 
 /** A parsed `RUN --mount` value (BuildKit `instructions.Mount`). Empty texts mean "not given". */
