@@ -121,7 +121,7 @@ async function* unzstd(
       yield* through(oneFrame(first.value, pieces), createZstdDecompress(options), 'zstd', signal);
     }
   } finally {
-    await pieces.return?.(undefined);
+    await pieces.return(undefined);
   }
 }
 
@@ -157,10 +157,10 @@ async function* through(
   format: Compression,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  let sourceError: unknown;
+  let sourceError: Error | undefined;
   const pump = feed(source, transform, signal).catch((e: unknown) => {
-    sourceError = e;
-    transform.destroy(e instanceof Error ? e : new Error(String(e)));
+    sourceError = e instanceof Error ? e : new Error('the source failed', { cause: e });
+    transform.destroy(sourceError);
   });
   try {
     // A transform that was not put into object mode yields buffers.
@@ -214,9 +214,9 @@ async function* throughTool(
   });
   // A tool that ended early reports its reason itself; EPIPE adds nothing.
   child.stdin.on('error', () => undefined);
-  let sourceError: unknown;
+  let sourceError: Error | undefined;
   const pump = feed(source, child.stdin, signal).catch((e: unknown) => {
-    sourceError = e;
+    sourceError = e instanceof Error ? e : new Error('the source failed', { cause: e });
     child.kill('SIGKILL');
   });
   try {

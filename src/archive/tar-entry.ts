@@ -40,7 +40,7 @@ export const FIELDS = {
   mtime: [136, 12],
   checksum: [148, 8],
   type: [156, 1],
-  link: [157, 100],
+  linkname: [157, 100],
   magic: [257, 8],
   uname: [265, 32],
   gname: [297, 32],

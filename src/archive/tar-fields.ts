@@ -7,7 +7,7 @@ type Field = readonly [offset: number, length: number];
 export interface RawHeader {
   readonly flag: string;
   readonly name: Uint8Array;
-  readonly link: Uint8Array;
+  readonly linkname: Uint8Array;
   readonly uname: Uint8Array;
   readonly gname: Uint8Array;
   readonly mode: number;
@@ -44,7 +44,7 @@ export function parseBlock(block: Uint8Array): RawHeader | string {
   return {
     flag: ascii(block, FIELDS.type[0], 1),
     name: prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]),
-    link: text(block, FIELDS.link),
+    linkname: text(block, FIELDS.linkname),
     uname: ustar ? text(block, FIELDS.uname) : new Uint8Array(0),
     gname: ustar ? text(block, FIELDS.gname) : new Uint8Array(0),
     ...numbers,

@@ -162,7 +162,7 @@ export class TarReader {
       type === 'file' ? this.#number(records, 'size', header.size, Number.MAX_SAFE_INTEGER) : 0;
     this.#left = size;
     this.#padding = paddingOf(size);
-    const link = nameOfBytes(records.get('linkpath') ?? extension.longLink ?? header.link);
+    const link = nameOfBytes(records.get('linkpath') ?? extension.longLink ?? header.linkname);
     if (link.includes('\0')) throw this.#broken('its link target holds a NUL');
     return {
       name,

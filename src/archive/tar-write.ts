@@ -63,7 +63,7 @@ function paxRecords(entry: TarEntry, name: Uint8Array, link: Uint8Array): Map<st
     if (!fitsOctal(value, width)) records.set(key, Buffer.from(String(value)));
   };
   text('path', name, FIELDS.name[1], true);
-  text('linkpath', link, FIELDS.link[1], false);
+  text('linkpath', link, FIELDS.linkname[1], false);
   text('uname', bytesOfName(entry.uname ?? ''), FIELDS.uname[1], false);
   text('gname', bytesOfName(entry.gname ?? ''), FIELDS.gname[1], false);
   number('uid', entry.uid, FIELDS.uid[1]);
@@ -107,7 +107,7 @@ function ustarBlock(
   putNumber(block, FIELDS.size, entry.size);
   putNumber(block, FIELDS.mtime, Number(floorSeconds(entry.mtimeNs)));
   block[FIELDS.type[0]] = FLAGS[entry.type].charCodeAt(0);
-  putText(block, FIELDS.link, link);
+  putText(block, FIELDS.linkname, link);
   putText(block, FIELDS.uname, ascii(bytesOfName(entry.uname ?? '')));
   putText(block, FIELDS.gname, ascii(bytesOfName(entry.gname ?? '')));
   putNumber(block, FIELDS.major, entry.device?.major ?? 0);

@@ -5,7 +5,7 @@ import { bytesOfName } from '../base/index.ts';
 type Koffi = typeof import('koffi');
 
 /** A C function: numbers, 64-bit numbers and bytes in, a number out (-1 means that errno says why). */
-type CFunction = (...args: readonly (number | bigint | Uint8Array | null)[]) => number;
+type CFunction = (...args: readonly (number | bigint | Uint8Array | null)[]) => number | bigint;
 
 const INT = 'int';
 const LONG = 'int64_t';
@@ -58,7 +58,7 @@ function load(): Library {
   const make = (name: Name | Numbered): CFunction => {
     if (name in PROTOTYPES) {
       const [result, parameters] = PROTOTYPES[name as Name];
-      return self.func(name, result, [...parameters]) as unknown as CFunction;
+      return self.func(name, result, [...parameters]);
     }
     // The branch above took the other names.
     const [number, parameters] = NUMBERED[name as Numbered];

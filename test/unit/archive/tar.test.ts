@@ -78,7 +78,7 @@ test('what ustar cannot say stands in a PAX header sorted by key, the rest in th
 test('names that ustar can split into prefix and name need no PAX header', () => {
   const name = `${'p'.repeat(90)}/${'n'.repeat(90)}`;
   assert.equal(tarHeader(plain(name)).length, 512);
-  assert.equal(tarHeader(plain(`${'p'.repeat(101)}`)).length, 3 * 512);
+  assert.equal(tarHeader(plain('p'.repeat(101))).length, 3 * 512);
 });
 
 test('GNU tar reads what is written here', async () => {
@@ -173,7 +173,9 @@ test('entries come back as they were written, in chunks of any size', async () =
             .map(
               (pairs) =>
                 new Map(
-                  pairs.sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, new Uint8Array(v)]),
+                  pairs
+                    .sort(([a], [b]) => (a < b ? -1 : 1))
+                    .map(([k, v]) => [k, new Uint8Array(v)]),
                 ),
             ),
         }),
