@@ -1,1 +1,2 @@
+export { unpackArchive } from './archive-context.ts';
 export { type LocalSourceDeps, openLocalSource } from './local-source.ts';

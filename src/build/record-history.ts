@@ -1,0 +1,72 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Digest, hexOf } from '../base/index.ts';
+import type { Event, EventSink } from '../events/index.ts';
+import type { HistoryDb, StepRow } from '../ports/index.ts';
+
+/** A sink that writes the steps of a build to the history as they end. */
+export interface HistoryRecorder {
+  readonly accept: EventSink;
+  /** Where the full log of a step is written. */
+  logPath(vertex: Digest): string;
+  /** Steps that were executed and steps that were cached. */
+  counts(): { readonly executed: number; readonly cached: number };
+}
+
+type Open = { -readonly [K in keyof StepRow]?: StepRow[K] } & { name: string; hasLog: boolean };
+
+/** Records the steps of one build; log files lie in `<logs>/<build>/`. */
+export function recordHistory(
+  history: HistoryDb,
+  build: { readonly id: string; readonly logs: string },
+): HistoryRecorder {
+  const steps = new Map<Digest, Open>();
+  const dir = join(build.logs, build.id);
+  const counts = { executed: 0, cached: 0 };
+  let made = false;
+  const logPath = (vertex: Digest): string => {
+    if (!made) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    made = true;
+    return join(dir, `${hexOf(vertex).slice(0, 16)}.log`);
+  };
+  const complete = (event: Extract<Event, { type: 'vertex-completed' }>, step: Open): void => {
+    const state =
+      event.error === undefined
+        ? event.cached
+          ? 'cached'
+          : 'done'
+        : event.error.endsWith('context canceled')
+          ? 'canceled'
+          : 'error';
+    if (!step.name.startsWith('[internal]')) counts[event.cached ? 'cached' : 'executed']++;
+    history.saveStep(build.id, {
+      vertex: event.vertex,
+      name: step.name,
+      state,
+      completedAt: event.at,
+      ...(step.startedAt === undefined ? {} : { startedAt: step.startedAt }),
+      ...(event.error === undefined ? {} : { error: event.error }),
+      ...(step.decision === undefined ? {} : { decision: step.decision }),
+      ...(step.hasLog ? { log: logPath(event.vertex) } : {}),
+    });
+  };
+  return {
+    logPath,
+    counts: () => counts,
+    accept: (event) => {
+      if (event.type === 'build-started' || event.type === 'build-finished') return;
+      if (event.type === 'vertex') {
+        const known = steps.get(event.vertex);
+        if (known === undefined) steps.set(event.vertex, { name: event.name, hasLog: false });
+        else known.name = event.name;
+        return;
+      }
+      const step = steps.get(event.vertex);
+      if (step === undefined) return;
+      if (event.type === 'vertex-started') step.startedAt ??= event.at;
+      else if (event.type === 'decision') step.decision = event.decision;
+      else if (event.type === 'log') step.hasLog = true;
+      else if (event.type === 'vertex-completed') complete(event, step);
+    },
+  };
+}

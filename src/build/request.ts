@@ -1,0 +1,61 @@
+import type { Platform } from '../oci/index.ts';
+import type { ExecSecrets } from '../ops/index.ts';
+import type { LocalSource, SandboxLimits } from '../ports/index.ts';
+import type { DockerfileLocation } from './read-dockerfile.ts';
+
+/** What one build is asked to do; nothing in it is read from the process. */
+export interface BuildRequest {
+  /** For the history: a tag, or the context as given. */
+  readonly name: string;
+  readonly dockerfile: DockerfileLocation;
+  readonly context: LocalSource;
+  /** Contexts made of an archive are taken whole. */
+  readonly contextKind: 'directory' | 'archive' | 'none';
+  readonly namedContexts: ReadonlyMap<string, NamedContext>;
+  readonly target?: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Empty: that of this machine. */
+  readonly platforms: readonly Platform[];
+  /** `all`, or names of stages. */
+  readonly noCache: 'all' | readonly string[];
+  readonly pull: boolean;
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly network: 'default' | 'none' | 'host';
+  readonly entitlements: readonly ('network.host' | 'security.insecure')[];
+  readonly ulimits: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
+  readonly shmSize?: number;
+  readonly cgroupParent?: string;
+  readonly limits: SandboxLimits;
+  readonly secrets: ExecSecrets;
+  /** Normalised references. */
+  readonly tags: readonly string[];
+  readonly outputs: readonly OutputSpec[];
+}
+
+/** A `--build-context`. */
+export type NamedContext =
+  | { readonly kind: 'local'; readonly source: LocalSource }
+  | { readonly kind: 'image'; readonly ref: string }
+  | {
+      readonly kind: 'oci-layout';
+      readonly path: string;
+      readonly tag?: string;
+      readonly digest?: string;
+    };
+
+/** Kinds of results. */
+export type OutputType = 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local';
+
+/** An `--output`. */
+export interface OutputSpec {
+  readonly type: OutputType;
+  /** A path, or `-` for standard output; absent for results that stay in the store. */
+  readonly dest?: string;
+  /** Everything else that was given (`compression`, `name`, `push`, …). */
+  readonly attrs: ReadonlyMap<string, string>;
+}

@@ -1,0 +1,342 @@
+import { arch } from 'node:os';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { err, failure, ok, type Result } from '../base/index.ts';
+import type { BuildRequest, DockerfileLocation, NamedContext, OutputSpec } from '../build/index.ts';
+import { openLocalSource } from '../context/index.ts';
+import { hostPlatform, normaliseReference } from '../oci/index.ts';
+import type { LocalSource } from '../ports/index.ts';
+import { usage } from './flags/csv.ts';
+import { outputFlag } from './flags/output.ts';
+import { secretFlag, sshFlag } from './flags/secrets.ts';
+import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
+import type { Io } from './io.ts';
+import { openSecrets } from './secrets.ts';
+import { storePaths } from './store.ts';
+
+/** Options of `varve build` as commander hands them over. */
+export class Options {
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.#values = values;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  list(name: string): readonly string[] {
+    const value = this.#values[name];
+    return Array.isArray(value) ? value.filter((v) => typeof v === 'string') : [];
+  }
+
+  is(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  /** `--no-x` was given. */
+  isNot(name: string): boolean {
+    return this.#values[name] === false;
+  }
+}
+
+/** Where the store is, and who removes what a request made (an unpacked context). */
+export interface RequestWorld {
+  readonly root: string;
+  readonly resources: AsyncDisposableStack;
+}
+
+/** Turns the command line into a request; nothing is built yet, but directories and secrets are opened. */
+export async function buildRequest(
+  io: Io,
+  context: string | undefined,
+  options: Options,
+  world: RequestWorld,
+): Promise<Result<BuildRequest>> {
+  const { root } = world;
+  const places = await openPlaces(io, context, options, world);
+  if (!places.ok) return places;
+  const parsed = parseFlags(io, options);
+  if (!parsed.ok) return parsed;
+  const named = namedContexts(io, options.list('buildContext'), root);
+  if (!named.ok) return named;
+  const target = options.text('target');
+  const cgroupParent = options.text('cgroupParent');
+  return ok({
+    name: parsed.value.tags[0] ?? context ?? '.',
+    ...places.value,
+    ...parsed.value,
+    namedContexts: named.value,
+    ...(target === undefined ? {} : { target }),
+    ...(cgroupParent === undefined ? {} : { cgroupParent }),
+    pull: options.is('pull'),
+    noCache: options.isNot('cache')
+      ? 'all'
+      : options.list('noCacheFilter').flatMap((v) => v.split(',')),
+  });
+}
+
+type Places = Pick<BuildRequest, 'dockerfile' | 'context' | 'contextKind'>;
+
+async function openPlaces(
+  io: Io,
+  given: string | undefined,
+  options: Options,
+  world: RequestWorld,
+): Promise<Result<Places>> {
+  const { root, resources } = world;
+  const deps = { clock: io.clock, indexDir: storePaths(root).contexts };
+  const file = options.text('file');
+  if (given === undefined)
+    return err(
+      failure('CL007', 2, 'the build context is missing', {
+        help: 'write "varve build ." for the current directory',
+      }),
+    );
+  if (/^(?:https?|git|ssh):\/\/|^git@|^github\.com\//.test(given))
+    return err(
+      failure('CL007', 2, `remote context "${given}" is not supported`, {
+        help: 'clone or download it first and name the directory',
+      }),
+    );
+  if (given === '-') {
+    const { readStdinContext } = await import('./stdin-context.ts');
+    return await readStdinContext(io, { file, root, deps, resources });
+  }
+  const context = openLocalSource(resolve(io.cwd, given), deps);
+  if (!context.ok) return shownAs(context.error, resolve(io.cwd, given), given);
+  if (file === '-') {
+    const { readText } = await import('./stdin-context.ts');
+    const text = await readText(io);
+    if (!text.ok) return text;
+    const dockerfile: DockerfileLocation = { kind: 'text', text: text.value, shown: 'Dockerfile' };
+    return ok({ dockerfile, context: context.value, contextKind: 'directory' });
+  }
+  const path =
+    file === undefined ? join(resolve(io.cwd, given), 'Dockerfile') : resolve(io.cwd, file);
+  const dir = openLocalSource(dirname(path), deps);
+  if (!dir.ok)
+    return err(
+      failure(
+        'DF001',
+        2,
+        `failed to read dockerfile: open ${file ?? path}: no such file or directory`,
+        {
+          help: 'name the Dockerfile with -f',
+        },
+      ),
+    );
+  const dockerfile: DockerfileLocation = {
+    kind: 'file',
+    dir: dir.value,
+    name: basename(path),
+    shown: shownPath(io.cwd, path),
+  };
+  return ok({ dockerfile, context: context.value, contextKind: 'directory' });
+}
+
+/** Relative to the working directory where the file lies below it. */
+function shownPath(cwd: string, path: string): string {
+  const short = relative(cwd, path);
+  return short.startsWith('..') || isAbsolute(short) ? path : short;
+}
+
+/** A failure that names the path as the user wrote it. */
+function shownAs(
+  f: ReturnType<typeof failure>,
+  full: string,
+  given: string,
+): { readonly ok: false; readonly error: ReturnType<typeof failure> } {
+  return err({ ...f, message: f.message.replace(full, given) });
+}
+
+type Flags = Pick<
+  BuildRequest,
+  | 'buildArgs'
+  | 'labels'
+  | 'platforms'
+  | 'extraHosts'
+  | 'network'
+  | 'entitlements'
+  | 'ulimits'
+  | 'limits'
+  | 'secrets'
+  | 'tags'
+  | 'outputs'
+  | 'shmSize'
+>;
+
+function parseFlags(io: Io, options: Options): Result<Flags> {
+  const buildArgs = keyValues('--build-arg', options.list('buildArg'), io.env);
+  if (!buildArgs.ok) return buildArgs;
+  const labels = keyValues('--label', options.list('label'), undefined);
+  if (!labels.ok) return labels;
+  const platforms = all(
+    options.list('platform').flatMap((v) => v.split(',')),
+    (v) => platform('--platform', v, hostPlatform(arch())),
+  );
+  if (!platforms.ok) return platforms;
+  const extraHosts = all(options.list('addHost'), (v) => extraHost('--add-host', v));
+  if (!extraHosts.ok) return extraHosts;
+  const ulimits = all(options.list('ulimit'), (v) => ulimit('--ulimit', v));
+  if (!ulimits.ok) return ulimits;
+  const secretSources = all(options.list('secret'), (v) => secretFlag(v, io.env));
+  if (!secretSources.ok) return secretSources;
+  const agents = all(options.list('ssh'), sshFlag);
+  if (!agents.ok) return agents;
+  const secrets = openSecrets(io, secretSources.value, agents.value);
+  if (!secrets.ok) return secrets;
+  const tags = all(options.list('tag'), imageName);
+  if (!tags.ok) return tags;
+  const outputs = outputSpecs(io, options);
+  if (!outputs.ok) return outputs;
+  const network = networkMode(options.text('network'));
+  if (!network.ok) return network;
+  const entitlements = all(options.list('allow'), entitlement);
+  if (!entitlements.ok) return entitlements;
+  const limits = stepLimits(options);
+  if (!limits.ok) return limits;
+  const shm = options.text('shmSize');
+  const shmSize = shm === undefined ? ok(undefined) : byteSize('--shm-size', shm);
+  if (!shmSize.ok) return shmSize;
+  return ok({
+    buildArgs: buildArgs.value,
+    labels: labels.value,
+    platforms: platforms.value,
+    extraHosts: extraHosts.value,
+    ulimits: ulimits.value,
+    secrets: secrets.value,
+    tags: tags.value,
+    outputs: outputs.value,
+    network: network.value,
+    entitlements: entitlements.value,
+    limits: limits.value,
+    ...(shmSize.value === undefined ? {} : { shmSize: shmSize.value }),
+  });
+}
+
+function all<T>(
+  values: readonly string[],
+  parse: (value: string) => Result<T>,
+): Result<readonly T[]> {
+  const out: T[] = [];
+  for (const value of values) {
+    const parsed = parse(value);
+    if (!parsed.ok) return parsed;
+    out.push(parsed.value);
+  }
+  return ok(out);
+}
+
+function imageName(text: string): Result<string> {
+  const name = normaliseReference(text);
+  if (name.ok) return ok(name.value);
+  return usage('--tag', text, 'not an image name', 'write [registry/]name[:tag]');
+}
+
+/** What is asked for; without `--output` an image in the store. */
+export function outputSpecs(io: Io, options: Options): Result<readonly OutputSpec[]> {
+  const outputs = all(options.list('output'), (v) => outputFlag(v, io.cwd));
+  if (!outputs.ok) return outputs;
+  const specs = [...outputs.value];
+  if (options.is('push')) specs.push({ type: 'registry', attrs: new Map() });
+  if (options.is('load')) specs.push({ type: 'docker', attrs: new Map([['load', 'true']]) });
+  if (specs.length === 0) specs.push({ type: 'image', attrs: new Map() });
+  if (specs.filter((s) => s.dest === '-').length > 1)
+    return err(failure('CL002', 2, '--output: standard output can take one result only'));
+  return ok(specs);
+}
+
+function networkMode(text: string | undefined): Result<BuildRequest['network']> {
+  switch (text) {
+    case undefined:
+    case '':
+    case 'default':
+    case 'sandbox':
+      return ok('default');
+    case 'none':
+    case 'host':
+      return ok(text);
+    default:
+      return usage('--network', text, 'unknown mode', 'known modes: default, none, host');
+  }
+}
+
+function entitlement(text: string): Result<BuildRequest['entitlements'][number]> {
+  if (text === 'network.host' || text === 'security.insecure') return ok(text);
+  return usage('--allow', text, 'unknown entitlement', 'known: network.host, security.insecure');
+}
+
+function stepLimits(options: Options): Result<BuildRequest['limits']> {
+  const memory = options.text('memory');
+  const memoryBytes = memory === undefined ? ok(undefined) : byteSize('--memory', memory);
+  if (!memoryBytes.ok) return memoryBytes;
+  const cpus = positive('--cpus', options.text('cpus'));
+  if (!cpus.ok) return cpus;
+  const seconds = positive('--step-timeout', options.text('stepTimeout'));
+  if (!seconds.ok) return seconds;
+  return ok({
+    ...(memoryBytes.value === undefined ? {} : { memoryBytes: memoryBytes.value }),
+    ...(cpus.value === undefined ? {} : { cpus: cpus.value }),
+    ...(seconds.value === undefined ? {} : { timeoutMs: seconds.value * 1000 }),
+  });
+}
+
+function positive(flag: string, text: string | undefined): Result<number | undefined> {
+  if (text === undefined) return ok(undefined);
+  const value = Number(text);
+  return value > 0 && Number.isFinite(value)
+    ? ok(value)
+    : usage(flag, text, 'not a positive number');
+}
+
+function namedContexts(
+  io: Io,
+  values: readonly string[],
+  root: string,
+): Result<ReadonlyMap<string, NamedContext>> {
+  const map = new Map<string, NamedContext>();
+  for (const value of values) {
+    const equals = value.indexOf('=');
+    if (equals <= 0) return usage('--build-context', value, 'not name=where');
+    const context = namedContext(io, value, value.slice(equals + 1), root);
+    if (!context.ok) return context;
+    map.set(value.slice(0, equals), context.value);
+  }
+  return ok(map);
+}
+
+function namedContext(io: Io, flag: string, where: string, root: string): Result<NamedContext> {
+  if (where.startsWith('docker-image://')) {
+    const ref = where.slice('docker-image://'.length);
+    if (ref === 'scratch') return ok({ kind: 'image', ref });
+    const name = normaliseReference(ref);
+    return name.ok
+      ? ok({ kind: 'image', ref: name.value })
+      : usage('--build-context', flag, `"${ref}" is not an image name`);
+  }
+  if (where.startsWith('oci-layout://')) return ociLayout(io, where.slice('oci-layout://'.length));
+  if (/^(?:https?|git|ssh):\/\/|^git@/.test(where))
+    return usage('--build-context', flag, 'remote contexts are not supported', 'download it first');
+  const path = resolve(io.cwd, where.replace(/^local:/, ''));
+  const source: Result<LocalSource> = openLocalSource(path, {
+    clock: io.clock,
+    indexDir: storePaths(root).contexts,
+  });
+  return source.ok
+    ? ok({ kind: 'local', source: source.value })
+    : shownAs(source.error, path, where);
+}
+
+/** `PATH[:TAG][@DIGEST]`. */
+function ociLayout(io: Io, text: string): Result<NamedContext> {
+  const match = /^(.*?)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text);
+  const [path, tag, digest] = [match?.[1] ?? text, match?.[2], match?.[3]];
+  return ok({
+    kind: 'oci-layout',
+    path: resolve(io.cwd, path),
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest === undefined ? {} : { digest }),
+  });
+}

@@ -1,0 +1,200 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { isErrno, TempDir } from '../../base/index.ts';
+import { type Io, printJson, storeRoot, table } from '../io.ts';
+import { formatBytes } from '../progress/text.ts';
+
+/** What one check found; `mend` is a command or a sentence that helps. */
+export interface Check {
+  readonly name: string;
+  readonly state: 'ok' | 'limited' | 'missing';
+  readonly found: string;
+  readonly mend?: string;
+}
+
+/** Below this much free space builds of common size fail. */
+const LITTLE_SPACE = 2e9;
+
+/** `varve doctor`: exit code 3 when something that every build needs is missing. */
+export async function doctorCommand(
+  io: Io,
+  options: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  const checks = await runChecks(io);
+  if (options['json'] === true) for (const c of checks) printJson(io, { ...c });
+  else {
+    io.out(table(checks.map((c) => [c.state, c.name, c.found])));
+    for (const c of checks) if (c.mend !== undefined) io.out(`\n${c.name}: ${c.mend}\n`);
+  }
+  return checks.some((c) => c.state === 'missing') ? 3 : 0;
+}
+
+async function runChecks(io: Io): Promise<readonly Check[]> {
+  const root = storeRoot(io);
+  const store = checkStore(root);
+  return [
+    { name: 'node', state: 'ok', found: process.version },
+    checkUser(io),
+    store,
+    ...(store.state === 'missing' ? [] : [checkSpace(root), await checkOverlay(io, root)]),
+    checkRuntime(io),
+    checkCgroups(),
+    checkSeccomp(),
+    tool(io, 'git', { needed: 'git contexts and ADD of repositories', install: 'git' }),
+    tool(io, 'docker', { needed: '--load', install: 'docker.io' }),
+  ];
+}
+
+function checkUser(io: Io): Check {
+  if (io.uid === 0) return { name: 'user', state: 'ok', found: 'root' };
+  return {
+    name: 'user',
+    state: 'missing',
+    found: `uid ${io.uid}`,
+    mend: 'steps are mounted and isolated as root: run "sudo varve …"',
+  };
+}
+
+function checkStore(root: string): Check {
+  try {
+    mkdirSync(root, { recursive: true });
+    accessSync(root, constants.W_OK);
+    return { name: 'store', state: 'ok', found: root };
+  } catch (e) {
+    if (!(e instanceof Error)) throw e;
+    return {
+      name: 'store',
+      state: 'missing',
+      found: `${root}: ${e.message}`,
+      mend: 'set VARVE_ROOT to a directory that you may write',
+    };
+  }
+}
+
+function checkSpace(root: string): Check {
+  const { bavail, bsize } = statfsSync(root);
+  const free = bavail * bsize;
+  const found = `${formatBytes(free)} free`;
+  if (free > LITTLE_SPACE) return { name: 'disk space', state: 'ok', found };
+  return {
+    name: 'disk space',
+    state: 'limited',
+    found,
+    mend: 'make room, or set VARVE_ROOT to a directory on a larger disk',
+  };
+}
+
+/** Mounts an overlay below the store: the one proof that kernel, file system and rights are there. */
+async function checkOverlay(io: Io, root: string): Promise<Check> {
+  const name = 'overlay mounts';
+  if (io.uid !== 0) return { name, state: 'missing', found: 'not tried without root' };
+  await using tmp = await TempDir.create(join(root, 'tmp'), 'doctor-');
+  const dir = (part: string): string => {
+    const path = join(tmp.path, part);
+    mkdirSync(path);
+    return path;
+  };
+  const lower = dir('lower');
+  writeFileSync(join(lower, 'file'), '');
+  const target = dir('merged');
+  const { mountOverlay, unmount } = await import('../../sys/index.ts');
+  try {
+    mountOverlay({ lower: [lower], upper: { dir: dir('upper'), work: dir('work') }, target });
+  } catch (e) {
+    if (!(e instanceof Error) || !('code' in e)) throw e;
+    return {
+      name,
+      state: 'missing',
+      found: e.message,
+      mend: 'run "modprobe overlay"; in a container it must be privileged, and the store must not lie on an overlay itself: mount a volume at the store',
+    };
+  }
+  unmount(target);
+  return { name, state: 'ok', found: 'a test mount worked' };
+}
+
+function checkRuntime(io: Io): Check {
+  const name = 'OCI runtime';
+  const program = io.env['VARVE_RUNTIME'] ?? 'runc';
+  const run = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  const line = run.stdout === null || run.error !== undefined ? '' : run.stdout.split('\n')[0];
+  if (run.status === 0) return { name, state: 'ok', found: line ?? '' };
+  return {
+    name,
+    state: 'missing',
+    found: `${program} does not run`,
+    mend: `${install('runc')} (or name another runtime in VARVE_RUNTIME)`,
+  };
+}
+
+function checkCgroups(): Check {
+  const mounts = readText('/proc/self/mountinfo');
+  const v2 = / - cgroup2 /.test(mounts);
+  const v1 = / - cgroup /.test(mounts);
+  if (v2 && !v1) return { name: 'cgroups', state: 'ok', found: 'version 2' };
+  if (v1) return { name: 'cgroups', state: 'ok', found: v2 ? 'versions 1 and 2' : 'version 1' };
+  return {
+    name: 'cgroups',
+    state: 'limited',
+    found: 'none mounted',
+    mend: 'limits of memory and processors will not hold; run "mount -t cgroup2 none /sys/fs/cgroup"',
+  };
+}
+
+function checkSeccomp(): Check {
+  const found = /^Seccomp:\s+(\d)/m.exec(readText('/proc/self/status'))?.[1];
+  if (found !== undefined) return { name: 'seccomp', state: 'ok', found: 'supported' };
+  return {
+    name: 'seccomp',
+    state: 'limited',
+    found: 'the kernel lacks it',
+    mend: 'steps can make any system call; use a kernel with CONFIG_SECCOMP_FILTER',
+  };
+}
+
+function tool(
+  io: Io,
+  program: string,
+  about: { readonly needed: string; readonly install: string },
+): Check {
+  const path = (io.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((dir) => join(dir, program))
+    .find(isExecutable);
+  if (path !== undefined) return { name: program, state: 'ok', found: path };
+  return {
+    name: program,
+    state: 'limited',
+    found: `not installed; needed for ${about.needed}`,
+    mend: install(about.install),
+  };
+}
+
+function install(name: string): string {
+  const id = /^ID(?:_LIKE)?=.*$/gm;
+  const release = (readText('/etc/os-release').match(id) ?? []).join(' ');
+  if (/debian|ubuntu/.test(release)) return `run "apt-get install ${name}"`;
+  if (/fedora|rhel|centos/.test(release)) return `run "dnf install ${name}"`;
+  if (release.includes('alpine')) return `run "apk add ${name}"`;
+  return `install ${name}`;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
+    throw e;
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'EACCES')) return '';
+    throw e;
+  }
+}

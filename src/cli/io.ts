@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { type Failure, type GoJson, goJson, renderFailure } from '../base/index.ts';
+import type { Clock } from '../ports/index.ts';
+import type { Terminal } from './progress/display.ts';
+
+/** What a command sees of the process. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly uid: number;
+  readonly stdin: AsyncIterable<Uint8Array> & { readonly isTTY?: boolean };
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Data. */
+  out(text: string): void;
+  /** Everything else. */
+  err(text: string): void;
+}
+
+/** Directory of the store: `VARVE_ROOT`, else by user. */
+export function storeRoot(io: Pick<Io, 'env' | 'uid'>): string {
+  const given = io.env['VARVE_ROOT'];
+  if (given !== undefined && given !== '') return given;
+  if (io.uid === 0) return '/var/lib/varve';
+  const home = io.env['XDG_DATA_HOME'];
+  if (home !== undefined && home !== '') return join(home, 'varve');
+  return join(io.env['HOME'] ?? '/tmp', '.local/share/varve');
+}
+
+/** Prints one JSON value as a line. */
+export function printJson(io: Io, value: GoJson): void {
+  io.out(`${goJson(value)}\n`);
+}
+
+/** Prints a failure and gives the exit code it leads to. */
+export function fail(io: Io, f: Failure): number {
+  io.err(`${renderFailure(f)}\n`);
+  return f.exit;
+}
+
+/** A table with columns padded to their widest cell; no padding behind the last. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 3)))
+        .join(''),
+    )
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}

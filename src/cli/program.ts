@@ -1,0 +1,296 @@
+import { Command, CommanderError, Option } from 'commander';
+import { failure } from '../base/index.ts';
+import { fail, type Io } from './io.ts';
+
+/** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
+export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
+  let exit = 0;
+  const program = createProgram(io, (code) => {
+    exit = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exit;
+  } catch (e) {
+    if (!(e instanceof CommanderError)) throw e;
+    // Help and version were printed on standard output.
+    if (e.exitCode === 0) return 0;
+    return fail(io, usageFailure(e));
+  }
+}
+
+/** `error: unknown option '--x'` and `(Did you mean --y?)` in the shape of the other failures. */
+function usageFailure(e: CommanderError): ReturnType<typeof failure> {
+  if (e.code === 'commander.help')
+    return failure('CL001', 2, 'no command was given', { help: 'see varve --help' });
+  const [first = '', hint] = e.message.replace(/^error: /, '').split('\n');
+  const guess = hint === undefined ? undefined : /\(Did you mean (.*)\?\)/.exec(hint)?.[1];
+  const message = first.replaceAll("'", '"');
+  return failure('CL001', 2, message, {
+    help: guess === undefined ? 'see varve --help' : `did you mean "${guess}"?`,
+  });
+}
+
+type SetExit = (code: number) => void;
+
+function createProgram(io: Io, setExit: SetExit): Command {
+  const program = new Command('varve')
+    .description('Builds container and OS images from layers, and explains its cache')
+    .version('0.1.0', '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text),
+      // Errors are printed once, by runProgram.
+      writeErr: () => undefined,
+    });
+  const run =
+    <A extends readonly unknown[]>(load: () => Promise<(io: Io, ...args: A) => Promise<number>>) =>
+    async (...args: A): Promise<void> => {
+      const command = await load();
+      setExit(await command(io, ...args));
+    };
+  addBuild(program, run);
+  addCompose(program, run);
+  addImage(program, run);
+  addHistory(program, run);
+  addDoctor(program, run);
+  program
+    .command('completion <shell>')
+    .description('print a completion script for bash, zsh or fish')
+    .action(
+      run<[string]>(async () => {
+        const { completionCommand } = await import('./commands/completion.ts');
+        return (to, shell) => completionCommand(to, shell, outline(program));
+      }),
+    );
+  return program;
+}
+
+type Run = <A extends readonly unknown[]>(
+  load: () => Promise<(io: Io, ...args: A) => Promise<number>>,
+) => (...args: A) => Promise<void>;
+
+const collect = (value: string, all: readonly string[] | undefined): readonly string[] => [
+  ...(all ?? []),
+  value,
+];
+
+function addBuild(program: Command, run: Run): void {
+  const build = program
+    .command('build [context]')
+    .description('build an image from a Dockerfile')
+    .option(
+      '-f, --file <path>',
+      'Dockerfile (default: <context>/Dockerfile); - reads it from standard input',
+    )
+    .option('-t, --tag <name>', 'name the image', collect)
+    .option('--target <stage>', 'build this stage')
+    .option(
+      '--build-arg <name=value>',
+      'set an ARG; without a value it is taken from the environment',
+      collect,
+    )
+    .option(
+      '--build-context <name=where>',
+      'a directory, docker-image://, oci-layout:// or a URL under a name',
+      collect,
+    )
+    .option(
+      '--platform <platforms>',
+      'build for these platforms, e.g. linux/amd64,linux/arm64',
+      collect,
+    )
+    .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
+    .option('--push', 'push the image to its registry')
+    .option('--load', 'load the image into the Docker engine')
+    .option('--no-cache', 'run every step')
+    .option('--no-cache-filter <stages>', 'run every step of these stages', collect)
+    .option('--pull', 'ask registries for base images even where they are known')
+    .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
+    .option('--ssh <spec>', 'default, or ID=SOCKET|KEY', collect)
+    .option('--label <name=value>', 'add a label to the image', collect)
+    .option('--add-host <host:ip>', 'add a line to /etc/hosts of steps', collect)
+    .option('--network <mode>', 'network of steps: default, none or host')
+    .option('--allow <entitlement>', 'network.host or security.insecure', collect)
+    .option('--ulimit <name=soft:hard>', 'limit of steps', collect)
+    .option('--shm-size <size>', 'size of /dev/shm in steps')
+    .option('--cgroup-parent <path>', 'cgroup below which steps run')
+    .option('-m, --memory <size>', 'memory limit of each step')
+    .option('--cpus <number>', 'processors of each step')
+    .option('--step-timeout <seconds>', 'end a step that runs longer')
+    .option('--metadata-file <path>', 'write what was built as JSON')
+    .option('--iidfile <path>', 'write the image ID')
+    .option('--check', 'check the Dockerfile and build nothing')
+    .addOption(
+      new Option('--call <method>', 'what to do').choices(['build', 'check', 'outline', 'targets']),
+    )
+    .option('--plan', 'say which steps would run and why, and run none')
+    .option('--explain', 'say for each step that ran why it was not cached')
+    .option('--json', 'print events as JSON lines on standard output')
+    .option('-q, --quiet', 'print the image ID only')
+    .addOption(
+      new Option('--progress <mode>', 'how progress is shown').choices([
+        'auto',
+        'tty',
+        'plain',
+        'rawjson',
+        'quiet',
+      ]),
+    );
+  build.action(
+    run<[string | undefined, Record<string, unknown>]>(async () => {
+      const { buildCommand } = await import('./commands/build.ts');
+      return (io, context, options) => buildCommand(io, context, options);
+    }),
+  );
+}
+
+function addCompose(program: Command, run: Run): void {
+  program
+    .command('compose <template>')
+    .description('build a root file system or image from an OS template')
+    .option('-t, --tag <name>', 'name the image', collect)
+    .option('--platform <platform>', 'build for this platform')
+    .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
+    .option('--push', 'push the image to its registry')
+    .option('--no-cache', 'make it again')
+    .option('--metadata-file <path>', 'write what was built as JSON')
+    .option('--iidfile <path>', 'write the image ID')
+    .option('--json', 'print events as JSON lines on standard output')
+    .option('-q, --quiet', 'print the image ID only')
+    .addOption(
+      new Option('--progress <mode>', 'how progress is shown').choices([
+        'auto',
+        'tty',
+        'plain',
+        'rawjson',
+        'quiet',
+      ]),
+    )
+    .action(
+      run<[string, Record<string, unknown>]>(async () => {
+        const { composeCommand } = await import('./commands/compose.ts');
+        return (io, template, options) => composeCommand(io, template, options);
+      }),
+    );
+}
+
+function addImage(program: Command, run: Run): void {
+  const image = program.command('image').description('images in the store');
+  const load = async (): Promise<typeof import('./commands/image.ts')> =>
+    import('./commands/image.ts');
+  type Options = Record<string, unknown>;
+  const json = '--json';
+  const asJson = 'print JSON';
+  image
+    .command('ls')
+    .description('list images')
+    .option(json, asJson)
+    .action(run<[Options]>(async () => (await load()).imageList));
+  image
+    .command('inspect <name>')
+    .description('print manifest and configuration')
+    .option('--platform <platform>', 'of this platform')
+    .option(json, asJson)
+    .action(run<[string, Options]>(async () => (await load()).imageInspect));
+  image
+    .command('layers <name>')
+    .description('list layers with size and instruction')
+    .option('--platform <platform>', 'of this platform')
+    .option(json, asJson)
+    .action(run<[string, Options]>(async () => (await load()).imageLayers));
+  image
+    .command('pull <name>')
+    .description('fetch an image')
+    .option('--platform <platform>', 'for this platform')
+    .option('-q, --quiet', 'print the digest only')
+    .action(run<[string, Options]>(async () => (await load()).imagePull));
+  image
+    .command('push <name>')
+    .description('push an image to its registry')
+    .option('-q, --quiet', 'print the digest only')
+    .action(run<[string, Options]>(async () => (await load()).imagePush));
+  image
+    .command('save <name>')
+    .description('write an image as an archive')
+    .requiredOption('-o, --output <file>', 'archive, or - for standard output')
+    .addOption(
+      new Option('--format <format>', 'archive format').choices(['oci', 'docker']).default('oci'),
+    )
+    .action(run<[string, Options]>(async () => (await load()).imageSave));
+  image
+    .command('load')
+    .description('read an OCI or Docker archive')
+    .requiredOption('-i, --input <path>', 'archive or layout directory')
+    .option('-t, --tag <name>', 'name it')
+    .action(run<[Options]>(async () => (await load()).imageLoad));
+  image
+    .command('tag <name> <new>')
+    .description('give an image another name')
+    .action(run<[string, string]>(async () => (await load()).imageTag));
+  image
+    .command('rm <names...>')
+    .description('remove names of images')
+    .action(run<[string[]]>(async () => (await load()).imageRemove));
+}
+
+function addHistory(program: Command, run: Run): void {
+  const history = program.command('history').description('builds that were made here');
+  const load = async (): Promise<typeof import('./commands/history.ts')> =>
+    import('./commands/history.ts');
+  type Options = Record<string, unknown>;
+  history
+    .command('ls')
+    .description('list builds')
+    .option('-n, --limit <number>', 'at most this many', '20')
+    .option('--json', 'print JSON')
+    .action(run<[Options]>(async () => (await load()).historyList));
+  history
+    .command('show [build]')
+    .description('steps of a build (default: the last one)')
+    .option('--json', 'print JSON')
+    .action(run<[string | undefined, Options]>(async () => (await load()).historyShow));
+  history
+    .command('logs [build]')
+    .description('output of the steps of a build')
+    .option('--step <text>', 'only steps whose name has this')
+    .action(run<[string | undefined, Options]>(async () => (await load()).historyLogs));
+  history
+    .command('rm <builds...>')
+    .description('remove builds from the history')
+    .action(run<[string[]]>(async () => (await load()).historyRemove));
+}
+
+function addDoctor(program: Command, run: Run): void {
+  program
+    .command('doctor')
+    .description('say what this machine lacks, and how to mend it')
+    .option('--json', 'print JSON')
+    .action(
+      run<[Record<string, unknown>]>(
+        async () => (await import('./commands/doctor.ts')).doctorCommand,
+      ),
+    );
+}
+
+/** Commands and options by name, for completion. */
+export interface Outline {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly { readonly flags: readonly string[]; readonly description: string }[];
+  readonly commands: readonly Outline[];
+}
+
+function outline(command: Command): Outline {
+  return {
+    name: command.name(),
+    description: command.description(),
+    options: command.options.map((o) => ({
+      flags: [o.short, o.long].filter((f): f is string => f !== undefined && f !== null),
+      description: o.description,
+    })),
+    commands: command.commands.map(outline),
+  };
+}

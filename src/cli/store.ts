@@ -1,0 +1,65 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { openStateDb, type StateDb } from '../cachedb/index.ts';
+import { createContentStore, createNamesFile } from '../content/index.ts';
+import type { ContentStore } from '../ports/index.ts';
+import { type Io, storeRoot } from './io.ts';
+
+/** The store on disk, opened. */
+export interface Store extends Disposable {
+  readonly root: string;
+  readonly content: ContentStore;
+  readonly db: StateDb;
+}
+
+/** Paths below the root (docs: the store on disk). */
+export const storePaths = (root: string) =>
+  ({
+    content: join(root, 'content'),
+    snapshots: join(root, 'snapshots'),
+    mounts: join(root, 'mounts'),
+    packages: join(root, 'packages'),
+    contexts: join(root, 'contexts'),
+    logs: join(root, 'logs'),
+    run: join(root, 'run'),
+    tmp: join(root, 'tmp'),
+    db: join(root, 'state.db'),
+  }) as const;
+
+/** Opens the store of this user, making it when absent; says when a damaged database had to be made anew. */
+export function openStore(io: Io): Result<Store> {
+  const root = storeRoot(io);
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o711 });
+  } catch (e) {
+    const known = rootFailure(e, root);
+    if (known !== undefined) return { ok: false, error: known };
+    throw e;
+  }
+  const paths = storePaths(root);
+  const db = openStateDb({
+    path: paths.db,
+    clock: io.clock,
+    names: createNamesFile(paths.content),
+  });
+  if (!db.ok) return db;
+  const { recovery } = db.value;
+  if (recovery !== undefined) {
+    const kept = `${recovery.images} image names and ${recovery.layers} layers were saved`;
+    const aside = recovery.movedTo === undefined ? '' : `; the old one is ${recovery.movedTo}`;
+    io.err(
+      `warning[ST020]: the state database was lost or damaged and made anew: ${kept}${aside}\n`,
+    );
+  }
+  const content = createContentStore(paths.content);
+  return ok({ root, content, db: db.value, [Symbol.dispose]: () => db.value.close() });
+}
+
+function rootFailure(e: unknown, root: string): Failure | undefined {
+  if (!isErrno(e, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOSPC', 'EEXIST')) return undefined;
+  return failure('ST021', 3, `the store ${root} cannot be made: ${e.message}`, {
+    help: 'set VARVE_ROOT to a directory that you may write',
+    cause: e,
+  });
+}
