@@ -50,7 +50,7 @@ function openFailure(e: unknown, path: string): Result<never> {
   if (e instanceof FailureError) return err(e.failure);
   const known = databaseFailure(e, path);
   if (known !== undefined) return err(known);
-  if (isErrno(e, 'EACCES', 'EROFS', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR')) {
+  if (isErrno(e, 'EACCES', 'EROFS', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EEXIST')) {
     const full = e.code === 'ENOSPC' || e.code === 'EDQUOT';
     const text = `state database ${path}: cannot be made (${e.code ?? ''})`;
     return err(failure(full ? 'ST001' : 'ST002', 3, text, { cause: e }));

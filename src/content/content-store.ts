@@ -51,16 +51,17 @@ class DiskContentStore implements ContentStore {
     return await sizeOf(this.path(digest));
   }
 
-  async read(
-    digest: Digest,
-    options: { readonly maxBytes: number },
-  ): Promise<Result<Uint8Array>> {
+  async read(digest: Digest, options: { readonly maxBytes: number }): Promise<Result<Uint8Array>> {
     const path = this.path(digest);
     try {
       const { size } = await stat(path);
       if (size > options.maxBytes) {
         return err(
-          failure('ST012', 3, `blob ${digest} has ${size} bytes, more than the ${options.maxBytes} allowed here`),
+          failure(
+            'ST012',
+            3,
+            `blob ${digest} has ${size} bytes, more than the ${options.maxBytes} allowed here`,
+          ),
         );
       }
       const bytes = await readFile(path);
