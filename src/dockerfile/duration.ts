@@ -1,5 +1,4 @@
 import { err, ok, type Result } from '../base/index.ts';
-import { goString } from './go-text.ts';
 
 const NANOSECONDS: ReadonlyMap<string, bigint> = new Map([
   ['ns', 1n],
@@ -16,7 +15,7 @@ const MAX = 1n << 63n;
 
 /** Go's `time.ParseDuration`: nanoseconds, or the error text (`1h15m30.918s`, `-1.5h`, `300ms`). */
 export function parseDuration(text: string): Result<bigint, string> {
-  const invalid = err(`time: invalid duration ${goString(text)}`);
+  const invalid = err(`time: invalid duration ${quote(text)}`);
   const negative = text.startsWith('-');
   let rest = /^[+-]/.test(text) ? text.slice(1) : text;
   if (rest === '0') return ok(0n);
@@ -26,10 +25,10 @@ export function parseDuration(text: string): Result<bigint, string> {
     const found = /^([0-9]*)(?:\.([0-9]*))?([^.0-9]*)/.exec(rest);
     const [whole = '', digits = '', fraction = '', unit = ''] = found ?? [];
     if (digits + fraction === '') return invalid;
-    if (unit === '') return err(`time: missing unit in duration ${goString(text)}`);
+    if (unit === '') return err(`time: missing unit in duration ${quote(text)}`);
     const scale = NANOSECONDS.get(unit);
     if (scale === undefined)
-      return err(`time: unknown unit ${goString(unit)} in duration ${goString(text)}`);
+      return err(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`);
     total += BigInt(digits === '' ? '0' : digits) * scale + fractionOf(fraction, scale);
     if (total > MAX) return invalid;
     rest = rest.slice(whole.length);
@@ -44,4 +43,15 @@ function fractionOf(digits: string, scale: bigint): bigint {
   while (used !== '' && BigInt(used) >= MAX) used = used.slice(0, -1);
   if (used === '') return 0n;
   return BigInt(Math.trunc(Number(used) * (Number(scale) / 10 ** used.length)));
+}
+
+/** Go's package `time` quotes byte by byte: what is not printable ASCII becomes `\xNN`. */
+function quote(text: string): string {
+  let quoted = '';
+  for (const byte of Buffer.from(text)) {
+    const char = String.fromCharCode(byte);
+    if (byte >= 0x80 || byte < 0x20) quoted += `\\x${byte.toString(16).padStart(2, '0')}`;
+    else quoted += char === '"' || char === '\\' ? `\\${char}` : char;
+  }
+  return `"${quoted}"`;
 }

@@ -29,3 +29,14 @@ export function dockerfileFailure(
     locations: [eachLine(...lines)],
   };
 }
+
+/** More failures than this are not worth reading at once. */
+const MAX_REPORTED = 20;
+
+/** The first of several failures, with the others behind it; BuildKit stops at the first. */
+export function allFailures(
+  failures: readonly [DockerfileFailure, ...DockerfileFailure[]],
+): DockerfileFailure {
+  const [first, ...others] = failures;
+  return others.length === 0 ? first : { ...first, also: others.slice(0, MAX_REPORTED - 1) };
+}

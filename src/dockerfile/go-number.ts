@@ -42,5 +42,6 @@ export function parseByteSize(text: string): number | undefined {
   const rest = suffix.slice(1);
   if (power === 0 ? rest !== '' : !['', 'b', 'ib'].includes(rest)) return undefined;
   const size = Number(digits);
-  return size < 0 || Object.is(size, -0) ? undefined : Math.trunc(size * 1024 ** power);
+  // Adding zero takes the sign from a negative zero.
+  return size < 0 ? undefined : Math.trunc(size * 1024 ** power) + 0;
 }

@@ -9,7 +9,7 @@ import type {
   ParserWarning,
 } from './ast.ts';
 import { DirectiveReader, readDirectives } from './directives.ts';
-import { dockerfileFailure, type Problem } from './fail.ts';
+import { allFailures, dockerfileFailure, type Problem } from './fail.ts';
 import { trimSpace } from './go-text.ts';
 import { canHoldHeredocs, type HeredocStart, heredocsOfLine } from './heredoc.ts';
 import { MappedText, type Piece } from './mapped-text.ts';
@@ -49,10 +49,13 @@ class Parser {
   }
 
   parse(): Result<ParsedDockerfile, DockerfileFailure> {
+    const failures: DockerfileFailure[] = [];
     for (let line = this.#lines.next(); line !== undefined; line = this.#lines.next()) {
       const failed = this.#line(line);
-      if (failed !== undefined) return err(failed);
+      if (failed !== undefined) failures.push(failed);
     }
+    const [failed, ...others] = failures;
+    if (failed !== undefined) return err(allFailures([failed, ...others]));
     const [first] = this.#nodes;
     if (first === undefined) return err(this.#atEnd('DF002', 'file with no instructions'));
     if (this.#lines.tooLongAt !== undefined) {
@@ -162,17 +165,14 @@ class Parser {
   }
 
   #instruction(line: LogicalLine): DockerfileFailure | undefined {
+    const prevComment = this.#comments;
+    this.#comments = [];
     const node = parseNode(line.text, this.#escapeToken);
     if (!node.ok) return this.#fail(node.error, line);
     const heredocs = this.#heredocs(node.value, line);
     if (!heredocs.ok) return heredocs.error;
-    this.#nodes.push({
-      ...node.value,
-      heredocs: heredocs.value,
-      lines: [line.firstLine, this.#lines.count],
-      prevComment: this.#comments,
-    });
-    this.#comments = [];
+    const lines: LineRange = [line.firstLine, this.#lines.count];
+    this.#nodes.push({ ...node.value, heredocs: heredocs.value, lines, prevComment });
     return undefined;
   }
 

@@ -55,15 +55,19 @@ test('durations are read as Go reads them', () => {
     ),
     [4_530_918_000_000n, -5_400_000_000_000n, 0n, 500_000n, 6_000n, 9_223_372_036_854_775_807n],
   );
-  assert.deepEqual(['', '3', '1x', '.s', '+', '9223372036854775808ns', '1h2'].map(read), [
-    'time: invalid duration ""',
-    'time: missing unit in duration "3"',
-    'time: unknown unit "x" in duration "1x"',
-    'time: invalid duration ".s"',
-    'time: invalid duration "+"',
-    'time: invalid duration "9223372036854775808ns"',
-    'time: missing unit in duration "1h2"',
-  ]);
+  assert.deepEqual(
+    ['', '3', '1x', '.s', '+', '9223372036854775808ns', '1h2', '1\u00b5"'].map(read),
+    [
+      'time: invalid duration ""',
+      'time: missing unit in duration "3"',
+      'time: unknown unit "x" in duration "1x"',
+      'time: invalid duration ".s"',
+      'time: invalid duration "+"',
+      'time: invalid duration "9223372036854775808ns"',
+      'time: missing unit in duration "1h2"',
+      'time: unknown unit "\\xc2\\xb5\\"" in duration "1\\xc2\\xb5\\""',
+    ],
+  );
 });
 
 test('options of a mount are expanded, and contradictions are refused', () => {
