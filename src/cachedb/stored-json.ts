@@ -3,6 +3,7 @@ import type { Descriptor } from '../oci/index.ts';
 import { optionalText, type Row, text } from './connection.ts';
 
 /** Reads JSON that this folder wrote into the database; its shape is the writer's. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller names what it wrote
 export function stored<T>(json: string): T {
   const parsed = parseJson(json);
   if (!parsed.ok) throw new Error(`unreadable value in the state database: ${parsed.error}`);

@@ -186,7 +186,8 @@ class DiskContentStore implements ContentStore {
   async #prepare(doing: string): Promise<Result<void>> {
     this.#layout ??= this.#makeLayout();
     try {
-      return ok(await this.#layout);
+      await this.#layout;
+      return ok(undefined);
     } catch (e) {
       this.#layout = undefined;
       const known = storeFailure(e, doing);

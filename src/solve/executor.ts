@@ -64,9 +64,7 @@ export class Executor {
         if (edge.identity !== '' || (await edge.requery())) return ok(edge.chain);
         continue;
       }
-      if (work.outputs === undefined) build.progress.completed(work.vertex.digest);
-      work.outputs = execution.outputs;
-      work.records = execution.records;
+      if (work.executed(execution)) build.progress.completed(work.vertex.digest);
       return ok(takeOutput(edge));
     }
   }

@@ -3,7 +3,7 @@ import type { Vertex } from '../llb/index.ts';
 import type { CacheMap, LayerChain, OpContext, OpDriver, RecordId } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import { nameOf } from './progress.ts';
-import type { Cause } from './types.ts';
+import type { Cause, Execution } from './types.ts';
 
 /** What one solve knows of one vertex; its outputs are edges. */
 export class VertexWork {
@@ -37,6 +37,14 @@ export class VertexWork {
   get map(): CacheMap {
     if (this.#loaded === undefined) throw new Error(`cache map of "${this.name}" is not there yet`);
     return this.#loaded;
+  }
+
+  /** Takes the outputs of an execution; false when another output of the vertex brought them before. */
+  executed({ outputs, records }: Extract<Execution, { readonly kind: 'done' }>): boolean {
+    const first = this.outputs === undefined;
+    this.outputs = outputs;
+    this.records = records;
+    return first;
   }
 
   context(signal: AbortSignal): OpContext {
