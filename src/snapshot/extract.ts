@@ -12,16 +12,12 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
-  writeSync,
 } from 'node:fs';
 import { quoted, type TarEntry, TarReader } from '../archive/index.ts';
 import {
-  bytesOfName,
   err,
   FailureError,
-  failure,
   fsPath,
-  isErrno,
   nameOfBytes,
   ok,
   type Result,
@@ -29,7 +25,8 @@ import {
 } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
-import { isWhiteout, OVERLAY_XATTRS, statOf } from './disk-entry.ts';
+import { isWhiteout, statOf } from './disk-entry.ts';
+import { cleanName, climbsOut, entryFailure, refused, setXattrs, writeAll } from './member.ts';
 import { join, parentOf } from './overlay-tree.ts';
 
 const WHITEOUT = '.wh.';
@@ -266,96 +263,4 @@ export class LayerExtractor {
     this.#dirs.add(path);
     this.#times.set(path, below?.type === 'dir' ? below.mtimeNs : 0n);
   }
-}
-
-/** A clean absolute path; a name that climbs above the root is refused. */
-function cleanName(name: string, member: string): string {
-  const parts: string[] = [];
-  for (const part of name.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') parts.push(part);
-    else if (parts.pop() === undefined) throw refused(`${quoted(name)} leads out of the root`);
-  }
-  const long = parts.find((part) => bytesOfName(part).length > 255);
-  if (long !== undefined)
-    throw refused(`a component of ${quoted(member)} is longer than 255 bytes`);
-  return `/${parts.join('/')}`;
-}
-
-/** Whether a link at `at` climbs above the root by its own text. */
-function climbsOut(at: string, target: string): boolean {
-  let depth = target.startsWith('/') ? 0 : at.split('/').length - 2;
-  for (const part of target.split('/')) {
-    if (part === '' || part === '.') continue;
-    depth += part === '..' ? -1 : 1;
-    if (depth < 0) return true;
-  }
-  return false;
-}
-
-function setXattrs(
-  disk: string,
-  xattrs: ReadonlyMap<string, Uint8Array>,
-  type: FileEntry['type'],
-): void {
-  for (const [name, value] of xattrs) {
-    // From an archive these would redirect look-ups inside the mount.
-    if (OVERLAY_XATTRS.some((prefix) => name.startsWith(prefix))) continue;
-    try {
-      setXattr(disk, name, value);
-    } catch (e) {
-      if (isErrno(e, 'ENOTSUP', 'EOPNOTSUPP')) continue;
-      // xattr(7): user attributes exist on files and directories only.
-      if (isErrno(e, 'EPERM') && name.startsWith('user.') && type !== 'file' && type !== 'dir')
-        continue;
-      throw e;
-    }
-  }
-}
-
-function writeAll(fd: number, data: Uint8Array): void {
-  for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
-}
-
-function refused(why: string): FailureError {
-  return new FailureError(failure('ST301', 3, why));
-}
-
-const ENVIRONMENT = [
-  'ENOSPC',
-  'EDQUOT',
-  'EROFS',
-  'EACCES',
-  'EPERM',
-  'ENAMETOOLONG',
-  'EINVAL',
-  'EIO',
-  'EMLINK',
-  'ERANGE',
-  'E2BIG',
-  'ENOTDIR',
-];
-
-/** Names the member in what went wrong with it. */
-function entryFailure(name: string, e: unknown): unknown {
-  if (e instanceof FailureError)
-    return e.failure.code === 'ST301'
-      ? new FailureError({
-          ...e.failure,
-          message: `layer entry ${quoted(name)}: ${e.failure.message}`,
-        })
-      : e;
-  if (!isErrno(e, ...ENVIRONMENT)) return e;
-  const full = isErrno(e, 'ENOSPC', 'EDQUOT');
-  return new FailureError(
-    failure(
-      'ST302',
-      3,
-      `extracting layer entry ${quoted(name)}: ${e.code ?? ''} (${e.syscall ?? ''})`,
-      {
-        cause: e,
-        ...(full ? { help: 'free disk space, for example with: varve cache prune' } : {}),
-      },
-    ),
-  );
 }

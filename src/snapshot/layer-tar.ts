@@ -3,10 +3,11 @@ import { byUtf8 } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import { entryOf, isOpaque, isWhiteout, statOf } from './disk-entry.ts';
 import { join, namesIn, parentOf } from './overlay-tree.ts';
-import { readFile } from './read-file.ts';
+import { readFile, readSmallFile } from './read-file.ts';
 
 const SECOND = 1_000_000_000n;
 const BATCH = 128 * 1024;
+const SMALL = 64 * 1024;
 const CAPABILITY = 'security.capability';
 
 /** What a layer does to the tree below it, in the order of the archive. */
@@ -61,11 +62,14 @@ export async function* layerTar(
       writer.add(tarHeader(whiteout(change.path)));
     } else {
       const member = put(change.path, change.entry);
-      if (member.size > 0) {
+      const disk = join(dir, change.path);
+      if (member.size > SMALL) {
         yield* writer.flush();
-        yield* exactly(join(dir, change.path), member.size, options.signal);
-        writer.add(tarPadding(member.size));
+        yield* exactly(disk, member.size, options.signal);
+      } else if (member.size > 0) {
+        writer.add(readSmallFile(disk, member.size));
       }
+      writer.add(tarPadding(member.size));
     }
     if (writer.size > BATCH) yield* writer.flush();
   }

@@ -1,22 +1,37 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { fsPath } from '../base/index.ts';
 
 const CHUNK = 1024 * 1024;
-const SMALL = 64 * 1024;
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /** The data of a regular file on disk, never through a symbolic link. */
 export async function* readFile(disk: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const fd = openSync(fsPath(disk), constants.O_RDONLY | constants.O_NOFOLLOW);
+  const fd = openSync(fsPath(disk), FLAGS);
   try {
-    for (let size = SMALL; ; size = CHUNK) {
+    // One byte more than the file has: a short read then is the end, without another call.
+    const size = Math.min(CHUNK, fstatSync(fd).size + 1);
+    for (;;) {
       signal.throwIfAborted();
-      const buffer = new Uint8Array(size);
+      const buffer = Buffer.allocUnsafe(size);
       const length = readSync(fd, buffer);
-      if (length === 0) return;
-      yield buffer.subarray(0, length);
+      if (length > 0) yield buffer.subarray(0, length);
+      if (length < size) return;
       // Synchronous reads are several times faster than the thread pool's; between them others get their turn.
       await Promise.resolve();
     }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** All data of a small regular file. */
+export function readSmallFile(disk: string, size: number): Uint8Array {
+  const fd = openSync(fsPath(disk), FLAGS);
+  try {
+    const buffer = Buffer.allocUnsafe(size + 1);
+    const length = readSync(fd, buffer);
+    if (length !== size) throw new Error(`${disk} has ${length} bytes, its metadata says ${size}`);
+    return buffer.subarray(0, size);
   } finally {
     closeSync(fd);
   }
