@@ -6,6 +6,25 @@ export {
 export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
+export {
+  createImageDriver,
+  type ImageDriverDeps,
+  imageChain,
+  isImageSource,
+} from './source-image.ts';
+export {
+  type BlobFetcher,
+  createBlobFetcher,
+  createMaterializer,
+  type MaterializerDeps,
+} from './source-image-materialize.ts';
+export {
+  createImageResolver,
+  type FoundImage,
+  type ImageResolver,
+  type ImageResolverDeps,
+  type ResolveOptions,
+} from './source-image-resolver.ts';
 export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
 export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';
 export { createTemplateDriver, isTemplateSource, type TemplateDeps } from './template.ts';

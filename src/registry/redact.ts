@@ -23,7 +23,6 @@ export class Secrets {
   clean(text: string): string {
     let out = text;
     for (const secret of this.#seen) out = out.replaceAll(secret, '***');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-    return out.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, 300);
+    return out.replace(/\p{Cc}+/gu, ' ').slice(0, 300);
   }
 }

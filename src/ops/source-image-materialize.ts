@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import { decompress } from '../archive/index.ts';
+import {
+  digestOfHex,
+  err,
+  type Failure,
+  FailureError,
+  failure,
+  Inflight,
+  ok,
+  type Result,
+  Semaphore,
+} from '../base/index.ts';
+import type { Descriptor } from '../oci/index.ts';
+import type {
+  Clock,
+  ContentStore,
+  LayerChain,
+  LayerDb,
+  LayerFetcher,
+  LayerRef,
+  Registry,
+  Snapshotter,
+  TreeContext,
+  WorkLocks,
+} from '../ports/index.ts';
+
+/** What makes layers ready on this machine. */
+export interface MaterializerDeps {
+  readonly content: ContentStore;
+  readonly registry: Registry;
+  readonly snapshotter: Snapshotter;
+  readonly layers: LayerDb;
+  readonly locks: WorkLocks;
+  readonly clock: Clock;
+  /** A content store over a foreign OCI layout, which is only read. */
+  readonly openLayout: (dir: string) => ContentStore;
+  /** Downloads at once; 4 when absent. */
+  readonly parallel?: number;
+}
+
+/** Fetches the blob of a layer into the content store (nothing is done when it is there). */
+export type BlobFetcher = (layer: LayerRef, context: TreeContext) => Promise<Result<Descriptor>>;
+
+const REPORT_MS = 100;
+/** Deflate expands up to 1032 times; layers of up to a GiB are let through whatever they compress to. */
+const MAX_EXPANSION = 2000;
+const ALWAYS_ALLOWED = 2 ** 30;
+
+/** Makes the fetcher of blobs: from where the layer's `origin` says. */
+export function createBlobFetcher(
+  deps: Pick<
+    MaterializerDeps,
+    'content' | 'registry' | 'layers' | 'clock' | 'openLayout' | 'parallel'
+  >,
+): BlobFetcher {
+  const slots = new Semaphore(deps.parallel ?? 4);
+  return async (layer, context) => {
+    const blob = await knownBlob(deps, layer);
+    if (blob === undefined) return err(nowhere(layer));
+    if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
+    const fetched = await slots.run(context.signal, () => download(deps, layer, blob, context));
+    if (!fetched.ok) return fetched;
+    deps.layers.addBlob(layer.id, blob);
+    return ok(blob);
+  };
+}
+
+/**
+ * Makes a `LayerFetcher`: missing blobs are downloaded in parallel, layers are extracted lowest first, each verified
+ * against its diffID; a damaged blob goes to the quarantine and is fetched once more.
+ */
+export function createMaterializer(deps: MaterializerDeps): LayerFetcher {
+  const fetch = createBlobFetcher(deps);
+  const inflight = new Inflight<string, Result<void>>();
+  const extract = async (chain: LayerChain, context: TreeContext): Promise<Result<void>> => {
+    const key = chain.map((l) => l.id).join(' ');
+    return await inflight.do(key, context.signal, async (signal) => {
+      const name = `extract:${createHash('sha256').update(key).digest('hex')}`;
+      await using _lock = await deps.locks.lock(name, signal);
+      if (await deps.snapshotter.has(chain)) return ok(undefined);
+      return await applyTop(deps, fetch, chain, { ...context, signal });
+    });
+  };
+  return async (chain, context) => {
+    let missing = chain.length;
+    while (missing > 0 && !(await deps.snapshotter.has(chain.slice(0, missing)))) missing--;
+    if (missing === chain.length) return ok(undefined);
+    const stop = new AbortController();
+    const signal = AbortSignal.any([context.signal, stop.signal]);
+    const early = chain.slice(missing).map((layer) => fetch(layer, { ...context, signal }));
+    // Awaited through `extract`, which asks again; a failure there must not leave these unobserved.
+    const settled = Promise.allSettled(early);
+    try {
+      for (let i = missing; i < chain.length; i++) {
+        const blob = await early[i - missing];
+        if (blob?.ok === false) return blob;
+        const applied = await extract(chain.slice(0, i + 1), context);
+        if (!applied.ok) return applied;
+      }
+      return ok(undefined);
+    } finally {
+      stop.abort(new DOMException('the layers are not needed any more', 'AbortError'));
+      await settled;
+    }
+  };
+}
+
+async function applyTop(
+  deps: MaterializerDeps,
+  fetch: BlobFetcher,
+  chain: LayerChain,
+  context: TreeContext,
+): Promise<Result<void>> {
+  const layer = chain.at(-1);
+  if (layer === undefined) return ok(undefined);
+  for (let attempt = 0; ; attempt++) {
+    const blob = await fetch(layer, context);
+    if (!blob.ok) return blob;
+    const id = `extracting ${blob.value.digest}`;
+    report(deps, context, id, {});
+    const applied = await apply(deps, chain, blob.value, context);
+    if (applied.ok) {
+      report(deps, context, id, { completed: true });
+      return applied;
+    }
+    if (attempt > 0 || (await isWhole(deps.content, blob.value, context.signal))) return applied;
+    await deps.content.quarantine(blob.value.digest, applied.error.message);
+  }
+}
+
+async function apply(
+  deps: MaterializerDeps,
+  chain: LayerChain,
+  blob: Descriptor,
+  context: TreeContext,
+): Promise<Result<void>> {
+  const { signal } = context;
+  const maxBytes = Math.max(ALWAYS_ALLOWED, blob.size * MAX_EXPANSION);
+  const tar = decompress(deps.content.stream(blob.digest, { signal }), { signal, maxBytes });
+  try {
+    return await deps.snapshotter.apply(chain, tar, { signal });
+  } catch (e) {
+    if (e instanceof FailureError) return err(e.failure);
+    throw e;
+  }
+}
+
+async function isWhole(
+  content: ContentStore,
+  blob: Descriptor,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const hash = createHash('sha256');
+  for await (const chunk of content.stream(blob.digest, { signal })) hash.update(chunk);
+  return digestOfHex(hash.digest('hex')) === blob.digest;
+}
+
+/** A form of the layer that is here, else one that can be had. */
+async function knownBlob(
+  deps: Pick<MaterializerDeps, 'content' | 'layers'>,
+  layer: LayerRef,
+): Promise<Descriptor | undefined> {
+  const known = deps.layers.layer(layer.id)?.blobs ?? [];
+  for (const blob of known) if ((await deps.content.size(blob.digest)) === blob.size) return blob;
+  return layer.blob ?? known[0];
+}
+
+async function download(
+  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout'>,
+  layer: LayerRef,
+  blob: Descriptor,
+  context: TreeContext,
+): Promise<Result<void>> {
+  const { signal } = context;
+  const { origin } = layer;
+  let reported = 0;
+  const progress = (current: number, total: number | undefined): void => {
+    const now = deps.clock.now();
+    const completed = current === total;
+    if (!completed && now - reported < REPORT_MS) return;
+    reported = now;
+    report(deps, context, blob.digest, {
+      current,
+      ...(total === undefined ? {} : { total }),
+      completed,
+    });
+  };
+  if (origin?.startsWith('docker-image://') === true) {
+    const repository = origin.slice('docker-image://'.length);
+    return await deps.registry.pullBlob(`${repository}@${blob.digest}`, blob, { signal, progress });
+  }
+  if (origin?.startsWith('oci-layout://') === true) {
+    const from = deps.openLayout(origin.slice('oci-layout://'.length));
+    const copied = await deps.content.ingest(from.stream(blob.digest, { signal }), {
+      signal,
+      digest: blob.digest,
+      size: blob.size,
+    });
+    progress(blob.size, blob.size);
+    return copied.ok ? ok(undefined) : copied;
+  }
+  return err(nowhere(layer));
+}
+
+function nowhere(layer: LayerRef): Failure {
+  return failure(
+    'ST020',
+    3,
+    `layer ${layer.diffId ?? layer.id} is not on this machine, and nothing says where it can be had`,
+    {
+      help: 'build again without the cache of this step (`--no-cache-filter`)',
+    },
+  );
+}
+
+function report(
+  deps: Pick<MaterializerDeps, 'clock'>,
+  context: TreeContext,
+  id: string,
+  state: { readonly current?: number; readonly total?: number; readonly completed?: boolean },
+): void {
+  context.emit({
+    type: 'status',
+    vertex: context.vertex.digest,
+    at: deps.clock.now(),
+    id,
+    completed: false,
+    ...state,
+  });
+}
