@@ -15,6 +15,7 @@ import type {
 } from '../ports/index.ts';
 import type { CacheMounts, Sharing } from './cache-mounts.ts';
 import { copyWhole } from './exec-base-content.ts';
+import { dropUntouchedDirs } from './exec-tidy.ts';
 import { cleanPath } from './file-paths.ts';
 import { Pause } from './file-pause.ts';
 
@@ -44,6 +45,7 @@ export class ExecMounts implements AsyncDisposable {
   readonly #outputs = new Map<number, LayerChain | ActiveLayer>();
   readonly #mounted: MountedTree[] = [];
   readonly mounts: SandboxMount[] = [];
+  #rootLayer: ActiveLayer | undefined;
   root = '';
   readonlyRoot = false;
 
@@ -72,6 +74,12 @@ export class ExecMounts implements AsyncDisposable {
   /** Takes the mounts away and makes the written layers permanent; one result an output. */
   async commit(createdAt: number): Promise<readonly (OpResult | undefined)[]> {
     await this.#unmount();
+    if (this.#rootLayer !== undefined)
+      dropUntouchedDirs(this.#rootLayer, [
+        '/etc/hosts',
+        '/etc/resolv.conf',
+        ...this.mounts.map((mount) => mount.target),
+      ]);
     const results: OpResult[] = [];
     for (const [output, result] of this.#outputs)
       results[output] =
@@ -134,6 +142,7 @@ export class ExecMounts implements AsyncDisposable {
     if (!parents.ok) throw new FailureError(parents.error);
     const layer = this.#cleanUp.use(await this.#deps.snapshotter.begin(parents.value));
     if (mount.output !== -1) this.#outputs.set(mount.output, layer);
+    if (mount.dest === '/') this.#rootLayer = layer;
     const tree = await layer.mount();
     this.#mounted.push(tree);
     return tree.path;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -215,7 +215,9 @@ function typeOf(mount: SandboxSpec['mounts'][number]): 'file' | 'dir' {
     case 'socket':
       return 'file';
     case 'bind':
-      return existsSync(join(mount.source, '.')) ? 'dir' : 'file';
+      return statSync(mount.source, { throwIfNoEntry: false })?.isDirectory() === true
+        ? 'dir'
+        : 'file';
     default:
       return mount satisfies never;
   }
