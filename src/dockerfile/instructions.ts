@@ -60,8 +60,15 @@ const withLine = (problem: Problem, node: AstNode): Problem => ({
   message: `dockerfile parse error on line ${node.lines[0]}: ${problem.message}`,
 });
 
-/** Parses the text of an ONBUILD trigger with the default escape character. */
-export function parseTrigger(expression: string, path: string): Result<Command, DockerfileFailure> {
+/**
+ * Parses the text of an ONBUILD trigger with the default escape character. Spans point into the trigger's own text, named
+ * `path`; `at` (the FROM that fires it) replaces place and lines of the instruction as a whole, as BuildKit does.
+ */
+export function parseTrigger(
+  expression: string,
+  path: string,
+  at?: Pick<Command, 'lines' | 'span' | 'keyword'>,
+): Result<Command, DockerfileFailure> {
   const parsed = parseDockerfile({ path, text: expression });
   if (!parsed.ok) return parsed;
   const { file, ast } = parsed.value;
@@ -73,7 +80,10 @@ export function parseTrigger(expression: string, path: string): Result<Command, 
   }
   const instruction = parseInstruction(node, new Linter({ skipAll: true }));
   if (!instruction.ok) return err(failAt(file, node, instruction.error));
-  if (instruction.value.kind !== 'from') return ok(instruction.value);
+  if (instruction.value.kind !== 'from') {
+    const { lines, span, keyword } = at ?? instruction.value;
+    return ok({ ...instruction.value, lines, span, keyword });
+  }
   const message = '*instructions.Stage is not a command type';
   return err(failAt(file, node, { message, span: node.keyword, code: 'DF007' }));
 }

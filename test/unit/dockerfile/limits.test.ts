@@ -141,6 +141,21 @@ test('a trigger is one instruction, with the default escape character and its he
     prependShell: true,
     files: [{ name: 'E', data: 'body\n', chomp: false }],
   });
+  const at = {
+    lines: [7, 8] as const,
+    span: { offset: 1, length: 2 },
+    keyword: { offset: 1, length: 1 },
+  };
+  const fired = parseTrigger('USER a', 'ONBUILD', at);
+  assert.deepEqual(fired.ok && { ...fired.value }, {
+    ...at,
+    kind: 'user',
+    name: 'USER',
+    code: 'USER a',
+    comments: [],
+    flags: [],
+    user: { value: 'a', span: { offset: 5, length: 1 } },
+  });
   const message = (text: string): string => {
     const trigger = parseTrigger(text, 'ONBUILD');
     return trigger.ok ? 'ok' : trigger.error.message;
