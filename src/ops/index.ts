@@ -6,11 +6,14 @@ export {
 export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
+export { createDiffDriver, createMergeDriver, type MergeDriverDeps } from './merge-driver.ts';
+export { createOpResolver, type OpWorld } from './op-resolver.ts';
 export {
   createImageDriver,
   type ImageDriverDeps,
   imageChain,
   isImageSource,
+  ociPlatform,
 } from './source-image.ts';
 export {
   type BlobFetcher,

@@ -1,0 +1,71 @@
+import { err, failure } from '../base/index.ts';
+import type { SourceOp, Vertex } from '../llb/index.ts';
+import type { OpDriver, OpResolver, Packages } from '../ports/index.ts';
+import { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
+import { createFileDriver } from './file-driver.ts';
+import { createDiffDriver, createMergeDriver } from './merge-driver.ts';
+import { createImageDriver, type ImageDriverDeps, isImageSource } from './source-image.ts';
+import { createLocalDriver, isLocalSource, type LocalSources } from './source-local.ts';
+import { createTemplateDriver, isTemplateSource } from './template.ts';
+
+/** Everything that the ops of one build work with. */
+export interface OpWorld extends ExecDriverDeps, Omit<ImageDriverDeps, 'clock'> {
+  readonly locals: LocalSources;
+  readonly packages: Packages;
+  /** A directory on the store's file system for temporary files. */
+  readonly workDir: string;
+}
+
+/** The driver of each op of one build. */
+export function createOpResolver(world: OpWorld): OpResolver {
+  // One exec driver a build: it remembers which cache mounts were emptied.
+  const exec = createExecDriver(world);
+  const file = createFileDriver(world);
+  const merge = createMergeDriver(world);
+  const diff = createDiffDriver(world);
+  return ({ op }: Vertex): OpDriver => {
+    const { body } = op;
+    switch (body.kind) {
+      case 'exec':
+        return exec;
+      case 'file':
+        return file;
+      case 'merge':
+        return merge;
+      case 'diff':
+        return diff;
+      case 'source':
+        return sourceDriver(body.source, world);
+      case 'terminal':
+        throw new Error('the end of a definition is no step');
+    }
+  };
+}
+
+function sourceDriver(source: SourceOp, world: OpWorld): OpDriver {
+  if (isLocalSource(source)) return createLocalDriver(source, world);
+  if (isImageSource(source)) return createImageDriver(source, world);
+  if (isTemplateSource(source))
+    return createTemplateDriver(source, { ...world, snapshots: world.snapshotter });
+  return refusing(source);
+}
+
+/** Git and HTTP sources: refused before anything is executed. */
+function refusing(source: SourceOp): OpDriver {
+  const scheme = source.identifier.split('://')[0] ?? '';
+  const refused = err(
+    failure(
+      'GR015',
+      2,
+      `sources of the kind ${scheme}:// are not supported (${source.identifier})`,
+      {
+        help: 'download it first and COPY it from the context',
+      },
+    ),
+  );
+  return {
+    cacheMap: () => Promise.resolve(refused),
+    contentKey: () => Promise.resolve(refused),
+    run: () => Promise.resolve(refused),
+  };
+}
