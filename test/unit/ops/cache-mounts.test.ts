@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createCacheMounts } from '../../../src/ops/index.ts';
+
+/** Cache mounts in a temporary directory. */
+class Caches implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'varve-caches-'));
+  readonly caches = createCacheMounts({ root: this.root });
+  fills = 0;
+
+  async acquire(
+    sharing: 'shared' | 'private' | 'locked',
+    more: { id?: string; base?: string; fresh?: boolean; signal?: AbortSignal } = {},
+  ) {
+    return await this.caches.acquire({
+      id: more.id ?? 'a',
+      base: more.base ?? '',
+      sharing,
+      fresh: more.fresh ?? false,
+      signal: more.signal ?? new AbortController().signal,
+      fill: (dir) => {
+        this.fills++;
+        writeFileSync(join(dir, 'initial'), '');
+        return Promise.resolve();
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true });
+  }
+}
+
+test('shared users see one directory, which is filled once', async () => {
+  using caches = new Caches();
+  using one = await caches.acquire('shared');
+  using two = await caches.acquire('shared');
+  assert.deepEqual(
+    [one.path === two.path, caches.fills, readdirSync(one.path)],
+    [true, 1, ['initial']],
+  );
+});
+
+test('two private users have two directories, which later users take again', async () => {
+  using caches = new Caches();
+  const one = await caches.acquire('private');
+  const two = await caches.acquire('private');
+  assert.notEqual(one.path, two.path);
+  one[Symbol.dispose]();
+  two[Symbol.dispose]();
+  using three = await caches.acquire('private');
+  assert.deepEqual([three.path, caches.fills], [one.path, 2]);
+});
+
+test('a locked user waits for the other one, and gives up when it is cancelled', async () => {
+  using caches = new Caches();
+  const one = await caches.acquire('locked');
+  const controller = new AbortController();
+  const cancelled = caches.acquire('locked', { signal: controller.signal });
+  const waiting = caches.acquire('locked');
+  const reason = new Error('no longer wanted');
+  controller.abort(reason);
+  await assert.rejects(cancelled, reason);
+  one[Symbol.dispose]();
+  using two = await waiting;
+  assert.deepEqual([two.path, caches.fills], [one.path, 1]);
+});
+
+test('another id or another initial content is another cache', async () => {
+  using caches = new Caches();
+  const paths = [
+    await caches.acquire('shared'),
+    await caches.acquire('shared', { id: 'b' }),
+    await caches.acquire('shared', { base: 'layer' }),
+  ].map((held) => {
+    held[Symbol.dispose]();
+    return held.path;
+  });
+  assert.equal(new Set(paths).size, 3);
+  assert.deepEqual(
+    caches.caches
+      .list()
+      .map(({ id, base }) => `${id}:${base}`)
+      .sort(),
+    ['a:', 'a:layer', 'b:'],
+  );
+});
+
+test('a fresh start discards what is unused and leaves what is in use alone', async () => {
+  using caches = new Caches();
+  const one = await caches.acquire('shared');
+  writeFileSync(join(one.path, 'made'), '');
+  const two = await caches.acquire('shared', { fresh: true });
+  assert.notEqual(one.path, two.path);
+  assert.deepEqual(
+    [readdirSync(one.path), readdirSync(two.path)],
+    [['initial', 'made'], ['initial']],
+  );
+  one[Symbol.dispose]();
+  two[Symbol.dispose]();
+  using three = await caches.acquire('shared', { fresh: true });
+  assert.deepEqual(readdirSync(three.path), ['initial']);
+  assert.equal(caches.caches.list().length, 1);
+});
+
+test('a directory in use is not removed, an unused one is', async () => {
+  using caches = new Caches();
+  const held = await caches.acquire('shared');
+  assert.equal(caches.caches.remove(held.path), false);
+  held[Symbol.dispose]();
+  assert.equal(caches.caches.remove(held.path), true);
+  assert.deepEqual(caches.caches.list(), []);
+});
+
+test('a directory whose filling failed is filled again', async () => {
+  using caches = new Caches();
+  const request = {
+    id: 'a',
+    base: '',
+    sharing: 'shared',
+    fresh: false,
+    signal: new AbortController().signal,
+  } as const;
+  const broken = new Error('disk full');
+  const failing = caches.caches.acquire({ ...request, fill: () => Promise.reject(broken) });
+  await assert.rejects(failing, broken);
+  using held = await caches.acquire('shared');
+  assert.deepEqual([readdirSync(held.path), caches.caches.list().length], [['initial'], 1]);
+});
