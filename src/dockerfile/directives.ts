@@ -113,6 +113,13 @@ export function detectSyntax(file: SourceFile): SyntaxDirective | undefined {
   return { image: value, commandLine: value, line, span: { offset: at, length: 0 } };
 }
 
+const OWN_SYNTAX = /^(?:docker\.io\/)?docker\/dockerfile(?:-upstream)?(?:[:@].*)?$/;
+
+/** Whether a syntax image names the language that is built in: any release of Docker's own frontend image. */
+export function isOwnSyntax(image: string): boolean {
+  return image === 'dockerfile.v0' || OWN_SYNTAX.test(image);
+}
+
 function afterShebang(text: string): { at: number; line: number } {
   const at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
   if (!text.startsWith('#!', at)) return { at, line: 0 };

@@ -43,7 +43,7 @@ export type {
   VolumeCommand,
   WorkdirCommand,
 } from './command.ts';
-export { detectSyntax, readDirectives, type SyntaxDirective } from './directives.ts';
+export { detectSyntax, isOwnSyntax, readDirectives, type SyntaxDirective } from './directives.ts';
 export { parseDuration } from './duration.ts';
 export {
   type Environment,

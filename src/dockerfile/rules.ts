@@ -65,9 +65,11 @@ export function rule(name: RuleName): Rule {
   };
 }
 
-/** All rules in BuildKit's order. */
 // The keys of the literal above are the rule names.
-export const RULES: readonly Rule[] = (Object.keys(DESCRIPTIONS) as RuleName[]).map(rule);
+const NAMES = Object.keys(DESCRIPTIONS) as RuleName[];
+
+/** All rules in BuildKit's order. */
+export const RULES: readonly Rule[] = NAMES.map(rule);
 
 const maybe = (prefix: string, suggestion: string | undefined): string =>
   suggestion === undefined ? '' : ` (did you mean ${prefix}${suggestion}?)`;

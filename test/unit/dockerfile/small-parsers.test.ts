@@ -4,6 +4,7 @@ import { ok } from '../../../src/base/index.ts';
 import {
   cleanPath,
   detectSyntax,
+  isOwnSyntax,
   parseDevice,
   parseDuration,
   parseHeredocWord,
@@ -168,4 +169,17 @@ test('texts are quoted as Go quotes them', () => {
     quoteGo('a"\\\n\u0001\u007f\u00a0é😀\u200b'),
     '"a\\"\\\\\\n\\x01\\x7f\\u00a0é😀\\u200b"',
   );
+});
+
+test('releases of the official frontend image are the built-in language, other images are not', () => {
+  const images = [
+    'docker/dockerfile',
+    'docker/dockerfile:1.7-labs',
+    'docker.io/docker/dockerfile-upstream:master@sha256:00',
+    'dockerfile.v0',
+    'docker/dockerfile-next',
+    'example.com/docker/dockerfile:1',
+    'tonistiigi/copy',
+  ];
+  assert.deepEqual(images.filter(isOwnSyntax), images.slice(0, 4));
 });
