@@ -3,10 +3,11 @@ export {
   type CacheMounts,
   createCacheMounts,
 } from './cache-mounts.ts';
+export { createDiffDriver } from './diff-driver.ts';
 export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
-export { createDiffDriver, createMergeDriver, type MergeDriverDeps } from './merge-driver.ts';
+export { createMergeDriver, type MergeDriverDeps } from './merge-driver.ts';
 export { createOpResolver, type OpWorld } from './op-resolver.ts';
 export {
   createImageDriver,

@@ -1,9 +1,10 @@
 import { err, failure } from '../base/index.ts';
 import type { SourceOp, Vertex } from '../llb/index.ts';
 import type { OpDriver, OpResolver, Packages } from '../ports/index.ts';
+import { createDiffDriver } from './diff-driver.ts';
 import { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 import { createFileDriver } from './file-driver.ts';
-import { createDiffDriver, createMergeDriver } from './merge-driver.ts';
+import { createMergeDriver } from './merge-driver.ts';
 import { createImageDriver, type ImageDriverDeps, isImageSource } from './source-image.ts';
 import { createLocalDriver, isLocalSource, type LocalSources } from './source-local.ts';
 import { createTemplateDriver, isTemplateSource } from './template.ts';
