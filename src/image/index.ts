@@ -1,0 +1,23 @@
+export {
+  type AssembleOptions,
+  assembleImage,
+  assembleIndex,
+  type BuiltImage,
+  type ImageParts,
+  inFamily,
+} from './assemble.ts';
+export type { ExportContext, ImageDeps } from './deps.ts';
+export { clampHistory, completeHistory, goTime } from './history.ts';
+export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
+export {
+  findImageRow,
+  fullName,
+  inspectImage,
+  type ListedImage,
+  listImages,
+  platformsOf,
+  removeImage,
+  type StoreDeps,
+  type StoredImage,
+  tagImage,
+} from './store.ts';
