@@ -57,7 +57,6 @@ test('a process killed in the middle of a step leaves it to the one that waits',
   const first = store.start('1', 'hang');
   await new Promise((resolve) => first.child.stdout?.on('data', resolve));
   const second = store.start('1');
-  // The waiter is known to wait once it has solved the base, which it finds cached, and taken its lease.
   first.child.kill('SIGKILL');
   assert.equal(await second.ended, '0: layer join');
   assert.equal(await first.ended, 'SIGKILL: running');
