@@ -17,6 +17,7 @@ import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
 import { hostsFile } from './network-files.ts';
+import { abandonedRuns, claimRun } from './run-owner.ts';
 import {
   deleteContainer,
   type RunningContainer,
@@ -27,7 +28,7 @@ import {
 } from './run-runtime.ts';
 import { type RunFacts, runtimeSpec } from './runtime-spec.ts';
 import type { RuntimeSpec } from './runtime-spec-types.ts';
-import { writeSecretFiles } from './secret-files.ts';
+import { dropSecretFiles, writeSecretFiles } from './secret-files.ts';
 
 /** How to make a sandbox. */
 export interface SandboxOptions {
@@ -51,12 +52,38 @@ const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) =
  */
 export function createSandbox(options: SandboxOptions): Sandbox {
   let machine: Machine | undefined;
+  let tidied: Promise<void> | undefined;
   return {
     run: async (spec, io) => {
       io.signal.throwIfAborted();
       machine ??= readMachine();
+      tidied ??= removeAbandoned(options, machine);
+      await tidied;
       return await new Run(options, machine, spec).execute(io);
     },
+  };
+}
+
+/** Ends and removes what runs of killed processes left: containers, control groups, mounts of secrets, bundles. */
+async function removeAbandoned(options: SandboxOptions, machine: Machine): Promise<void> {
+  for (const abandoned of abandonedRuns(options.stateDir)) {
+    using run = abandoned;
+    const container = containerOf(options, run.id);
+    if (existsSync(container.bundle)) await deleteContainer(container);
+    removeCgroup(machine.cgroups, run.cgroupsPath);
+    dropSecretFiles(join(container.bundle, 'secrets'));
+    rmSync(container.bundle, { recursive: true, force: true });
+  }
+}
+
+function containerOf(options: SandboxOptions, id: string): RuntimeContainer {
+  const bundle = join(options.stateDir, id);
+  return {
+    program: options.runtime ?? 'runc',
+    id,
+    bundle,
+    root: join(options.stateDir, 'runtime'),
+    logFile: join(bundle, 'log.json'),
   };
 }
 
@@ -67,25 +94,21 @@ class Run {
   readonly #resolvConf: string;
   readonly #container: RuntimeContainer;
   readonly #cgroupsPath: string;
+  readonly #stateDir: string;
 
   constructor(options: SandboxOptions, machine: Machine, spec: SandboxSpec) {
-    const bundle = join(options.stateDir, spec.id);
     this.#spec = spec;
+    this.#stateDir = options.stateDir;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
     this.#cgroupsPath = join('/', spec.cgroupParent ?? '', `varve-${spec.id}`);
-    this.#container = {
-      program: options.runtime ?? 'runc',
-      id: spec.id,
-      bundle,
-      root: join(options.stateDir, 'runtime'),
-      logFile: join(bundle, 'log.json'),
-    };
+    this.#container = containerOf(options, spec.id);
   }
 
   async execute(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
     const { bundle } = this.#container;
     mkdirSync(this.#container.root, { recursive: true, mode: 0o700 });
+    using _owner = claimRun(this.#stateDir, this.#spec.id, this.#cgroupsPath);
     mkdirSync(bundle, { mode: 0o711 });
     try {
       using secrets = writeSecretFiles(join(bundle, 'secrets'), this.#spec.mounts);

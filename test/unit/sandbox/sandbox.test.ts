@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -61,8 +62,16 @@ class Box implements Disposable {
     const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
       .filter((line) => line.includes(this.dir));
-    const bundles = readdirSync(this.state).filter((name) => name !== 'runtime');
-    return [...groups, ...mounts, ...bundles, ...readdirSync(join(this.state, 'runtime'))];
+    const bundles = readdirSync(this.state).filter(
+      (name) => name !== 'runtime' && name !== 'owners',
+    );
+    return [
+      ...groups,
+      ...mounts,
+      ...bundles,
+      ...readdirSync(join(this.state, 'runtime')),
+      ...readdirSync(join(this.state, 'owners')),
+    ];
   }
 
   [Symbol.dispose](): void {
@@ -320,6 +329,34 @@ test(
         'install runc 1.1 or newer',
       ],
     );
+    assert.deepEqual(box.leftovers(), []);
+  },
+);
+
+test(
+  'what a killed process left running is ended and removed by the next one',
+  needsContainers,
+  async () => {
+    using box = new Box();
+    const program = `
+    const { createSandbox } = await import('${join(import.meta.dirname, '../../../src/sandbox/index.ts')}');
+    const spec = JSON.parse(process.argv[1]);
+    spec.mounts = [{ kind: 'secret', data: Buffer.from('x'), target: '/s', mode: 0o400, uid: 0, gid: 0 }];
+    await createSandbox({ stateDir: process.argv[2] }).run(spec, {
+      signal: new AbortController().signal,
+      output: () => process.kill(process.pid, 'SIGKILL'),
+    });`;
+    const spec = box.spec('echo up; while true; do sleep 780; done');
+    const child = spawn(process.execPath, [
+      '--input-type=module',
+      '-e',
+      program,
+      JSON.stringify(spec),
+      box.state,
+    ]);
+    assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL']);
+    assert.notDeepEqual(box.leftovers(), []);
+    assert.deepEqual(await box.run('true'), done(0));
     assert.deepEqual(box.leftovers(), []);
   },
 );
