@@ -1,0 +1,11 @@
+export {
+  type ArchiveTarget,
+  fetchLayers,
+  type ImageResult,
+  makeImage,
+  storeImage,
+  writeArchive,
+} from './image-output.ts';
+export { type ArchiveImage, layoutParts, layoutTar } from './layout-tar.ts';
+export { pushImage } from './push.ts';
+export { type OutputTree, writeTreeLocal, writeTreeTar } from './tree-output.ts';

@@ -1,0 +1,99 @@
+import { err, ok, type Result, Semaphore } from '../base/index.ts';
+import type { ExportContext, ImageDeps } from '../image/index.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/index.ts';
+import type { Registry } from '../ports/index.ts';
+import type { ImageResult } from './image-output.ts';
+
+const REPORT_MS = 100;
+
+/**
+ * Pushes an image under each of its names: blobs first, then manifests, the index last, so that a name never points at
+ * something incomplete. Layers that came from the same registry are mounted there, not sent.
+ */
+export async function pushImage(
+  deps: ImageDeps & { readonly registry: Registry; readonly parallel?: number },
+  result: ImageResult,
+  context: ExportContext,
+): Promise<Result<void>> {
+  for (const name of result.names) {
+    const pushed = await pushName(deps, result, name, context);
+    if (!pushed.ok) return pushed;
+  }
+  return ok(undefined);
+}
+
+async function pushName(
+  deps: ImageDeps & { readonly registry: Registry; readonly parallel?: number },
+  result: ImageResult,
+  name: string,
+  context: ExportContext,
+): Promise<Result<void>> {
+  const { signal } = context;
+  const slots = new Semaphore(deps.parallel ?? 4);
+  const status = reporter(deps, context);
+  const layers = new Map(result.images.flatMap((i) => i.layers).map((l) => [l.blob.digest, l]));
+  const sent = await Promise.all([
+    ...[...layers.values()].map(({ blob, layer }) =>
+      slots.run(signal, async () => {
+        const origin =
+          layer.origin?.startsWith('docker-image://') === true
+            ? [layer.origin.slice('docker-image://'.length)]
+            : [];
+        if ((await deps.content.size(blob.digest)) !== blob.size) {
+          const fetched = await deps.fetchBlob({ ...layer, blob }, context);
+          if (!fetched.ok) return fetched;
+        }
+        const progress = (current: number, total: number | undefined): void =>
+          status(blob.digest, current, total ?? blob.size);
+        return await deps.registry.pushBlob(name, blob, { signal, from: origin, progress });
+      }),
+    ),
+    ...result.images.map((image) =>
+      slots.run(signal, () => deps.registry.pushBlob(name, image.config, { signal })),
+    ),
+  ]);
+  const failed = sent.find((s) => !s.ok);
+  if (failed?.ok === false) return err(failed.error);
+  const single =
+    result.images.length === 1 && result.images[0]?.manifest.digest === result.target.digest;
+  for (const image of single ? [] : result.images) {
+    const byDigest = `${name.replace(/:[^:/]*$/, '')}@${image.manifest.digest}`;
+    const pushed = await pushStored(deps, byDigest, image.manifest, signal);
+    if (!pushed.ok) return pushed;
+  }
+  return await pushStored(deps, name, result.target, signal);
+}
+
+async function pushStored(
+  deps: ImageDeps & { readonly registry: Registry },
+  ref: string,
+  target: ImageResult['target'],
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  const bytes = await deps.content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });
+  if (!bytes.ok) return bytes;
+  const pushed = await deps.registry.pushManifest(ref, bytes.value, target.mediaType, { signal });
+  return pushed.ok ? ok(undefined) : pushed;
+}
+
+function reporter(
+  deps: Pick<ImageDeps, 'clock'>,
+  context: ExportContext,
+): (id: string, current: number, total: number) => void {
+  const last = new Map<string, number>();
+  return (id, current, total) => {
+    const now = deps.clock.now();
+    const completed = current >= total;
+    if (!completed && now - (last.get(id) ?? 0) < REPORT_MS) return;
+    last.set(id, now);
+    context.emit({
+      type: 'status',
+      vertex: context.vertex.digest,
+      id: `pushing ${id}`,
+      at: now,
+      current,
+      total,
+      completed,
+    });
+  };
+}
