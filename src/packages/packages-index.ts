@@ -45,7 +45,7 @@ const COLUMNS = [
 const COLUMN_OF: ReadonlyMap<string, number> = new Map(COLUMNS.map((name, i) => [name, i]));
 const HEAD = 'varve-index 1 ';
 
-const NAME = /^[a-z0-9][a-z0-9+.-]+$/;
+const NAME = /^[a-z0-9][a-z0-9+.-]*$/;
 const VERSION = /^[0-9A-Za-z.+:~-]+$/;
 const PATH = /^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[\x21-\x7e]+$/;
 

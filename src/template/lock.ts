@@ -111,7 +111,7 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
   ),
   packages: z.array(
     z.strictObject({
-      name: z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/),
+      name: z.string().regex(/^[a-z0-9][a-z0-9+.-]*$/),
       version: z.string().regex(/^[0-9A-Za-z.+:~-]+$/),
       architecture: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
       sha256: digest,

@@ -83,9 +83,9 @@ export interface Template {
   readonly config: TemplateConfig;
 }
 
-const NAME = /^[a-z0-9][a-z0-9+.-]+$/;
+const NAME = /^[a-z0-9][a-z0-9+.-]*$/;
 const SUITE = /^[a-zA-Z0-9][a-zA-Z0-9._/-]*$/;
-const WISH = /^([a-z0-9][a-z0-9+.-]+)(?:=([0-9A-Za-z.+:~-]+\*?)|\/([a-zA-Z0-9._-]+))?$/;
+const WISH = /^([a-z0-9][a-z0-9+.-]*)(?:=([0-9A-Za-z.+:~-]+\*?)|\/([a-zA-Z0-9._-]+))?$/;
 
 const suite = z.string().regex(SUITE, 'expected a suite or codename such as bookworm');
 const name = z.string().regex(NAME, 'expected a package name: a-z, 0-9, "+", "-", "."');
