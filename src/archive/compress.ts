@@ -11,7 +11,7 @@ export interface CompressOptions {
   readonly parallel?: number;
 }
 
-/** Input bytes of one unit of work: part of the format, since it decides the output bytes (docs/adr/0010). */
+/** Input bytes of one unit of work: part of the format, since it decides the output bytes (docs/adr/0021). */
 const GZIP_BLOCK = 1024 * 1024;
 const ZSTD_FRAME = 8 * 1024 * 1024;
 /** Deflate looks this far back. */
