@@ -3,7 +3,6 @@ export { contentDigest, contentKey } from './content-key.ts';
 export { entryHeader } from './entry-header.ts';
 export type { FileEntry, FileTree, FileType } from './file-tree.ts';
 export { type OpKey, type OpKeyDep, type OpKeyOptions, opKey } from './op-key.ts';
-export { normalisePlatform } from './platform.ts';
 export { type Resolved, resolveInTree } from './resolve.ts';
 export type { ContentSelector } from './selector.ts';
 export {

@@ -5,11 +5,11 @@ import {
   execJson,
   type Mount,
   mergeJson,
+  normalisePlatform,
   type Op,
   type OpPlatform,
 } from '../llb/index.ts';
 import { fileOpKey } from './file-key.ts';
-import { normalisePlatform } from './platform.ts';
 import { type ContentSelector, cleanRooted, dedupePaths } from './selector.ts';
 
 /** What an input contributes to the key of its op (BuildKit `solver.CacheMap.Deps`). */

@@ -1,6 +1,5 @@
 import { type Digest, goJson, parseDigest, sha256 } from '../base/index.ts';
-import type { OpPlatform } from '../llb/index.ts';
-import { normalisePlatform } from './platform.ts';
+import { normalisePlatform, type OpPlatform } from '../llb/index.ts';
 
 /** The cache map digest of a source whose key is `key` (BuildKit solver/llbsolver/ops/source.go). */
 export function sourceKey(key: string): Digest {

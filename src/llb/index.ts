@@ -49,3 +49,4 @@ export {
   opJson,
   platformJson,
 } from './op-json.ts';
+export { normalisePlatform } from './platform.ts';

@@ -1,4 +1,4 @@
-import type { OpPlatform } from '../llb/index.ts';
+import type { OpPlatform } from './op.ts';
 
 /** A platform in the normal form of keys (containerd `platforms.Normalize`). */
 export function normalisePlatform(platform: OpPlatform): OpPlatform {

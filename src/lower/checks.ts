@@ -1,0 +1,117 @@
+import type { Linter, Stage } from '../dockerfile/index.ts';
+import { expandWord, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
+import type { OpPlatform } from '../llb/index.ts';
+import { DECLARED_ONLY } from './build-args.ts';
+import type { EnvList } from './env-list.ts';
+import { formatPlatform, parsePlatform } from './platform.ts';
+import { parseReference } from './reference.ts';
+import type { DeclaredArg } from './stage-state.ts';
+import type { At } from './stop.ts';
+
+/** UndefinedVar. */
+export function checkVariables(
+  linter: Linter,
+  unmatched: ReadonlySet<string>,
+  about: { readonly at: At; readonly buildArgs: readonly DeclaredArg[]; readonly env: EnvList },
+): void {
+  for (const name of unmatched) {
+    if (DECLARED_ONLY.has(name) || about.buildArgs.some((a) => a.key === name)) continue;
+    const near = suggest(name, about.env.keys(), { caseSensitive: true });
+    linter.warn(rule('UndefinedVar'), MESSAGES.UndefinedVar(name, near), about.at);
+  }
+}
+
+/** UndefinedArgInFrom. */
+export function checkFromArgs(
+  linter: Linter,
+  unmatched: ReadonlySet<string>,
+  about: { readonly at: At; readonly known: readonly string[] },
+): void {
+  for (const name of unmatched) {
+    const near = suggest(name, about.known, { caseSensitive: true });
+    linter.warn(rule('UndefinedArgInFrom'), MESSAGES.UndefinedArgInFrom(name, near), about.at);
+  }
+}
+
+/** RedundantTargetPlatform and FromPlatformFlagConstDisallowed. */
+export function checkPlatformFlag(
+  linter: Linter,
+  stage: Stage,
+  found: {
+    readonly value: string;
+    readonly matched: ReadonlySet<string>;
+    readonly unmatched: ReadonlySet<string>;
+    readonly args: EnvList;
+    readonly host: OpPlatform;
+  },
+): void {
+  const { value, matched, unmatched, args } = found;
+  if (matched.size === 1 && unmatched.size === 0 && matched.has('TARGETPLATFORM')) {
+    if (args.get('TARGETPLATFORM') === value)
+      linter.warn(
+        rule('RedundantTargetPlatform'),
+        MESSAGES.RedundantTargetPlatform(stage.platform),
+        stage,
+      );
+  }
+  if (matched.size > 0 || unmatched.size > 0) return;
+  const p = parsePlatform(value, found.host);
+  if (!p.ok) return;
+  const { OS, Architecture } = p.value;
+  if (stage.stageName.includes(OS) || stage.stageName.includes(Architecture)) return;
+  const message = MESSAGES.FromPlatformFlagConstDisallowed(value);
+  linter.warn(rule('FromPlatformFlagConstDisallowed'), message, stage);
+}
+
+/** InvalidDefaultArgInFrom: `args` are the global arguments as if no build argument was given. */
+export function checkDefaultBases(
+  linter: Linter,
+  stages: readonly Stage[],
+  args: EnvList,
+  escapeToken: '\\' | '`',
+): void {
+  for (const stage of stages) {
+    const name = expandWord(stage.base.value, args, { escapeToken });
+    if (!name.ok) return;
+    if (parseReference(name.value.value).ok) continue;
+    const message = MESSAGES.InvalidDefaultArgInFrom(stage.base.value);
+    linter.warn(rule('InvalidDefaultArgInFrom'), message, stage);
+  }
+}
+
+/** InvalidBaseImagePlatform. */
+export function checkImagePlatform(
+  linter: Linter,
+  about: {
+    readonly image: string;
+    readonly expected: OpPlatform;
+    readonly actual: OpPlatform;
+    readonly at: At | undefined;
+  },
+): void {
+  const { image, expected, actual, at } = about;
+  if (at === undefined) return;
+  if (expected.OS === actual.OS && expected.Architecture === actual.Architecture) return;
+  const message = MESSAGES.InvalidBaseImagePlatform(
+    image,
+    formatPlatform(expected),
+    formatPlatform(actual),
+  );
+  linter.warn(rule('InvalidBaseImagePlatform'), message, at);
+}
+
+const SECRET =
+  /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
+const PUBLIC = /(?:_|^)(?:public)(?:_|$)/i;
+
+/** SecretsUsedInArgOrEnv. */
+export function checkSecretName(
+  linter: Linter,
+  instruction: 'ARG' | 'ENV',
+  key: string,
+  at: At,
+): void {
+  if (!SECRET.test(key) || PUBLIC.test(key)) return;
+  const message = MESSAGES.SecretsUsedInArgOrEnv(instruction, key);
+  linter.warn(rule('SecretsUsedInArgOrEnv'), message, at);
+}

@@ -1,0 +1,338 @@
+import { unreachable } from '../base/index.ts';
+import type {
+  ArgCommand,
+  CmdCommand,
+  Command,
+  EntrypointCommand,
+  EnvCommand,
+  HealthcheckCommand,
+  LabelCommand,
+  WorkdirCommand,
+} from '../dockerfile/index.ts';
+import {
+  type CommandLine,
+  expandWord,
+  expandWords,
+  type Health,
+  MESSAGES,
+  quoteGo,
+  rule,
+} from '../dockerfile/index.ts';
+import { DECLARED_ONLY } from './build-args.ts';
+import { checkSecretName, checkVariables } from './checks.ts';
+import { type CopyTexts, dispatchCopy } from './dispatch-copy.ts';
+import { dispatchRun, withShell } from './dispatch-run.ts';
+import { formatDuration } from './duration-text.ts';
+import { mkdirNode } from './file-node.ts';
+import { commit } from './history.ts';
+import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
+import { joinPath } from './paths.ts';
+import { exposedPorts } from './ports.ts';
+import { isSignal } from './signals.ts';
+import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
+import { stop } from './stop.ts';
+
+/** One instruction being lowered. */
+class Dispatch {
+  readonly lowering: Lowering;
+  readonly stage: StageState;
+  readonly planned: PlannedCommand;
+
+  constructor(lowering: Lowering, stage: StageState, planned: PlannedCommand) {
+    // A comment `# check=` above the instruction counts for what is reported about it.
+    const linter = lowering.linter.withComments(planned.command.comments);
+    this.lowering = { ...lowering, linter };
+    this.stage = stage;
+    this.planned = planned;
+  }
+
+  /** Replaces variables by what was set before this instruction. */
+  readonly expand = (word: string): string => {
+    const { env } = this.stage.state;
+    const found = expandWord(word, env, { escapeToken: this.lowering.escapeToken });
+    if (!found.ok) return stop(found.error, 'DF021');
+    this.#report(found.value.unmatched);
+    return found.value.value;
+  };
+
+  /** The same for a here-document, where quotes are text. */
+  expandDocument(text: string): string {
+    const found = expandWord(text, this.stage.state.env, { skipProcessQuotes: true });
+    if (!found.ok) return stop(found.error, 'DF021');
+    this.#report(found.value.unmatched);
+    return found.value.value;
+  }
+
+  #report(unmatched: ReadonlySet<string>): void {
+    if (unmatched.size === 0) return;
+    const { buildArgs, state } = this.stage;
+    const about = { at: this.planned.at, buildArgs, env: state.env };
+    checkVariables(this.lowering.linter, unmatched, about);
+  }
+}
+
+/** Lowers one instruction of a stage (BuildKit dockerfile2llb/convert.go, `dispatch`). */
+// One case per instruction: long, but flat.
+export function dispatch(lowering: Lowering, stage: StageState, planned: PlannedCommand): void {
+  const d = new Dispatch(lowering, stage, planned);
+  const { command } = planned;
+  const { config } = stage.image;
+  switch (command.kind) {
+    case 'run': {
+      dispatchRun(d.lowering, stage, { ...planned, command }, d.expand);
+      return;
+    }
+    case 'copy':
+    case 'add': {
+      const source = planned.sources[0];
+      if (command.kind === 'copy' && source?.dispatched === false)
+        stop(
+          `cannot copy from stage ${quoteGo(command.from)}, it needs to be defined before current stage ${quoteGo(stage.shownName)}`,
+          'DF022',
+        );
+      dispatchCopy(d.lowering, stage, { ...planned, command }, copyTexts(d, command));
+      return;
+    }
+    case 'env': {
+      dispatchEnv(d, command);
+      return;
+    }
+    case 'arg': {
+      dispatchArg(d, command);
+      return;
+    }
+    case 'label': {
+      dispatchLabel(d, command);
+      return;
+    }
+    case 'workdir': {
+      dispatchWorkdir(d, command);
+      return;
+    }
+    case 'cmd': {
+      dispatchCmd(d, command);
+      return;
+    }
+    case 'entrypoint': {
+      dispatchEntrypoint(d, command);
+      return;
+    }
+    case 'healthcheck': {
+      dispatchHealthcheck(d, command);
+      return;
+    }
+    case 'user': {
+      const user = d.expand(command.user.value);
+      stage.state = { ...stage.state, user };
+      config.User = user;
+      commit(lowering, stage, `USER ${user}`);
+      return;
+    }
+    case 'expose': {
+      const words = command.ports.flatMap((port) => {
+        const env = stage.state.env;
+        const found = expandWords(port.value, env, { escapeToken: lowering.escapeToken });
+        return found.ok ? found.value : stop(found.error, 'DF021');
+      });
+      const ports = exposedPorts(words, d.lowering.linter, planned.at);
+      config.ExposedPorts = new Set([...config.ExposedPorts, ...ports]);
+      commit(lowering, stage, `EXPOSE [${ports.join(' ')}]`);
+      return;
+    }
+    case 'volume': {
+      const volumes = command.volumes.map((v) => d.expand(v.value));
+      if (volumes.includes('')) stop('VOLUME specified can not be an empty string', 'DF026');
+      config.Volumes = new Set([...config.Volumes, ...volumes]);
+      commit(lowering, stage, `VOLUME [${volumes.join(' ')}]`);
+      return;
+    }
+    case 'stopsignal': {
+      const signal = d.expand(command.signal.value);
+      if (!isSignal(signal)) stop(`invalid signal: ${signal}`, 'DF026');
+      config.StopSignal = signal;
+      commit(lowering, stage, `STOPSIGNAL ${signal}`);
+      return;
+    }
+    case 'shell':
+      config.Shell = command.shell;
+      {
+        commit(lowering, stage, `SHELL [${command.shell.join(' ')}]`);
+        return;
+      }
+    case 'maintainer':
+      stage.image.author = command.maintainer;
+      {
+        commit(lowering, stage, `MAINTAINER ${command.maintainer}`);
+        return;
+      }
+    case 'onbuild':
+      config.OnBuild = [...config.OnBuild, command.expression];
+      return;
+    default:
+      return unreachable(command);
+  }
+}
+
+function copyTexts(d: Dispatch, command: Extract<Command, { kind: 'copy' | 'add' }>): CopyTexts {
+  const chown = d.expand(command.chown);
+  const chmod = d.expand(command.chmod);
+  const checksum = command.kind === 'add' ? d.expand(command.checksum) : '';
+  const sources = command.sources.map((s) => d.expand(s.value));
+  const dest = d.expand(command.dest.value);
+  const contents = command.contents.map(({ path, data, expand }) => ({
+    path,
+    data: expand ? d.expandDocument(data) : data,
+  }));
+  return { sources, dest, chown, chmod, checksum, contents };
+}
+
+function dispatchEnv(d: Dispatch, command: EnvCommand): void {
+  const { stage, lowering } = d;
+  const pairs = command.pairs.map((p) => ({
+    ...p,
+    key: d.expand(p.key),
+    value: d.expand(p.value),
+  }));
+  for (const { key, value, legacy } of pairs) {
+    if (legacy) warnLegacy(d, command.name);
+    checkSecretName(lowering.linter, 'ENV', key, d.planned.at);
+    stage.state = { ...stage.state, env: stage.state.env.with(key, value) };
+    stage.image.config.Env = withVariable(stage.image.config.Env, key, value);
+  }
+  commit(lowering, stage, `ENV ${pairs.map((p) => `${p.key}=${p.value}`).join(' ')}`);
+}
+
+function warnLegacy(d: Dispatch, name: string): void {
+  const message = MESSAGES.LegacyKeyValueFormat(name.toUpperCase());
+  d.lowering.linter.warn(rule('LegacyKeyValueFormat'), message, d.planned.at);
+}
+
+/** A variable of an image keeps its place when it is set again. */
+function withVariable(env: readonly string[], key: string, value: string): readonly string[] {
+  const at = env.findIndex((line) => line.split('=', 1)[0] === key);
+  return at === -1 ? [...env, `${key}=${value}`] : env.with(at, `${key}=${value}`);
+}
+
+function dispatchLabel(d: Dispatch, command: LabelCommand): void {
+  const { stage, lowering } = d;
+  const pairs = command.pairs.map((p) => ({
+    ...p,
+    key: d.expand(p.key),
+    value: d.expand(p.value),
+  }));
+  const labels = new Map(stage.image.config.Labels);
+  for (const { key, value, legacy } of pairs) {
+    if (legacy) warnLegacy(d, command.name);
+    labels.set(key, value);
+  }
+  stage.image.config.Labels = labels;
+  commit(lowering, stage, `LABEL ${pairs.map((p) => `${p.key}=${p.value}`).join(' ')}`);
+}
+
+function dispatchArg(d: Dispatch, command: ArgCommand): void {
+  const { stage, lowering } = d;
+  const { buildArgs = {} } = lowering.request;
+  const said: string[] = [];
+  for (const { key, value: written } of command.args) {
+    checkSecretName(lowering.linter, 'ARG', key, d.planned.at);
+    const value =
+      buildArgs[key] ?? (written === undefined ? lowering.globalArgs.get(key) : d.expand(written));
+    if (value !== undefined && !DECLARED_ONLY.has(key))
+      stage.state = { ...stage.state, env: stage.state.env.with(key, value) };
+    stage.buildArgs = [...stage.buildArgs, { key, value }];
+    said.push(value === undefined ? key : `${key}=${value}`);
+  }
+  commit(lowering, stage, `ARG ${said.join(' ')}`);
+}
+
+function dispatchWorkdir(d: Dispatch, command: WorkdirCommand): void {
+  const { stage, lowering, planned } = d;
+  const text = d.expand(command.path.value);
+  if (!stage.workdirSet && !text.startsWith('/')) {
+    const message = MESSAGES.WorkdirRelativePath(text);
+    lowering.linter.warn(rule('WorkdirRelativePath'), message, planned.at);
+  }
+  stage.workdirSet = true;
+  const dir = enterDirectory(stage, text);
+  if (dir !== '/') {
+    const { env } = stage.state;
+    const platform = stage.platform ?? lowering.targetPlatform;
+    const shown = `${planned.onBuild ? 'ONBUILD ' : ''}${shownCommand(lowering, command.code, env)}`;
+    const name = stepName(lowering, stage, shown, { platform, env });
+    const { User } = stage.image.config;
+    const mkdir = { path: dir, mode: 0o755, makeParents: true, timestamp: lowering.timestamp };
+    const description = { [CUSTOM_NAME]: name };
+    const output = mkdirNode(stage.state.output, mkdir, {
+      ...(User === '' ? {} : { owner: User }),
+      metadata: { description, caps: ['file.base'], spans: [planned.at.span] },
+    });
+    stage.state = { ...stage.state, output };
+  }
+  commit(lowering, stage, `WORKDIR ${dir}`, { layer: dir !== '/' });
+}
+
+/** Makes a path, relative to the current one or absolute, the working directory. */
+export function enterDirectory(stage: StageState, path: string): string {
+  const current = stage.image.config.WorkingDir;
+  const dir = path.startsWith('/') ? joinPath('/', path) : joinPath('/', current, path);
+  stage.image.config.WorkingDir = dir;
+  stage.state = { ...stage.state, dir };
+  return dir;
+}
+
+/** MultipleInstructionsDisallowed: reported where the instruction was given before. */
+function once(d: Dispatch, kind: 'cmd' | 'entrypoint' | 'healthcheck'): void {
+  const before = d.stage.last[kind];
+  if (before !== undefined) {
+    const message = MESSAGES.MultipleInstructionsDisallowed(kind.toUpperCase());
+    d.lowering.linter.warn(rule('MultipleInstructionsDisallowed'), message, before);
+  }
+  d.stage.last[kind] = d.planned.at;
+}
+
+/** The arguments of CMD or ENTRYPOINT, with the shell in front of a text. */
+function shellForm(d: Dispatch, line: CommandLine, keyword: string): readonly string[] {
+  if (!line.prependShell) return line.args;
+  if (d.stage.image.config.Shell.length === 0) {
+    const message = MESSAGES.JSONArgsRecommended(keyword);
+    d.lowering.linter.warn(rule('JSONArgsRecommended'), message, d.planned.at);
+  }
+  return withShell(d.stage, line.args);
+}
+
+const quoted = (args: readonly string[]): string => `[${args.map(quoteGo).join(' ')}]`;
+
+function dispatchCmd(d: Dispatch, command: CmdCommand): void {
+  once(d, 'cmd');
+  const args = shellForm(d, command.line, 'CMD');
+  d.stage.image.config.Cmd = args;
+  d.stage.image.config.ArgsEscaped = true;
+  commit(d.lowering, d.stage, `CMD ${quoted(args)}`);
+}
+
+function dispatchEntrypoint(d: Dispatch, command: EntrypointCommand): void {
+  once(d, 'entrypoint');
+  const args = shellForm(d, command.line, 'ENTRYPOINT');
+  const { config } = d.stage.image;
+  config.Entrypoint = args;
+  if (d.stage.last.cmd === undefined) config.Cmd = [];
+  commit(d.lowering, d.stage, `ENTRYPOINT ${quoted(args)}`);
+}
+
+function dispatchHealthcheck(d: Dispatch, command: HealthcheckCommand): void {
+  once(d, 'healthcheck');
+  d.stage.image.config.Healthcheck = command.health;
+  commit(d.lowering, d.stage, `HEALTHCHECK ${healthText(command.health)}`);
+}
+
+/** A health check as Go's `%+v` prints it. */
+function healthText(h: Health): string {
+  const times = [
+    ['Interval', h.interval],
+    ['Timeout', h.timeout],
+    ['StartPeriod', h.startPeriod],
+    ['StartInterval', h.startInterval],
+  ] as const;
+  const shown = times.map(([name, ns]) => `${name}:${formatDuration(ns)}`).join(' ');
+  return `{Test:[${h.test.join(' ')}] ${shown} Retries:${h.retries}}`;
+}

@@ -1,0 +1,132 @@
+import { byCodeUnit } from '../base/index.ts';
+import type {
+  CacheSharing,
+  CdiDevice,
+  ExecMeta,
+  Mount,
+  NetMode,
+  OpInput,
+  OpMetadata,
+  OpPlatform,
+  SecretEnv,
+  SecretMount,
+  SecurityMode,
+} from '../llb/index.ts';
+import { indexOf, uniqueOutputs } from './file-node.ts';
+import type { LazyNode, LazyOutput } from './lazy-graph.ts';
+
+/** A mount of a step as planned: what is mounted, not yet its place among the op's inputs. */
+export interface PlannedMount {
+  readonly dest: string;
+  /** Undefined is scratch. */
+  readonly from: LazyOutput | undefined;
+  readonly selector?: string;
+  readonly readonly?: boolean;
+  readonly noOutput?: boolean;
+  readonly tmpfs?: { readonly size: number };
+  readonly cache?: { readonly ID: string; readonly sharing: CacheSharing };
+}
+
+/** A secret or an SSH agent of a step. */
+export interface PlannedSecret {
+  readonly dest: string;
+  readonly secret: SecretMount;
+}
+
+/** A step as planned (BuildKit `llb.ExecOp`). */
+export interface PlannedExec {
+  readonly meta: ExecMeta;
+  readonly root: LazyOutput | undefined;
+  readonly mounts: readonly PlannedMount[];
+  readonly secrets: readonly PlannedSecret[];
+  readonly secretEnv: readonly SecretEnv[];
+  readonly ssh: readonly PlannedSecret[];
+  readonly devices: readonly CdiDevice[];
+  readonly network: NetMode;
+  readonly security: SecurityMode;
+  readonly platform: OpPlatform;
+  readonly metadata: Partial<OpMetadata>;
+}
+
+/** The op of a step (BuildKit client/llb/exec.go, `Marshal`): mounts by target, then secrets, then agents. */
+export function execNode(exec: PlannedExec): LazyOutput {
+  const planned: PlannedMount[] = [{ dest: '/', from: exec.root }, ...exec.mounts];
+  const build: LazyNode['build'] = (input) => {
+    const inputs: OpInput[] = [];
+    const mounts = buildMounts(exec, planned, (o) => indexOf(inputs, o, input));
+    return {
+      inputs,
+      body: {
+        kind: 'exec',
+        exec: {
+          meta: exec.meta,
+          mounts,
+          network: exec.network,
+          security: exec.security,
+          secretenv: exec.secretEnv,
+          cdiDevices: exec.devices,
+        },
+      },
+      platform: exec.platform,
+      constraints: [],
+    };
+  };
+  const before = uniqueOutputs(planned.map((m) => m.from));
+  const metadata = { ...exec.metadata, caps: capsOf(exec) };
+  // The root file system is the first output: its target sorts before all others.
+  return { node: { before, build, metadata }, index: 0 };
+}
+
+const PLAIN = { selector: '', readonly: false, resultID: '', contentCache: 0 } as const;
+
+function buildMounts(
+  exec: PlannedExec,
+  planned: readonly PlannedMount[],
+  index: (from: LazyOutput | undefined) => number,
+): Mount[] {
+  let outputs = 0;
+  const sorted = planned.toSorted((a, b) => byCodeUnit(a.dest, b.dest));
+  const mounts = sorted.map((m): Mount => {
+    const kept =
+      m.noOutput !== true && m.readonly !== true && m.tmpfs === undefined && m.cache === undefined;
+    return {
+      ...PLAIN,
+      input: index(m.from),
+      selector: m.selector ?? '',
+      dest: m.dest,
+      output: kept ? outputs++ : -1,
+      readonly: m.readonly ?? false,
+      mountType: m.cache !== undefined ? 3 : m.tmpfs !== undefined ? 4 : 0,
+      ...(m.tmpfs === undefined ? {} : { TmpfsOpt: m.tmpfs }),
+      ...(m.cache === undefined ? {} : { cacheOpt: m.cache }),
+    };
+  });
+  for (const { dest, secret } of exec.secrets)
+    mounts.push({ ...PLAIN, input: -1, dest, output: 0, mountType: 1, secretOpt: secret });
+  for (const { dest, secret } of exec.ssh)
+    mounts.push({ ...PLAIN, input: -1, dest, output: 0, mountType: 2, SSHOpt: secret });
+  return mounts;
+}
+
+function capsOf(exec: PlannedExec): string[] {
+  const { mounts, meta } = exec;
+  const uses: readonly (readonly [string, boolean])[] = [
+    ['exec.meta.base', true],
+    ['exec.meta.cdi', exec.devices.length > 0],
+    ['exec.meta.network', exec.network !== 0],
+    ['exec.meta.proxyenv', meta.proxy_env !== undefined],
+    ['exec.meta.security', exec.security !== 0],
+    ['exec.meta.setsdefaultpath', true],
+    ['exec.meta.ulimit', meta.ulimit.length > 0],
+    ['exec.mount.bind', true],
+    ['exec.mount.cache', mounts.some((m) => m.cache !== undefined)],
+    ['exec.mount.cache.sharing', mounts.some((m) => m.cache !== undefined)],
+    ['exec.mount.secret', exec.secrets.length > 0 || exec.secretEnv.length > 0],
+    ['exec.mount.selector', mounts.some((m) => (m.selector ?? '') !== '' && m.selector !== '/')],
+    ['exec.mount.ssh', exec.ssh.length > 0],
+    ['exec.mount.tmpfs', mounts.some((m) => m.tmpfs !== undefined)],
+    ['exec.mount.tmpfs.size', mounts.some((m) => (m.tmpfs?.size ?? 0) > 0)],
+    ['exec.secretenv', exec.secretEnv.length > 0],
+  ];
+  return uses.flatMap(([cap, used]) => (used ? [cap] : []));
+}

@@ -1,0 +1,17 @@
+import type { Lowering, StageState } from './stage-state.ts';
+
+/** Adds an entry to the history of a stage's image. `step` tells that the instruction changed the file system by an op. */
+export function commit(
+  lowering: Lowering,
+  stage: StageState,
+  text: string,
+  options: { readonly layer: boolean; readonly step?: boolean } = { layer: false },
+): void {
+  const entry = {
+    ...(lowering.created === undefined ? {} : { created: lowering.created }),
+    created_by: options.step === true ? `${text} # buildkit` : text,
+    comment: 'buildkit.dockerfile.v0',
+    ...(options.layer ? {} : { empty_layer: true }),
+  };
+  stage.image.history = [...stage.image.history, entry];
+}

@@ -1,0 +1,30 @@
+export { imageQuestionKey } from './bases.ts';
+export {
+  decodeImage,
+  type ExecConfig,
+  emptyImage,
+  encodeImage,
+  type HistoryEntry,
+  type ImageConfig,
+  imageJson,
+} from './image-config.ts';
+export { lower } from './lower.ts';
+export { formatPlatform, parsePlatform } from './platform.ts';
+export {
+  familiarName,
+  formatReference,
+  type ImageReference,
+  parseReference,
+} from './reference.ts';
+export { type GitReference, isHttp, parseGit } from './remote-source.ts';
+export {
+  type ImageAnswer,
+  type ImageQuestion,
+  type LowerAnswers,
+  type LoweredStage,
+  type LowerOutcome,
+  type LowerRequest,
+  type MainContext,
+  NO_ANSWERS,
+  type TemplateAnswer,
+} from './request.ts';

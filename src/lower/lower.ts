@@ -1,0 +1,282 @@
+import {
+  type Instructions,
+  Linter,
+  lintLines,
+  lintStages,
+  type ParsedDockerfile,
+  PatternMatcher,
+  parseDockerfile,
+  parseInstructions,
+  parseTrigger,
+} from '../dockerfile/index.ts';
+import { marshalGraph, normalisePlatform, type OpPlatform } from '../llb/index.ts';
+import { BaseResolver, ignorePatterns } from './bases.ts';
+import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
+import { checkDefaultBases } from './checks.ts';
+import { dispatch, enterDirectory } from './dispatch.ts';
+import type { EnvList } from './env-list.ts';
+import { epochText, sourceDateEpoch } from './epoch.ts';
+import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
+import { encodeGraph } from './lazy-graph.ts';
+import {
+  checkCircles,
+  planCommands,
+  reachableFrom,
+  type StageList,
+  stageStates,
+  targetStage,
+} from './plan.ts';
+import type { LowerAnswers, LowerOutcome, LowerRequest } from './request.ts';
+import { followPaths, localNode, sourceNode } from './source-node.ts';
+import type { Lowering, StageState } from './stage-state.ts';
+import { locate, Stop, stop } from './stop.ts';
+
+/**
+ * Lowers a Dockerfile to a graph of ops and an image configuration (BuildKit frontend/dockerfile/dockerfile2llb). Pure:
+ * what must be looked up is returned as questions; ask again with the answers added, until it is lowered or failed.
+ */
+export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcome {
+  const parsed = parseDockerfile(request.file);
+  if (!parsed.ok) return { kind: 'failed', failure: parsed.error, warnings: [] };
+  const buildArgs = request.buildArgs ?? {};
+  const linter = Linter.forFile(parsed.value, buildArgs['BUILDKIT_DOCKERFILE_CHECK']);
+  if (!linter.ok) {
+    const failure = new Stop(linter.error, { code: 'DF003' }).toFailure(request.file);
+    return { kind: 'failed', failure, warnings: [] };
+  }
+  lintLines(parsed.value, linter.value);
+  const instructions = parseInstructions(parsed.value, { linter: linter.value });
+  const { warnings } = linter.value;
+  if (!instructions.ok) return { kind: 'failed', failure: instructions.error, warnings };
+  try {
+    const build = new Build(request, answers, {
+      parsed: parsed.value,
+      instructions: instructions.value,
+      linter: linter.value,
+    });
+    return build.run();
+  } catch (e) {
+    if (!(e instanceof Stop)) throw e;
+    return { kind: 'failed', failure: e.toFailure(request.file), warnings };
+  }
+}
+
+interface Parsed {
+  readonly parsed: ParsedDockerfile;
+  readonly instructions: Instructions;
+  readonly linter: Linter;
+}
+
+/** One lowering, from stages to the finished graph. */
+class Build {
+  readonly #lowering: Lowering;
+  readonly #instructions: Instructions;
+  readonly #declared: readonly string[];
+  readonly #epoch: number | undefined;
+  readonly #bases: BaseResolver;
+
+  constructor(request: LowerRequest, answers: LowerAnswers, file: Parsed) {
+    const { instructions, linter } = file;
+    if (instructions.stages.length === 0) stop('dockerfile contains no stages to build', 'DF005');
+    lintStages(instructions, linter);
+    this.#instructions = instructions;
+    const { escapeToken } = file.parsed;
+    const targetPlatform = normalisePlatform(request.platform ?? request.buildPlatform);
+    const buildArgs = request.buildArgs ?? {};
+    const stage = request.target ?? instructions.stages.at(-1)?.stageName ?? '';
+    const platforms = { build: request.buildPlatform, target: targetPlatform, stage };
+    const start = platformArgs(platforms, buildArgs);
+    lintBases(instructions, start, { linter, escapeToken });
+    const global = globalArguments(start, instructions.metaArgs, { buildArgs, escapeToken });
+    this.#declared = global.keys;
+    this.#epoch = sourceDateEpoch(buildArgs, global.args);
+    const contextPaths = new Set<string>();
+    const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
+    this.#lowering = {
+      ...{ request, escapeToken, linter, targetPlatform, contextPaths },
+      globalArgs: global.args,
+      proxy: proxyOf(buildArgs),
+      timestamp: this.#epoch === undefined ? -1n : BigInt(this.#epoch) * 1_000_000_000n,
+      created: this.#epoch === undefined ? undefined : epochText(this.#epoch),
+      networkMode: request.networkMode ?? 0,
+      context: mainContext(request, excludes, contextPaths),
+      cacheNamespace: buildArgs['BUILDKIT_CACHE_MOUNT_NS'] ?? '',
+      isIgnored: ignoredBy(excludes),
+    };
+    this.#bases = new BaseResolver(this.#lowering, answers);
+    if (request.context.kind === 'local' && !answers.ignoreFiles.has('context'))
+      this.#bases.questions.ignoreFiles.add('context');
+  }
+
+  run(): LowerOutcome {
+    const { request, linter } = this.#lowering;
+    const options = { lowering: this.#lowering, declared: this.#declared };
+    const list = stageStates(this.#instructions, options);
+    const target = targetStage(list, request.target ?? '', this.#instructions.stages.length);
+    for (const state of [...list.states])
+      if (state.replacement === undefined)
+        state.commands = planCommands(list, state, state.stage?.commands ?? []);
+    checkCircles(list.states);
+    if (list.states.length === 1) target.shownName = '';
+    const reachable = this.#resolveBases(list, target);
+    const { images, ignoreFiles, templates } = this.#bases.questions;
+    if (images.size + ignoreFiles.size + templates.size > 0)
+      return {
+        kind: 'needs',
+        images: [...images.values()],
+        ignoreFiles: [...ignoreFiles],
+        templates: [...templates],
+      };
+    for (const state of list.states)
+      if ((request.allStages === true || reachable.has(state)) && !state.dispatched)
+        this.#dispatchStage(state);
+    const refused = linter.error();
+    if (refused !== undefined) stop(refused, 'DF030');
+    return this.#finish(list, target, reachable);
+  }
+
+  /** Until no trigger adds a stage or an image: resolves what is needed. */
+  #resolveBases(list: StageList, target: StageState): ReadonlySet<StageState> {
+    const all = this.#lowering.request.allStages === true;
+    for (;;) {
+      const reachable = reachableFrom(target);
+      const wanted = (state: StageState): boolean => all || reachable.has(state);
+      for (const state of list.states) this.#bases.resolve(state, wanted(state));
+      let more = false;
+      for (const state of [...list.states])
+        if (wanted(state) && fireTriggers(list, state)) more = true;
+      if (!more) return reachable;
+      checkCircles(list.states);
+    }
+  }
+
+  #dispatchStage(state: StageState): void {
+    if (state.base !== undefined) inherit(state, state.base);
+    state.dispatched = true;
+    state.platform ??= this.#lowering.targetPlatform;
+    const { config } = state.image;
+    if (!config.Env.some((e) => e.startsWith('PATH=')) && state.platform.OS !== 'windows')
+      config.Env = [...config.Env, `PATH=${DEFAULT_PATH}`];
+    for (const line of config.Env) {
+      const equals = line.indexOf('=');
+      const [key, value] =
+        equals === -1 ? [line, ''] : [line.slice(0, equals), line.slice(equals + 1)];
+      state.state = { ...state.state, env: state.state.env.with(key, value) };
+    }
+    if (config.WorkingDir !== '') enterDirectory(state, config.WorkingDir);
+    if (config.User !== '') state.state = { ...state.state, user: config.User };
+    for (const planned of state.commands)
+      locate(planned.at, () => dispatch(this.#lowering, state, planned));
+  }
+
+  #finish(list: StageList, target: StageState, reachable: ReadonlySet<StageState>): LowerOutcome {
+    const { request, targetPlatform, linter } = this.#lowering;
+    const image = finalImage(target, request, targetPlatform);
+    return {
+      kind: 'lowered',
+      definition: marshalGraph(encodeGraph(target.state.output)),
+      image,
+      imageText: encodeImage(image),
+      baseImage: target.baseImage,
+      warnings: linter.warnings,
+      stages: list.states
+        .filter((s) => s.stage !== undefined)
+        .map((s) => ({
+          name: s.name,
+          base: s.baseName,
+          reachable: reachable.has(s),
+          platform: s.platform,
+        })),
+      target: target.shownName,
+      platform: targetPlatform,
+      epoch: this.#epoch,
+    };
+  }
+}
+
+function lintBases(
+  instructions: Instructions,
+  start: EnvList,
+  { linter, escapeToken }: { readonly linter: Linter; readonly escapeToken: '\\' | '`' },
+): void {
+  try {
+    const options = { buildArgs: {}, escapeToken };
+    const { args } = globalArguments(start, instructions.metaArgs, options);
+    checkDefaultBases(linter, instructions.stages, args, escapeToken);
+  } catch (e) {
+    // An argument that cannot be expanded fails the build by itself, with the place it stands at.
+    if (!(e instanceof Stop)) throw e;
+  }
+}
+
+function ignoredBy(excludes: readonly string[]): ((path: string) => boolean) | undefined {
+  if (excludes.length === 0) return undefined;
+  const matcher = PatternMatcher.create(excludes);
+  return matcher.ok ? (path) => matcher.value.matchesOrParentMatches(path) : undefined;
+}
+
+function mainContext(
+  request: LowerRequest,
+  excludes: readonly string[],
+  paths: ReadonlySet<string>,
+): Lowering['context'] {
+  const { context } = request;
+  if (context.kind === 'source') {
+    const description = { 'llb.customname': '[internal] load build context' };
+    return sourceNode(context.identifier, { attrs: context.attrs, metadata: { description } });
+  }
+  return localNode({
+    name: context.name,
+    session: context.session,
+    excludes,
+    shownName: '[internal] load build context',
+    paths: () => followPaths(paths),
+  });
+}
+
+/** Puts the triggers of a stage's base in front of its instructions; true when these read from other stages. */
+function fireTriggers(list: StageList, state: StageState): boolean {
+  if (state.triggered || state.stage === undefined || state.dispatched) return false;
+  const { base, stage } = state;
+  state.triggered = true;
+  const triggers =
+    base === undefined
+      ? state.image.config.OnBuild
+      : base.commands.flatMap(({ command, onBuild }) =>
+          command.kind === 'onbuild' && !onBuild ? [command.expression] : [],
+        );
+  if (base === undefined) state.image.config.OnBuild = [];
+  if (triggers.length === 0) return false;
+  const commands = triggers.map((text) => {
+    const command = parseTrigger(text, '<onbuild>');
+    if (command.ok) return command.value;
+    return locate(stage, () => stop(command.error.message, 'DF007'));
+  });
+  const planned = planCommands(list, state, commands, stage);
+  state.commands = [...planned, ...state.commands];
+  state.stepTotal += planned.length;
+  return planned.some((p) => p.sources.length > 0);
+}
+
+/** A stage based on another one starts where that one ended; its triggers stay behind. */
+function inherit(state: StageState, base: StageState): void {
+  state.state = base.state;
+  state.platform = base.platform;
+  const image = cloneImage(base.image);
+  state.image = { ...image, config: { ...image.config, OnBuild: [] } };
+  state.baseImage = base.baseImage;
+  state.buildArgs = [...state.buildArgs, ...base.buildArgs];
+  state.workdirSet = base.workdirSet;
+}
+
+function finalImage(
+  target: StageState,
+  request: LowerRequest,
+  targetPlatform: OpPlatform,
+): ImageConfig {
+  const image = cloneImage(target.image);
+  const labels = Object.entries(request.labels ?? {});
+  if (labels.length > 0) image.config.Labels = new Map([...image.config.Labels, ...labels]);
+  if (request.platform !== undefined) image.platform = targetPlatform;
+  return image;
+}
