@@ -62,5 +62,16 @@ export function expandWords(
   return lexer.run() === undefined ? err(failed(text, lexer)) : ok(lexer.words());
 }
 
+/** Variables that were not set when a word was processed, also where that failed. */
+export function unmatchedVariables(
+  word: string,
+  env: Environment,
+  options: ExpandOptions = {},
+): ReadonlySet<string> {
+  const lexer = new ShellLexer(word, env, options);
+  lexer.run();
+  return lexer.unmatched;
+}
+
 const failed = (source: string, lexer: ShellLexer): string =>
   `failed to process ${goString(source)}: ${lexer.error}`;

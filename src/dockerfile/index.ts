@@ -51,6 +51,7 @@ export {
   type ExpandOptions,
   expandWord,
   expandWords,
+  unmatchedVariables,
 } from './expand.ts';
 export { goString as quoteGo, isSpace, trimSpace } from './go-text.ts';
 export { chompTabs, parseHeredocWord } from './heredoc.ts';

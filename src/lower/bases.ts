@@ -109,7 +109,7 @@ export class BaseResolver {
     const platform =
       state.platform ??
       (this.#isImplicit() ? this.#ownPlatform(image, wanted.platform) : wanted.platform);
-    const withDigest = tagged.includes('@') ? tagged : `${tagged}@${found.digest}`;
+    const withDigest = pinned(ref, found.digest);
     state.baseName = withDigest;
     const empty =
       (image.rootfs.diff_ids ?? []).length === 0 &&
@@ -258,7 +258,7 @@ export class BaseResolver {
     const found = this.#ask({ ref: tagged, platform, store: 'registry' });
     if (found === undefined) return;
     this.#asBase(state, found.config);
-    const withDigest = tagged.includes('@') ? tagged : `${tagged}@${found.digest}`;
+    const withDigest = pinned(ref.value, found.digest);
     const description = { [CUSTOM_NAME]: `[context ${name}] ${withDigest}` };
     const metadata = { description, caps: ['source.image'] };
     const output = sourceNode(`docker-image://${withDigest}`, { platform, metadata });
@@ -305,6 +305,13 @@ export class BaseResolver {
     const output = sourceNode(identifier, { attrs, metadata: { description } });
     state.state = freshState(output, new EnvList());
   }
+}
+
+/** The reference with the digest that was found for it. */
+function pinned(ref: ImageReference, digest: string): string {
+  const { digest: _asked, ...rest } = ref;
+  const tag = rest.tag ?? (ref.digest === undefined ? 'latest' : undefined);
+  return formatReference({ ...rest, ...(tag === undefined ? {} : { tag }), digest });
 }
 
 /** The patterns of an ignore file; a context without one excludes nothing. */

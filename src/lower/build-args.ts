@@ -49,9 +49,8 @@ export function globalArguments(
       let set = given;
       if (given === undefined && value !== undefined) {
         const expanded = expandWord(value, args, { escapeToken: options.escapeToken });
-        set = expanded.ok
-          ? expanded.value.value
-          : locate(command, () => stop(expanded.ok ? '' : expanded.error));
+        if (!expanded.ok) locate(command, () => stop(expanded.error, 'DF021'));
+        else set = expanded.value.value;
       }
       if (set !== undefined) args = args.with(key, set);
       keys.push(key);

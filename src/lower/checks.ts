@@ -25,9 +25,14 @@ export function checkVariables(
 export function checkFromArgs(
   linter: Linter,
   unmatched: ReadonlySet<string>,
-  about: { readonly at: At; readonly known: readonly string[] },
+  about: {
+    readonly at: At;
+    /** Names that are set, and those an ARG above the first FROM declares without a value. */
+    readonly known: readonly string[];
+  },
 ): void {
   for (const name of unmatched) {
+    if (about.known.includes(name)) continue;
     const near = suggest(name, about.known, { caseSensitive: true });
     linter.warn(rule('UndefinedArgInFrom'), MESSAGES.UndefinedArgInFrom(name, near), about.at);
   }

@@ -169,7 +169,7 @@ function plan(
   if (isHttp(source)) {
     if (add === undefined) stop("source can't be a URL for COPY", 'DF025');
     const from = httpNode(source, { checksum: texts.checksum, name });
-    const attemptUnpackDockerCompatibility = add?.unpack ?? false;
+    const attemptUnpackDockerCompatibility = add.unpack ?? false;
     const src = `/${downloadName(source)}`;
     return { from, copy: { ...common, src, attemptUnpackDockerCompatibility } };
   }

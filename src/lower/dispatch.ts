@@ -17,6 +17,7 @@ import {
   MESSAGES,
   quoteGo,
   rule,
+  unmatchedVariables,
 } from '../dockerfile/index.ts';
 import { DECLARED_ONLY } from './build-args.ts';
 import { checkSecretName, checkVariables } from './checks.ts';
@@ -26,7 +27,7 @@ import { formatDuration } from './duration-text.ts';
 import { mkdirNode } from './file-node.ts';
 import { commit } from './history.ts';
 import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
-import { joinPath } from './paths.ts';
+import { cleanPath, normalisePath } from './paths.ts';
 import { exposedPorts } from './ports.ts';
 import { isSignal } from './signals.ts';
 import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
@@ -50,9 +51,12 @@ class Dispatch {
   readonly expand = (word: string): string => {
     const { env } = this.stage.state;
     const found = expandWord(word, env, { escapeToken: this.lowering.escapeToken });
-    if (!found.ok) return stop(found.error, 'DF021');
-    this.#report(found.value.unmatched);
-    return found.value.value;
+    this.#report(
+      found.ok
+        ? found.value.unmatched
+        : unmatchedVariables(word, env, { escapeToken: this.lowering.escapeToken }),
+    );
+    return found.ok ? found.value.value : stop(found.error, 'DF021');
   };
 
   /** The same for a here-document, where quotes are text. */
@@ -203,7 +207,7 @@ function dispatchEnv(d: Dispatch, command: EnvCommand): void {
 }
 
 function warnLegacy(d: Dispatch, name: string): void {
-  const message = MESSAGES.LegacyKeyValueFormat(name.toUpperCase());
+  const message = MESSAGES.LegacyKeyValueFormat(name);
   d.lowering.linter.warn(rule('LegacyKeyValueFormat'), message, d.planned.at);
 }
 
@@ -260,7 +264,12 @@ function dispatchWorkdir(d: Dispatch, command: WorkdirCommand): void {
     const shown = `${planned.onBuild ? 'ONBUILD ' : ''}${shownCommand(lowering, command.code, env)}`;
     const name = stepName(lowering, stage, shown, { platform, env });
     const { User } = stage.image.config;
-    const mkdir = { path: dir, mode: 0o755, makeParents: true, timestamp: lowering.timestamp };
+    const mkdir = {
+      path: cleanPath(dir),
+      mode: 0o755,
+      makeParents: true,
+      timestamp: lowering.timestamp,
+    };
     const description = { [CUSTOM_NAME]: name };
     const output = mkdirNode(stage.state.output, mkdir, {
       ...(User === '' ? {} : { owner: User }),
@@ -274,7 +283,7 @@ function dispatchWorkdir(d: Dispatch, command: WorkdirCommand): void {
 /** Makes a path, relative to the current one or absolute, the working directory. */
 export function enterDirectory(stage: StageState, path: string): string {
   const current = stage.image.config.WorkingDir;
-  const dir = path.startsWith('/') ? joinPath('/', path) : joinPath('/', current, path);
+  const dir = normalisePath(current, path, { keepSlash: true });
   stage.image.config.WorkingDir = dir;
   stage.state = { ...stage.state, dir };
   return dir;
@@ -284,17 +293,17 @@ export function enterDirectory(stage: StageState, path: string): string {
 function once(d: Dispatch, kind: 'cmd' | 'entrypoint' | 'healthcheck'): void {
   const before = d.stage.last[kind];
   if (before !== undefined) {
-    const message = MESSAGES.MultipleInstructionsDisallowed(kind.toUpperCase());
+    const message = MESSAGES.MultipleInstructionsDisallowed(d.planned.command.name);
     d.lowering.linter.warn(rule('MultipleInstructionsDisallowed'), message, before);
   }
   d.stage.last[kind] = d.planned.at;
 }
 
 /** The arguments of CMD or ENTRYPOINT, with the shell in front of a text. */
-function shellForm(d: Dispatch, line: CommandLine, keyword: string): readonly string[] {
+function shellForm(d: Dispatch, line: CommandLine): readonly string[] {
   if (!line.prependShell) return line.args;
   if (d.stage.image.config.Shell.length === 0) {
-    const message = MESSAGES.JSONArgsRecommended(keyword);
+    const message = MESSAGES.JSONArgsRecommended(d.planned.command.name);
     d.lowering.linter.warn(rule('JSONArgsRecommended'), message, d.planned.at);
   }
   return withShell(d.stage, line.args);
@@ -304,7 +313,7 @@ const quoted = (args: readonly string[]): string => `[${args.map(quoteGo).join('
 
 function dispatchCmd(d: Dispatch, command: CmdCommand): void {
   once(d, 'cmd');
-  const args = shellForm(d, command.line, 'CMD');
+  const args = shellForm(d, command.line);
   d.stage.image.config.Cmd = args;
   d.stage.image.config.ArgsEscaped = true;
   commit(d.lowering, d.stage, `CMD ${quoted(args)}`);
@@ -312,7 +321,7 @@ function dispatchCmd(d: Dispatch, command: CmdCommand): void {
 
 function dispatchEntrypoint(d: Dispatch, command: EntrypointCommand): void {
   once(d, 'entrypoint');
-  const args = shellForm(d, command.line, 'ENTRYPOINT');
+  const args = shellForm(d, command.line);
   const { config } = d.stage.image;
   config.Entrypoint = args;
   if (d.stage.last.cmd === undefined) config.Cmd = [];

@@ -122,7 +122,7 @@ function capsOf(exec: PlannedExec): string[] {
     ['exec.mount.cache', mounts.some((m) => m.cache !== undefined)],
     ['exec.mount.cache.sharing', mounts.some((m) => m.cache !== undefined)],
     ['exec.mount.secret', exec.secrets.length > 0 || exec.secretEnv.length > 0],
-    ['exec.mount.selector', mounts.some((m) => (m.selector ?? '') !== '' && m.selector !== '/')],
+    ['exec.mount.selector', mounts.some((m) => (m.selector ?? '') !== '')],
     ['exec.mount.ssh', exec.ssh.length > 0],
     ['exec.mount.tmpfs', mounts.some((m) => m.tmpfs !== undefined)],
     ['exec.mount.tmpfs.size', mounts.some((m) => (m.tmpfs?.size ?? 0) > 0)],

@@ -41,8 +41,8 @@ export function copyNode(
   options: { readonly owner: string; readonly metadata: Partial<OpMetadata> },
 ): LazyOutput {
   const sources = copies.map((c) => c.from);
-  // The client library visits actions last to first; the base belongs to the first one.
-  const before = uniqueOutputs([...sources.slice(1).reverse(), base, sources[0]]);
+  // The client library visits the base, then the actions last to first.
+  const before = uniqueOutputs([base, ...sources.toReversed()]);
   const owner = options.owner === '' ? undefined : ownerOf(options.owner);
   const build: LazyNode['build'] = (input) => {
     const inputs: OpInput[] = [];

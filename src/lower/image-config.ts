@@ -152,7 +152,7 @@ function decodeHealth(h: Readonly<Record<string, unknown>>): Health {
 
 type JsonObject = Readonly<Record<string, GoJson | undefined>>;
 
-const some = <T extends GoJson>(list: readonly T[]): GoJson | undefined =>
+const some = (list: readonly GoJson[]): GoJson | undefined =>
   list.length === 0 ? undefined : list;
 const set = (value: string): string | undefined => (value === '' ? undefined : value);
 const members = (names: ReadonlySet<string>): JsonObject | undefined =>

@@ -36,6 +36,10 @@ import { locate, Stop, stop } from './stop.ts';
  * what must be looked up is returned as questions; ask again with the answers added, until it is lowered or failed.
  */
 export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcome {
+  if (request.file.text === '') {
+    const empty = new Stop('the Dockerfile cannot be empty', { code: 'DF002' });
+    return { kind: 'failed', failure: empty.toFailure(request.file), warnings: [] };
+  }
   const parsed = parseDockerfile(request.file);
   if (!parsed.ok) return { kind: 'failed', failure: parsed.error, warnings: [] };
   const buildArgs = request.buildArgs ?? {};

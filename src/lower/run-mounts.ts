@@ -95,7 +95,7 @@ function cacheOf(lowering: Lowering, mount: Mount): NonNullable<PlannedMount['ca
 function ownedCache(mount: Mount, base: PlannedMount['from']): PlannedMount['from'] {
   const owner = `${mount.uid ?? 0}:${mount.gid ?? 0}`;
   const mkdir = { path: '/cache', mode: mount.mode ?? 0o755, makeParents: false, timestamp: -1n };
-  const description = { 'llb.customname': '[internal] settings cache mount permissions' };
+  const description = { 'llb.customname': '[internal] setting cache mount permissions' };
   return mkdirNode(base, mkdir, { owner, metadata: { description, caps: ['file.base'] } });
 }
 

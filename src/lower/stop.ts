@@ -13,7 +13,8 @@ export interface At {
  */
 export class Stop extends Error {
   readonly code: string;
-  readonly places: At[] = [];
+  /** Innermost first; undefined for an image that a mount names, which has no place of its own in BuildKit. */
+  readonly places: (At | undefined)[] = [];
   readonly failure: Failure | undefined;
 
   constructor(
@@ -27,12 +28,15 @@ export class Stop extends Error {
 
   /** The failure as handed to the user. */
   toFailure(file: SourceFile): DockerfileFailure {
-    const places = this.places.map(({ span }) => ({ file, span }));
+    const places = this.places.flatMap((at) => (at === undefined ? [] : [{ file, span: at.span }]));
     const base =
       this.failure === undefined
         ? failure(this.code, 2, this.message, places.length === 0 ? {} : { places })
         : { ...this.failure, places: [...places, ...(this.failure.places ?? [])] };
-    return { ...base, locations: this.places.map(({ lines }) => eachLine(lines)) };
+    return {
+      ...base,
+      locations: this.places.map((at) => (at === undefined ? [] : eachLine(at.lines))),
+    };
   }
 }
 
@@ -46,7 +50,7 @@ export function locate<T>(at: At | undefined, work: () => T): T {
   try {
     return work();
   } catch (e) {
-    if (e instanceof Stop && at !== undefined) e.places.push(at);
+    if (e instanceof Stop) e.places.push(at);
     throw e;
   }
 }
