@@ -1,3 +1,5 @@
+export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
+export type { BuildDeps, TemplatePackages } from './deps.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type { BuildRequest, NamedContext, OutputSpec, OutputType } from './request.ts';

@@ -1,5 +1,6 @@
 import { type Digest, type Result, sha256 } from '../base/index.ts';
 import type { EventSink } from '../events/index.ts';
+import type { Vertex } from '../llb/index.ts';
 import type { Clock } from '../ports/index.ts';
 
 /** Reports what happens inside a step of the build's own. */
@@ -52,6 +53,28 @@ export async function internalStep<T>(
     end(e instanceof Error && e.name === 'AbortError' ? 'context canceled' : String(e));
     throw e;
   }
+}
+
+/** As `internalStep`, for work that wants a vertex of a graph to report to. */
+export async function internalVertex<T>(
+  report: StepReport,
+  name: string,
+  work: (step: InternalStep & { readonly op: Vertex }) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  return await internalStep(report, name, async (step) => {
+    const op: Vertex = {
+      digest: step.vertex,
+      op: { inputs: [], body: { kind: 'terminal' } },
+      pb: new Uint8Array(),
+      metadata: {
+        description: { 'llb.customname': name },
+        ignoreCache: false,
+        caps: [],
+        spans: [],
+      },
+    };
+    return await work({ ...step, op });
+  });
 }
 
 /** The error of a result in this program is a `Failure`; anything else prints as it is. */

@@ -1,6 +1,5 @@
 import { basename, join } from 'node:path';
 import { err, failure, ok, type Result, type SourceFile } from '../base/index.ts';
-import { readIgnoreFile } from '../dockerfile/index.ts';
 import type { LocalSource } from '../ports/index.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
 
@@ -60,14 +59,14 @@ function missingDockerfile(path: string): ReturnType<typeof failure> {
 }
 
 /**
- * The patterns of files that are not part of the context: those of `<Dockerfile>.dockerignore` beside the Dockerfile, else
- * those of `.dockerignore` in the context.
+ * The text that says which files are not part of the context: `<Dockerfile>.dockerignore` beside the Dockerfile, else
+ * `.dockerignore` in the context; undefined when there is neither.
  */
-export async function readIgnorePatterns(
+export async function readIgnoreText(
   location: DockerfileLocation,
   context: LocalSource,
   report: StepReport & { readonly signal: AbortSignal },
-): Promise<Result<readonly string[]>> {
+): Promise<Result<string | undefined>> {
   return await internalStep(report, '[internal] load .dockerignore', async (step) => {
     const options = { maxBytes: MAX_DOCKERFILE, signal: report.signal };
     const own =
@@ -77,22 +76,26 @@ export async function readIgnorePatterns(
     if (!own.ok) return own;
     const bytes = own.value === undefined ? await context.readFile('.dockerignore', options) : own;
     if (!bytes.ok) return bytes;
+    // BuildKit counts the bytes of its protocol: an answer without the file has two.
     step.done('transferring context:', { current: bytes.value?.length ?? 2 });
-    return ignorePatterns(bytes.value);
+    return ok(textOf(bytes.value));
   });
 }
 
 /** The `.dockerignore` of a named context. */
-export async function readOwnIgnorePatterns(
+export async function readOwnIgnoreText(
   context: LocalSource,
-  signal: AbortSignal,
-): Promise<Result<readonly string[]>> {
-  const bytes = await context.readFile('.dockerignore', { maxBytes: MAX_DOCKERFILE, signal });
-  return bytes.ok ? ignorePatterns(bytes.value) : bytes;
+  report: StepReport & { readonly signal: AbortSignal; readonly name: string },
+): Promise<Result<string | undefined>> {
+  const { signal, name } = report;
+  return await internalStep(report, `[context ${name}] load .dockerignore`, async (step) => {
+    const bytes = await context.readFile('.dockerignore', { maxBytes: MAX_DOCKERFILE, signal });
+    if (!bytes.ok) return bytes;
+    step.done(`transferring ${name}:`, { current: bytes.value?.length ?? 2 });
+    return ok(textOf(bytes.value));
+  });
 }
 
-function ignorePatterns(bytes: Uint8Array | undefined): Result<readonly string[]> {
-  if (bytes === undefined) return ok([]);
-  const patterns = readIgnoreFile(Buffer.from(bytes).toString('utf8'));
-  return patterns.ok ? patterns : err(failure('CX004', 2, `.dockerignore: ${patterns.error}`));
+function textOf(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
 }

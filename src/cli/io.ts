@@ -14,6 +14,8 @@ export interface Io {
   readonly clock: Clock;
   /** Data. */
   out(text: string): void;
+  /** Data that is no text. */
+  outBytes(data: Uint8Array): void;
   /** Everything else. */
   err(text: string): void;
 }

@@ -37,6 +37,7 @@ async function start(): Promise<number> {
       write: (text) => writeAll(2, text),
     },
     out: (text) => writeAll(1, text),
+    outBytes: (data) => writeAll(1, data),
     err: (text) => writeAll(2, text),
   };
   try {
@@ -63,8 +64,8 @@ function isAbort(e: unknown): boolean {
 }
 
 /** Writes to a file descriptor, all of it, in order; a reader that went away ends the program quietly. */
-function writeAll(fd: number, text: string): void {
-  let rest: Uint8Array = Buffer.from(text);
+function writeAll(fd: number, data: string | Uint8Array): void {
+  let rest: Uint8Array = typeof data === 'string' ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));

@@ -1,0 +1,172 @@
+import { err, failure, ok, parseJson, type Result, type SourceFile } from '../base/index.ts';
+import {
+  type ImageAnswer,
+  type ImageQuestion,
+  imageQuestionKey,
+  type LowerAnswers,
+  type LowerOutcome,
+  type LowerRequest,
+  lower,
+  type TemplateAnswer,
+} from '../lower/index.ts';
+import { type Platform, parseReference, repositoryOf } from '../oci/index.ts';
+import { type FoundImage, type ImageResolver, ociPlatform } from '../ops/index.ts';
+import type { BuildDeps } from './deps.ts';
+import { internalStep } from './internal-step.ts';
+import { opPlatform } from './platforms.ts';
+import { readIgnoreText, readOwnIgnoreText } from './read-dockerfile.ts';
+import type { BuildRequest } from './request.ts';
+
+/** What lowering came to when every question was answered. */
+export type Lowered = Extract<LowerOutcome, { readonly kind: 'lowered' }>;
+
+/** What a lowering works with. */
+export interface LowerWorld {
+  readonly deps: BuildDeps;
+  readonly request: BuildRequest;
+  readonly images: ImageResolver;
+  /** Directory of each OCI layout by the repository that stands for it. */
+  readonly layouts: ReadonlyMap<string, string>;
+  /** Values of `--build-context` as the front end reads them. */
+  readonly contexts: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** Name of the main context. */
+export const MAIN_CONTEXT = 'context';
+
+/** Each round answers at least one question; a file has fewer images than this. */
+const MAX_ROUNDS = 1000;
+
+/** The request for one platform as the front end takes it. */
+export function lowerRequest(
+  world: Pick<LowerWorld, 'deps' | 'request' | 'contexts'>,
+  file: SourceFile,
+  platform: Platform | undefined,
+): LowerRequest {
+  const { request, deps, contexts } = world;
+  return {
+    file,
+    ...(request.target === undefined ? {} : { target: request.target }),
+    buildArgs: request.buildArgs,
+    ...(platform === undefined ? {} : { platform: opPlatform(platform) }),
+    buildPlatform: opPlatform(deps.buildPlatform),
+    multiPlatform: request.platforms.length > 1,
+    labels: request.labels,
+    noCache: request.noCache,
+    extraHosts: request.extraHosts.map(({ host, ip }) => ({ Host: host, IP: ip })),
+    ulimits: request.ulimits.map(({ name, soft, hard }) => ({
+      Name: name,
+      Soft: soft,
+      Hard: hard,
+    })),
+    ...(request.shmSize === undefined ? {} : { shmSize: request.shmSize }),
+    ...(request.cgroupParent === undefined ? {} : { cgroupParent: request.cgroupParent }),
+    networkMode: NETWORK[request.network],
+    imageResolveMode: request.pull ? 'pull' : 'default',
+    contexts,
+    context: { kind: 'local', name: MAIN_CONTEXT, session: '' },
+  };
+}
+
+const NETWORK = { default: 0, host: 1, none: 2 } as const;
+
+/** Asks the front end until it has no question left. */
+export async function lowerFully(
+  world: LowerWorld,
+  request: LowerRequest,
+): Promise<Result<Lowered, Extract<LowerOutcome, { readonly kind: 'failed' }>>> {
+  const images = new Map<string, ImageAnswer>();
+  const ignoreFiles = new Map<string, string | undefined>();
+  const templates = new Map<string, TemplateAnswer>();
+  const answers: LowerAnswers = { images, ignoreFiles, templates };
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const outcome = lower(request, answers);
+    if (outcome.kind === 'lowered') return ok(outcome);
+    if (outcome.kind === 'failed') return err(outcome);
+    const failed = await answer(world, outcome, { images, ignoreFiles, templates });
+    if (!failed.ok)
+      return err({ kind: 'failed', failure: { ...failed.error, locations: [] }, warnings: [] });
+  }
+  throw new Error('the front end keeps asking');
+}
+
+interface Open {
+  readonly images: Map<string, ImageAnswer>;
+  readonly ignoreFiles: Map<string, string | undefined>;
+  readonly templates: Map<string, TemplateAnswer>;
+}
+
+async function answer(
+  world: LowerWorld,
+  needs: Extract<LowerOutcome, { readonly kind: 'needs' }>,
+  open: Open,
+): Promise<Result<void>> {
+  await Promise.all(
+    needs.images.map(async (question) => {
+      open.images.set(imageQuestionKey(question), await answerImage(world, question));
+    }),
+  );
+  for (const name of needs.ignoreFiles) {
+    const text = await ignoreText(world, name);
+    if (!text.ok) return text;
+    open.ignoreFiles.set(name, text.value);
+  }
+  for (const value of needs.templates) {
+    const platform = world.request.platforms[0] ?? world.deps.buildPlatform;
+    const lock = await internalStep(world.deps, `[internal] resolve template ${value}`, () =>
+      world.deps.packages.lockTemplate(value, platform, world.signal),
+    );
+    if (!lock.ok) return lock;
+    open.templates.set(value, lock.value);
+  }
+  return ok(undefined);
+}
+
+async function answerImage(world: LowerWorld, question: ImageQuestion): Promise<ImageAnswer> {
+  const found = await internalStep(world.deps, question.name, () => findImage(world, question));
+  if (!found.ok) return { ok: false, failure: found.error };
+  const config = parseJson(Buffer.from(found.value.config).toString('utf8'));
+  if (!config.ok)
+    return {
+      ok: false,
+      failure: failure(
+        'RG012',
+        3,
+        `${question.ref}: its configuration is not JSON: ${config.error}`,
+      ),
+    };
+  return { ok: true, digest: found.value.top.digest, config: config.value };
+}
+
+async function findImage(world: LowerWorld, question: ImageQuestion): Promise<Result<FoundImage>> {
+  const options = {
+    platform: ociPlatform(question.platform),
+    signal: world.signal,
+    mode: world.request.pull ? ('registry' as const) : ('local-first' as const),
+  };
+  if (question.store === 'registry') return await world.images.image(question.ref, options);
+  const dir = layoutDir(world.layouts, question.ref);
+  return dir === undefined
+    ? err(failure('GR011', 2, `no OCI layout was given for ${question.ref}`))
+    : await world.images.layout(dir, question.ref, options);
+}
+
+/** The layout that a reference means. */
+export function layoutDir(layouts: ReadonlyMap<string, string>, ref: string): string | undefined {
+  const parsed = parseReference(ref);
+  return parsed.ok ? layouts.get(repositoryOf(parsed.value)) : undefined;
+}
+
+async function ignoreText(world: LowerWorld, name: string): Promise<Result<string | undefined>> {
+  const { request, deps, signal } = world;
+  const report = { emit: deps.emit, clock: deps.clock, signal };
+  if (name === MAIN_CONTEXT)
+    return request.contextKind === 'directory'
+      ? await readIgnoreText(request.dockerfile, request.context, report)
+      : ok(undefined);
+  const context = request.namedContexts.get(name);
+  return context?.kind === 'local'
+    ? await readOwnIgnoreText(context.source, { ...report, name })
+    : ok(undefined);
+}

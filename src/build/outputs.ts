@@ -1,0 +1,222 @@
+import { err, failure, ok, type Result } from '../base/index.ts';
+import {
+  type ArchiveTarget,
+  type ImageResult,
+  makeImage,
+  type OutputTree,
+  pushImage,
+  storeImage,
+  writeArchive,
+  writeTreeLocal,
+  writeTreeTar,
+} from '../export/index.ts';
+import type { AssembleOptions, ExportContext, ImageDeps, ImageParts } from '../image/index.ts';
+import type { Compression, Platform } from '../oci/index.ts';
+import type { ImageDb, LayerChain, Registry, TreeProvider } from '../ports/index.ts';
+import { internalVertex, type StepReport } from './internal-step.ts';
+import type { OutputSpec } from './request.ts';
+
+/** The result of one platform. */
+export interface PlatformResult {
+  readonly chain: LayerChain;
+  readonly platform: Platform;
+  readonly parts: ImageParts;
+  readonly epoch?: number;
+}
+
+/** What writing outputs needs. */
+export interface OutputDeps extends ImageDeps {
+  readonly images: ImageDb;
+  readonly registry: Registry;
+  readonly trees: TreeProvider;
+  /** Takes a result that goes to standard output. */
+  readonly writeOut: (data: AsyncIterable<Uint8Array>) => Promise<void>;
+  /** Hands a Docker archive to the Docker engine. */
+  readonly loadDocker: (
+    data: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ) => Promise<Result<void>>;
+}
+
+/** What was written. */
+export interface Written {
+  readonly image?: ImageResult;
+  /** What `--metadata-file` says. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+interface Export {
+  readonly deps: OutputDeps;
+  readonly report: StepReport & { readonly signal: AbortSignal };
+  readonly results: readonly PlatformResult[];
+  readonly tags: readonly string[];
+}
+
+/** Writes the results of all platforms in every way that was asked for, one after the other. */
+export async function writeOutputs(
+  what: Export,
+  outputs: readonly OutputSpec[],
+): Promise<Result<Written>> {
+  let written: Written = { metadata: {} };
+  for (const output of outputs) {
+    const done =
+      output.type === 'tar' || output.type === 'local'
+        ? await writeTrees(what, output)
+        : await writeImage(what, output);
+    if (!done.ok) return done;
+    written = {
+      ...written,
+      ...done.value,
+      metadata: { ...written.metadata, ...done.value.metadata },
+    };
+  }
+  return ok(written);
+}
+
+const TITLES: Readonly<Record<OutputSpec['type'], string>> = {
+  image: 'exporting to image',
+  registry: 'exporting to image',
+  oci: 'exporting to oci image format',
+  docker: 'exporting to docker image format',
+  local: 'exporting to client directory',
+  tar: 'exporting to client tarball',
+};
+
+async function writeImage(what: Export, output: OutputSpec): Promise<Result<Written>> {
+  const { deps, report, tags, results } = what;
+  const options = imageOptions(output, results[0]?.epoch);
+  if (!options.ok) return options;
+  const named = output.attrs.get('name');
+  const names = named === undefined ? tags : named.split(',');
+  const pushes = output.type === 'registry' || output.attrs.get('push') === 'true';
+  if (pushes && names.length === 0)
+    return err(
+      failure('EX002', 2, 'an image without a name cannot be pushed', {
+        help: 'name it with -t registry/name:tag',
+      }),
+    );
+  return await internalVertex(report, TITLES[output.type], async (step) => {
+    const context: ExportContext = { signal: report.signal, emit: report.emit, vertex: step.op };
+    step.status('exporting layers');
+    const made = await makeImage(
+      deps,
+      results.map((r) => r.parts),
+      { ...options.value, names },
+      context,
+    );
+    if (!made.ok) return made;
+    step.done('exporting layers');
+    step.done(`exporting manifest ${made.value.target.digest}`);
+    const target = archiveTarget(output, deps);
+    if (target !== undefined) {
+      const format = output.type === 'docker' ? 'docker' : 'oci';
+      step.status('sending tarball');
+      const sent = await writeArchive(deps, made.value, { format, to: target }, context);
+      if (!sent.ok) return sent;
+      step.done('sending tarball');
+    } else if (output.type === 'docker') {
+      const loaded = await load(deps, made.value, context);
+      if (!loaded.ok) return loaded;
+    } else {
+      storeImage(deps, made.value);
+      for (const name of made.value.names) step.done(`naming to ${name}`);
+    }
+    if (pushes) {
+      const pushed = await pushImage(deps, made.value, context);
+      if (!pushed.ok) return pushed;
+    }
+    return ok({ image: made.value, metadata: made.value.metadata });
+  });
+}
+
+/** Undefined for results that stay in the store. */
+function archiveTarget(
+  output: OutputSpec,
+  deps: Pick<OutputDeps, 'writeOut'>,
+): ArchiveTarget | undefined {
+  if (output.type !== 'oci' && output.type !== 'docker') return undefined;
+  const { dest, type, attrs } = output;
+  if (dest === '-') return { kind: 'stream', write: deps.writeOut };
+  if (dest === undefined)
+    return type === 'oci' ? { kind: 'stream', write: deps.writeOut } : undefined;
+  return { kind: attrs.get('tar') === 'false' ? 'directory' : 'file', path: dest };
+}
+
+async function load(
+  deps: OutputDeps,
+  image: ImageResult,
+  context: ExportContext,
+): Promise<Result<void>> {
+  let loaded: Result<void> = ok(undefined);
+  const to: ArchiveTarget = {
+    kind: 'stream',
+    write: async (data) => {
+      loaded = await deps.loadDocker(data, context.signal);
+    },
+  };
+  const written = await writeArchive(deps, image, { format: 'docker', to }, context);
+  // What the engine says explains a pipe that broke.
+  return loaded.ok ? written : loaded;
+}
+
+async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Written>> {
+  const { deps, report, results } = what;
+  const { dest = '-' } = output;
+  return await internalVertex(report, TITLES[output.type], async (step) => {
+    const context = { signal: report.signal, emit: report.emit, vertex: step.op };
+    const trees: OutputTree[] = [];
+    for (const result of results) {
+      const tree = await deps.trees.tree(result.chain, context);
+      if (!tree.ok) return tree;
+      const { os, architecture, variant } = result.platform;
+      const prefix = [os, architecture, variant].filter((p) => p !== undefined).join('_');
+      trees.push(results.length === 1 ? { tree: tree.value } : { tree: tree.value, prefix });
+    }
+    const epoch = results[0]?.epoch;
+    const options = { signal: report.signal, ...(epoch === undefined ? {} : { epoch }) };
+    const line = output.type === 'local' ? 'copying files' : 'sending tarball';
+    step.status(line);
+    const target =
+      dest === '-'
+        ? ({ kind: 'stream', write: deps.writeOut } as const)
+        : ({ kind: 'file', path: dest } as const);
+    const written =
+      output.type === 'local'
+        ? await writeTreeLocal(trees, dest, options)
+        : await writeTreeTar(trees, target, options);
+    if (!written.ok) return written;
+    step.done(line);
+    return ok({ metadata: {} });
+  });
+}
+
+const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
+const ANNOTATION = 'annotation.';
+
+function imageOptions(output: OutputSpec, epoch: number | undefined): Result<AssembleOptions> {
+  const { attrs } = output;
+  const name = attrs.get('compression') ?? 'gzip';
+  const compression = COMPRESSIONS.find((c) => c === name);
+  if (compression === undefined)
+    return err(
+      failure('EX003', 2, `unknown compression "${name}"`, {
+        help: `known: ${COMPRESSIONS.join(', ')}`,
+      }),
+    );
+  const level = attrs.get('compression-level');
+  if (level !== undefined && !/^\d+$/.test(level))
+    return err(failure('EX003', 2, `compression-level "${level}" is not a number`));
+  const annotations = [...attrs]
+    .filter(([key]) => key.startsWith(ANNOTATION))
+    .map(([key, value]) => [key.slice(ANNOTATION.length), value] as const);
+  const docker = output.type === 'docker' || attrs.get('oci-mediatypes') === 'false';
+  return ok({
+    compression,
+    ...(level === undefined ? {} : { level: Number(level) }),
+    force: attrs.get('force-compression') === 'true',
+    mediaTypes: docker ? 'docker' : 'oci',
+    ...(epoch === undefined ? {} : { epoch }),
+    rewriteTimestamp: attrs.get('rewrite-timestamp') === 'true',
+    ...(annotations.length === 0 ? {} : { annotations: Object.fromEntries(annotations) }),
+  });
+}

@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
+import {
+  type BuildEdge,
+  type BuildOutcome,
+  type BuildRequest,
+  buildImage,
+} from '../../build/index.ts';
+import { buildRequest, Options } from '../build-request.ts';
+import { createBuildDeps } from '../build-world.ts';
+import { fail, type Io } from '../io.ts';
+import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
+import { openStore, type Store } from '../store.ts';
+
+/** `varve build`. */
+export async function buildCommand(
+  io: Io,
+  context: string | undefined,
+  values: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  const options = new Options(values);
+  await using resources = new AsyncDisposableStack();
+  const opened = openStore(io);
+  if (!opened.ok) return fail(io, opened.error);
+  const store = resources.use(opened.value);
+  const request = await buildRequest(io, context, options, { root: store.root, resources });
+  if (!request.ok) return fail(io, request.error);
+  return await runBuild(io, store, { request: request.value, options, resources });
+}
+
+interface Work {
+  readonly request: BuildRequest;
+  readonly options: Options;
+  readonly resources: AsyncDisposableStack;
+}
+
+async function runBuild(io: Io, store: Store, work: Work): Promise<number> {
+  const { request, options } = work;
+  const mode = options.is('quiet') ? 'quiet' : progressMode(options.text('progress'));
+  const display = createDisplay(mode, io.terminal, () => io.clock.now());
+  const deps = createBuildDeps(io, store, work.resources, display.accept);
+  let done: Result<BuildOutcome>;
+  try {
+    done = await buildImage(wantingImage(request, options), deps, edgeOf(io));
+  } finally {
+    display.end();
+  }
+  if (!done.ok) return fail(io, done.error);
+  return report(io, display, done.value, options);
+}
+
+/** Something that names the image was asked for: then it is made even without an output. */
+function wantingImage(request: BuildRequest, options: Options): BuildRequest {
+  const named =
+    request.tags.length > 0 ||
+    options.is('quiet') ||
+    options.text('iidfile') !== undefined ||
+    options.text('metadataFile') !== undefined;
+  const asked = options.list('output').length > 0 || options.is('push') || options.is('load');
+  return asked || named ? request : { ...request, outputs: [] };
+}
+
+function progressMode(text: string | undefined): ProgressMode {
+  const modes: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
+  return modes.find((m) => m === text) ?? 'auto';
+}
+
+function report(io: Io, _display: Display, outcome: BuildOutcome, options: Options): number {
+  const id =
+    outcome.image?.metadata['containerimage.config.digest'] ?? outcome.image?.target.digest;
+  const metadataFile = options.text('metadataFile');
+  const iidFile = options.text('iidfile');
+  const files: (readonly [string, string])[] = [];
+  if (metadataFile !== undefined)
+    files.push([
+      metadataFile,
+      `${JSON.stringify({ ...outcome.metadata, 'varve.build': outcome.id }, null, 2)}\n`,
+    ]);
+  if (iidFile !== undefined && id !== undefined) files.push([iidFile, String(id)]);
+  for (const [path, text] of files) {
+    const written = writeText(resolve(io.cwd, path), text);
+    if (!written.ok) return fail(io, written.error);
+  }
+  if (options.is('quiet') && id !== undefined) io.out(`${String(id)}\n`);
+  return 0;
+}
+
+function writeText(path: string, text: string): Result<void> {
+  try {
+    writeFileSync(path, text);
+    return ok(undefined);
+  } catch (e) {
+    if (!isErrno(e, 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR', 'ENOSPC', 'EROFS')) throw e;
+    return err(failure('EX001', 3, `writing ${path}: ${e.code ?? ''}`, { cause: e }));
+  }
+}
+
+function edgeOf(io: Io): BuildEdge {
+  return {
+    signal: io.signal,
+    writeOut: async (data) => {
+      for await (const chunk of data) io.outBytes(chunk);
+    },
+    loadDocker: (data, signal) => loadDocker(data, signal),
+  };
+}
+
+/** Pipes a Docker archive into `docker load`. */
+async function loadDocker(
+  data: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  const child = spawn('docker', ['load', '--quiet'], { stdio: ['pipe', 'ignore', 'pipe'], signal });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-4096);
+  });
+  const ended = once(child, 'close');
+  ended.catch(() => undefined);
+  try {
+    for await (const chunk of data) if (!child.stdin.write(chunk)) await once(child.stdin, 'drain');
+    child.stdin.end();
+    const [code] = await ended;
+    if (code === 0) return ok(undefined);
+  } catch (e) {
+    signal.throwIfAborted();
+    if (!isErrno(e, 'ENOENT', 'EPIPE')) throw e;
+    said = e.code === 'ENOENT' ? 'docker is not installed' : said;
+  }
+  return err(
+    failure('EX004', 3, `docker load failed: ${said.trim()}`, {
+      help: 'see that the Docker engine runs, or write an archive with -o type=docker,dest=FILE',
+    }),
+  );
+}
