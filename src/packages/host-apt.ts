@@ -117,7 +117,10 @@ async function readLogins(etc: string): Promise<readonly Login[]> {
   ];
   const logins: Login[] = [];
   for (const path of paths) {
-    const words = ((await readText(path)) ?? '').replace(/#.*$/gm, '').split(/\s+/);
+    const words = ((await readText(path)) ?? '')
+      .replace(/#.*$/gm, '')
+      .split(/\s+/)
+      .filter((word) => word !== '');
     let current: { machine: string; login: string; password: string } | undefined;
     for (let i = 0; i + 1 < words.length; i += 2) {
       const [key, value = ''] = [words[i], words[i + 1]];

@@ -157,15 +157,12 @@ test(
     );
     assert.deepEqual(
       installed.trim().split('\n').sort(),
-      one.lock.packages
-        .map((p) => `${p.name} ${p.version} ii `)
-        .map((l) => l.trim())
-        .sort(),
+      one.lock.packages.map((p) => `${p.name} ${p.version} installed`).sort(),
     );
     assert.deepEqual(
       {
         audit: inRoot(root, 'dpkg', '--audit'),
-        verify: inRoot(root, 'dpkg', '--verify').replace(/^.{9} c \/etc\/motd\n/m, ''),
+        verify: inRoot(root, 'dpkg', '--verify'),
         python: inRoot(root, 'python3', '-c', 'print(6 * 7)').trim(),
         user: inRoot(root, 'id', 'app').trim(),
         motd: readFileSync(join(root, 'etc/motd'), 'utf8'),
