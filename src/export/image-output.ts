@@ -148,7 +148,7 @@ async function mergedIndex(dir: string, bytes: Uint8Array): Promise<Uint8Array> 
   const added = fresh.value['manifests'];
   if (!Array.isArray(added)) return bytes;
   const names = new Set(added.map(nameIn));
-  const kept = old.filter((entry: unknown) => !names.has(nameIn(entry)));
+  const kept: unknown[] = old.filter((entry: unknown) => !names.has(nameIn(entry)));
   return Buffer.from(
     JSON.stringify({ ...fresh.value, manifests: [...kept, ...(added as unknown[])] }),
   );

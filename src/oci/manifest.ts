@@ -172,9 +172,9 @@ export function decodeDescriptor(value: unknown): Descriptor | string {
   if (typeof mediaType !== 'string') return 'needs a media type';
   const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
   if (parsed === undefined)
-    return `needs a sha256 digest, not ${JSON.stringify(digest)?.slice(0, 100)}`;
+    return `needs a sha256 digest, not ${JSON.stringify(digest ?? null).slice(0, 100)}`;
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-    return `needs a size in bytes, not ${JSON.stringify(size)?.slice(0, 100)}`;
+    return `needs a size in bytes, not ${JSON.stringify(size ?? null).slice(0, 100)}`;
   }
   const annotations = textMap(value['annotations']);
   const platform = decodePlatform(value['platform']);

@@ -148,7 +148,9 @@ describe('registry', () => {
     await push(w.registry(from), `${server.host}/app:1`, made);
     let gets = 0;
     await using proxy = await startFaultyProxy(server.url, (r) =>
-      r.path.includes('/blobs/') && ++gets === 1 ? { kind: 'truncate', after: 6_000_000 } : undefined,
+      r.path.includes('/blobs/') && ++gets === 1
+        ? { kind: 'truncate', after: 6_000_000 }
+        : undefined,
     );
     const pulled = await w.registry(to).pullBlob(`${proxy.host}/app:1`, made.layer, { signal });
     assert.deepEqual(pulled, { ok: true, value: undefined });

@@ -83,8 +83,8 @@ async function freePort(): Promise<number> {
 
 /** Connects until the process listens; ends with it. */
 async function accepting(port: number, ended: Promise<unknown>): Promise<void> {
-  let dead = false;
-  void ended.then(() => (dead = true));
+  const state = { dead: false };
+  void ended.then(() => (state.dead = true));
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1');
@@ -95,7 +95,7 @@ async function accepting(port: number, ended: Promise<unknown>): Promise<void> {
       socket.on('error', () => resolve(false));
     });
     if (open) return;
-    if (dead) throw new Error('docker-registry ended before it listened');
+    if (state.dead) throw new Error('docker-registry ended before it listened');
   }
 }
 
