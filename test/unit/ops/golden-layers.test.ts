@@ -57,10 +57,15 @@ const CASES = [
   '02-copy',
   '03-copy-flags',
   '04-multistage',
+  '05-workdir-user-meta',
+  '06-arg-env',
   '07-heredoc',
   '08-mounts',
   '09-deletes-links',
   '15-copy-links',
+  '16-onbuild-target',
+  '21-logs-warnings',
+  '22-context-xattrs',
 ];
 const skips = { ...needsContainers, ...needsGolden };
 

@@ -130,7 +130,8 @@ export class World implements AsyncDisposable {
     if (known !== undefined) return known;
     const target = this.#newDir('tree');
     const empty = this.#newDir('empty');
-    mountOverlay({ lower: [...this.#uppers(chain), empty], target });
+    // A read-only overlay needs two layers.
+    mountOverlay({ lower: [...this.#uppers(chain), empty, this.#newDir('empty')], target });
     this.#mounts.add(target);
     this.#trees.set(key, target);
     return target;
