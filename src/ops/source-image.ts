@@ -1,7 +1,7 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
 import { imageChainKey, imageManifestKey, sourceKey } from '../cachekey/index.ts';
 import type { OpPlatform, SourceOp } from '../llb/index.ts';
-import type { Platform } from '../oci/index.ts';
+import { decodeImageConfig, type Platform } from '../oci/index.ts';
 import type {
   CacheMap,
   Clock,
@@ -75,8 +75,10 @@ async function find(
   deps: ImageDriverDeps,
 ): Promise<Result<FoundImage>> {
   const options = { platform: ociPlatform(platform), signal, mode: deps.mode };
-  if (source.identifier.startsWith(IMAGE))
-    return await deps.images.image(source.identifier.slice(IMAGE.length), options);
+  if (source.identifier.startsWith(IMAGE)) {
+    const mode = source.attrs['image.resolvemode'] === 'pull' ? 'registry' : deps.mode;
+    return await deps.images.image(source.identifier.slice(IMAGE.length), { ...options, mode });
+  }
   const ref = source.identifier.slice(LAYOUT.length);
   const dir = deps.layoutDir(ref);
   return dir === undefined
@@ -95,9 +97,13 @@ export function ociPlatform(p: OpPlatform): Platform {
   };
 }
 
-/** The layers of an image as a result. */
+/** The layers of an image as a result, with the times of its history; `createdAt` is for images that name none. */
 export function imageChain(image: FoundImage, createdAt: number): LayerChain {
+  const config = decodeImageConfig(image.config, image.top.digest);
+  const history = config.ok ? config.value.history.filter((h) => h.empty_layer !== true) : [];
+  const created = config.ok ? config.value.created : undefined;
   return image.layers.map((blob, i) => {
+    const time = Date.parse(history[i]?.created ?? created ?? '');
     const diffId = image.diffIds[i];
     if (diffId === undefined) throw new Error('an image has as many diffIDs as layers');
     return {
@@ -106,7 +112,7 @@ export function imageChain(image: FoundImage, createdAt: number): LayerChain {
       diffId,
       blob,
       ...(image.origin === undefined ? {} : { origin: image.origin }),
-      createdAt,
+      createdAt: Number.isNaN(time) ? createdAt : time,
     };
   });
 }

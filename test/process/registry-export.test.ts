@@ -212,7 +212,7 @@ for (const mediaTypes of ['oci', 'docker'] as const) {
       await resolver.layout(layout, 'x:1', { platform, signal, mode: 'registry' }),
     ]) {
       assert.ok(found.ok);
-      const chain = imageChain(found.value);
+      const chain = imageChain(found.value, 0);
       assert.deepEqual(
         chain.map((l) => l.diffId),
         [baseId, sha256(own)],
