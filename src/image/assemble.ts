@@ -58,12 +58,12 @@ export async function assembleImage(
   options: AssembleOptions,
   context: ExportContext,
 ): Promise<Result<BuiltImage>> {
-  const { epoch } = options;
+  const { epoch, ...layerOptions } = options;
   const rewrite =
     options.rewriteTimestamp === true && epoch !== undefined ? { rewriteTo: epoch } : {};
   const done = await Promise.all(
     parts.chain.map((_, i) =>
-      layerBlob(deps, parts.chain.slice(0, i + 1), { ...options, ...rewrite }, context),
+      layerBlob(deps, parts.chain.slice(0, i + 1), { ...layerOptions, ...rewrite }, context),
     ),
   );
   const layers: LayerBlob[] = [];
