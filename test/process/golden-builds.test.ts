@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -28,7 +29,7 @@ const skip =
 
 interface Entry {
   readonly path: string;
-  readonly type?: 'file' | 'dir' | 'symlink';
+  readonly type?: 'file' | 'dir' | 'symlink' | 'hardlink';
   readonly mode?: string;
   readonly content?: string;
   readonly contentBase64?: string;
@@ -231,6 +232,7 @@ function writeEntries(dir: string, entries: readonly Entry[]): void {
     mkdirSync(dirname(path), { recursive: true });
     if (entry.type === 'dir') mkdirSync(path, { recursive: true });
     else if (entry.type === 'symlink') symlinkSync(entry.target ?? '', path);
+    else if (entry.type === 'hardlink') linkSync(join(dir, entry.target ?? ''), path);
     else
       writeFileSync(
         path,
