@@ -1,4 +1,4 @@
-import { type Digest, goJson, parseDigest, sha256 } from '../base/index.ts';
+import { type Digest, goJson, sha256 } from '../base/index.ts';
 import { normalisePlatform, type OpPlatform } from '../llb/index.ts';
 
 /** The cache map digest of a source whose key is `key` (BuildKit solver/llbsolver/ops/source.go). */
@@ -42,14 +42,6 @@ export function imageChainKey(diffIds: readonly Digest[]): Digest | undefined {
   const [first, ...others] = diffIds;
   if (first === undefined) return undefined;
   return others.reduce<Digest>((chain, diffId) => sha256(`${chain} ${diffId}`), first);
-}
-
-/** The chain key of an image configuration as text; a text that is no configuration is its own identity. */
-export function imageConfigKey(config: string, rootfs: unknown): Digest | undefined {
-  if (rootfs === undefined) return sha256(config);
-  return imageChainKey(
-    Array.isArray(rootfs) ? rootfs.flatMap((d) => parseDigest(String(d)) ?? []) : [],
-  );
 }
 
 /** What a downloaded file is known by (BuildKit source/http). */

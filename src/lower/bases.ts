@@ -278,7 +278,12 @@ export class BaseResolver {
     const store = at === -1 ? text : text.slice(0, at);
     const main = this.#lowering.request.context;
     const session = main.kind === 'local' ? main.session : '';
-    const ref = `${store}@${at === -1 ? found.digest : text.slice(at + 1)}`;
+    // The identifier is a reference; what names the layout itself stands in the attributes.
+    const shown = parseReference(store);
+    const digest = at === -1 ? found.digest : text.slice(at + 1);
+    const ref = shown.ok
+      ? formatReference({ name: shown.value.name, digest })
+      : `${store}@${digest}`;
     const output = sourceNode(`oci-layout://${ref}`, {
       attrs: {
         ...(session === '' ? {} : { 'oci.session': session }),

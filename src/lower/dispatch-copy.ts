@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { hexOf, sha256 } from '../base/index.ts';
 import type { AddCommand, CopyCommand } from '../dockerfile/index.ts';
 import type { FileActionCopy, OpMetadata } from '../llb/index.ts';
 import { copyNode, inlineFile, mergeNode, type PlannedCopy } from './file-node.ts';
@@ -111,7 +111,8 @@ function addCopies(
     stage.state = { ...stage.state, output: copyNode(stage.state.output, copies, options) };
     return;
   }
-  const id = randomUUID();
+  // The same file gives the same graph: the id is not random, as BuildKit's is.
+  const id = hexOf(sha256(`${stage.name} ${planned.at.span.offset} ${name}`));
   const group = (weak: boolean): Partial<OpMetadata> => ({ progressGroup: { id, name, weak } });
   const copied = copyNode(undefined, copies, {
     owner,

@@ -50,7 +50,8 @@ export interface PlannedExec {
 
 /** The op of a step (BuildKit client/llb/exec.go, `Marshal`): mounts by target, then secrets, then agents. */
 export function execNode(exec: PlannedExec): LazyOutput {
-  const planned: PlannedMount[] = [{ dest: '/', from: exec.root }, ...exec.mounts];
+  const mounted: PlannedMount[] = [{ dest: '/', from: exec.root }, ...exec.mounts];
+  const planned = mounted.sort((a, b) => byCodeUnit(a.dest, b.dest));
   const build: LazyNode['build'] = (input) => {
     const inputs: OpInput[] = [];
     const mounts = buildMounts(exec, planned, (o) => indexOf(inputs, o, input));
@@ -85,8 +86,7 @@ function buildMounts(
   index: (from: LazyOutput | undefined) => number,
 ): Mount[] {
   let outputs = 0;
-  const sorted = planned.toSorted((a, b) => byCodeUnit(a.dest, b.dest));
-  const mounts = sorted.map((m): Mount => {
+  const mounts = planned.map((m): Mount => {
     const kept =
       m.noOutput !== true && m.readonly !== true && m.tmpfs === undefined && m.cache === undefined;
     return {
