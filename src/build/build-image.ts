@@ -277,6 +277,9 @@ class Build {
         case 'image':
           values[name] = `docker-image://${context.ref}`;
           break;
+        case 'template':
+          values[name] = `template:${context.file}`;
+          break;
         case 'oci-layout': {
           const value = await this.#layoutValue(name, context);
           if (!value.ok) return value;

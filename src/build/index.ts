@@ -1,5 +1,6 @@
 export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
+export { internalVertex } from './internal-step.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type { BuildRequest, NamedContext, OutputSpec, OutputType } from './request.ts';

@@ -147,16 +147,16 @@ async function load(
   image: ImageResult,
   context: ExportContext,
 ): Promise<Result<void>> {
-  let loaded: Result<void> = ok(undefined);
+  const loads: Result<void>[] = [];
   const to: ArchiveTarget = {
     kind: 'stream',
     write: async (data) => {
-      loaded = await deps.loadDocker(data, context.signal);
+      loads.push(await deps.loadDocker(data, context.signal));
     },
   };
   const written = await writeArchive(deps, image, { format: 'docker', to }, context);
   // What the engine says explains a pipe that broke.
-  return loaded.ok ? written : loaded;
+  return loads.find((load) => !load.ok) ?? written;
 }
 
 async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Written>> {

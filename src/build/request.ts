@@ -41,6 +41,8 @@ export interface BuildRequest {
 export type NamedContext =
   | { readonly kind: 'local'; readonly source: LocalSource }
   | { readonly kind: 'image'; readonly ref: string }
+  /** An OS template file. */
+  | { readonly kind: 'template'; readonly file: string }
   | {
       readonly kind: 'oci-layout';
       readonly path: string;

@@ -1,6 +1,6 @@
 import { arch } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, failure, ok, type Result, TempDir } from '../base/index.ts';
 import type { BuildRequest, DockerfileLocation, NamedContext, OutputSpec } from '../build/index.ts';
 import { openLocalSource } from '../context/index.ts';
 import { hostPlatform, normaliseReference } from '../oci/index.ts';
@@ -76,6 +76,36 @@ export async function buildRequest(
       : options.list('noCacheFilter').flatMap((v) => v.split(',')),
   });
 }
+
+/** A build whose only base is an OS template, and whose Dockerfile says no more than that. */
+export async function composeRequest(
+  io: Io,
+  template: string,
+  options: Options,
+  world: RequestWorld,
+): Promise<Result<BuildRequest>> {
+  const parsed = parseFlags(io, options);
+  if (!parsed.ok) return parsed;
+  const dir = world.resources.use(await TempDir.create(storePaths(world.root).tmp, 'context-'));
+  const context = openLocalSource(dir.path, {
+    clock: io.clock,
+    indexDir: storePaths(world.root).contexts,
+  });
+  if (!context.ok) return context;
+  return ok({
+    ...parsed.value,
+    name: parsed.value.tags[0] ?? template,
+    dockerfile: { kind: 'text', text: `FROM ${ROOT}\n`, shown: template },
+    context: context.value,
+    contextKind: 'none',
+    namedContexts: new Map([[ROOT, { kind: 'template', file: template }]]),
+    pull: false,
+    noCache: options.isNot('cache') ? 'all' : [],
+  });
+}
+
+/** Name under which the template is the base. */
+const ROOT = 'template';
 
 type Places = Pick<BuildRequest, 'dockerfile' | 'context' | 'contextKind'>;
 
@@ -316,6 +346,8 @@ function namedContext(io: Io, flag: string, where: string, root: string): Result
       ? ok({ kind: 'image', ref: name.value })
       : usage('--build-context', flag, `"${ref}" is not an image name`);
   }
+  if (where.startsWith('template:'))
+    return ok({ kind: 'template', file: where.slice('template:'.length) });
   if (where.startsWith('oci-layout://')) return ociLayout(io, where.slice('oci-layout://'.length));
   if (/^(?:https?|git|ssh):\/\/|^git@/.test(where))
     return usage('--build-context', flag, 'remote contexts are not supported', 'download it first');

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Failure, type GoJson, goJson, renderFailure } from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
 import type { Terminal } from './progress/display.ts';
+import { neutralise } from './progress/text.ts';
 
 /** What a command sees of the process. */
 export interface Io {
@@ -37,8 +38,18 @@ export function printJson(io: Io, value: GoJson): void {
 
 /** Prints a failure and gives the exit code it leads to. */
 export function fail(io: Io, f: Failure): number {
-  io.err(`${renderFailure(f)}\n`);
+  io.err(`${renderFailure(shown(f))}\n`);
   return f.exit;
+}
+
+/** Lines that a step printed must not move the cursor or change colours. */
+function shown(f: Failure): Failure {
+  const { details, also } = f;
+  return {
+    ...f,
+    ...(details === undefined ? {} : { details: details.map(neutralise) }),
+    ...(also === undefined ? {} : { also: also.map(shown) }),
+  };
 }
 
 /** A table with columns padded to their widest cell; no padding behind the last. */

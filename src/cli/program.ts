@@ -288,7 +288,7 @@ function outline(command: Command): Outline {
     name: command.name(),
     description: command.description(),
     options: command.options.map((o) => ({
-      flags: [o.short, o.long].filter((f): f is string => f !== undefined && f !== null),
+      flags: [o.short, o.long].filter((f) => f !== undefined),
       description: o.description,
     })),
     commands: command.commands.map(outline),

@@ -31,13 +31,15 @@ export async function buildCommand(
   return await runBuild(io, store, { request: request.value, options, resources });
 }
 
-interface Work {
+/** A request and what it was made of. */
+export interface Work {
   readonly request: BuildRequest;
   readonly options: Options;
   readonly resources: AsyncDisposableStack;
 }
 
-async function runBuild(io: Io, store: Store, work: Work): Promise<number> {
+/** Runs a request with its display, and reports what came of it. */
+export async function runBuild(io: Io, store: Store, work: Work): Promise<number> {
   const { request, options } = work;
   const mode = options.is('quiet') ? 'quiet' : progressMode(options.text('progress'));
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
@@ -69,8 +71,7 @@ function progressMode(text: string | undefined): ProgressMode {
 }
 
 function report(io: Io, _display: Display, outcome: BuildOutcome, options: Options): number {
-  const id =
-    outcome.image?.metadata['containerimage.config.digest'] ?? outcome.image?.target.digest;
+  const id = imageId(outcome);
   const metadataFile = options.text('metadataFile');
   const iidFile = options.text('iidfile');
   const files: (readonly [string, string])[] = [];
@@ -79,13 +80,19 @@ function report(io: Io, _display: Display, outcome: BuildOutcome, options: Optio
       metadataFile,
       `${JSON.stringify({ ...outcome.metadata, 'varve.build': outcome.id }, null, 2)}\n`,
     ]);
-  if (iidFile !== undefined && id !== undefined) files.push([iidFile, String(id)]);
+  if (iidFile !== undefined && id !== undefined) files.push([iidFile, id]);
   for (const [path, text] of files) {
     const written = writeText(resolve(io.cwd, path), text);
     if (!written.ok) return fail(io, written.error);
   }
-  if (options.is('quiet') && id !== undefined) io.out(`${String(id)}\n`);
+  if (options.is('quiet') && id !== undefined) io.out(`${id}\n`);
   return 0;
+}
+
+/** The image ID as Docker has it: the digest of the configuration, of an index its own. */
+function imageId(outcome: BuildOutcome): string | undefined {
+  const config = outcome.image?.metadata['containerimage.config.digest'];
+  return typeof config === 'string' ? config : outcome.image?.target.digest;
 }
 
 function writeText(path: string, text: string): Result<void> {
@@ -123,8 +130,8 @@ async function loadDocker(
   try {
     for await (const chunk of data) if (!child.stdin.write(chunk)) await once(child.stdin, 'drain');
     child.stdin.end();
-    const [code] = await ended;
-    if (code === 0) return ok(undefined);
+    await ended;
+    if (child.exitCode === 0) return ok(undefined);
   } catch (e) {
     signal.throwIfAborted();
     if (!isErrno(e, 'ENOENT', 'EPIPE')) throw e;

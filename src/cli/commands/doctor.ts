@@ -118,7 +118,7 @@ function checkRuntime(io: Io): Check {
   const name = 'OCI runtime';
   const program = io.env['VARVE_RUNTIME'] ?? 'runc';
   const run = spawnSync(program, ['--version'], { encoding: 'utf8' });
-  const line = run.stdout === null || run.error !== undefined ? '' : run.stdout.split('\n')[0];
+  const line = run.error === undefined ? run.stdout.split('\n')[0] : '';
   if (run.status === 0) return { name, state: 'ok', found: line ?? '' };
   return {
     name,

@@ -10,8 +10,8 @@ export type ProgressMode = 'auto' | 'tty' | 'plain' | 'rawjson' | 'quiet';
 /** A progress display bound to a stream. */
 export interface Display {
   readonly accept: EventSink;
-  /** Draws the last frame; returns what failed steps said last, to be printed before the error. */
-  end(): string;
+  /** Draws the last frame. */
+  end(): void;
 }
 
 /** What a display is drawn on: the program's standard error. */
@@ -38,22 +38,15 @@ export function createDisplay(mode: ProgressMode, terminal: Terminal, now: () =>
       const view = new PlainProgress();
       return {
         accept: (event) => write(terminal, view.accept(event)),
-        end: () => view.errorLogs(),
+        end: () => undefined,
       };
     }
     case 'rawjson': {
       const view = new RawJsonProgress();
-      return { accept: (event) => write(terminal, view.accept(event)), end: () => '' };
+      return { accept: (event) => write(terminal, view.accept(event)), end: () => undefined };
     }
-    case 'quiet': {
-      const view = new PlainProgress();
-      return {
-        accept: (event) => {
-          view.accept(event);
-        },
-        end: () => view.errorLogs(),
-      };
-    }
+    case 'quiet':
+      return { accept: () => undefined, end: () => undefined };
   }
 }
 
@@ -84,7 +77,6 @@ function live(terminal: Terminal, now: () => number): Display {
     end: () => {
       clearInterval(timer);
       draw(true);
-      return view.errorLogs();
     },
   };
 }

@@ -39,17 +39,6 @@ export class PlainProgress {
     return this.#print(vertex, event.type === 'vertex-completed');
   }
 
-  /** What failed, with the last lines of its output: printed after the stream. */
-  errorLogs(): string {
-    let out = '';
-    for (const vertex of this.#trace.vertices.values()) {
-      if (vertex.state !== 'error') continue;
-      const lines = vertex.tail.map((l) => `${formatStamp(l.sinceStart)} ${l.text}\n`).join('');
-      out += `------\n > ${vertex.name}:\n${lines}------\n`;
-    }
-    return out;
-  }
-
   #print(vertex: TracedVertex, completed: boolean): string {
     const current = this.#current;
     if (current === undefined || current === vertex || completed) {
@@ -98,7 +87,7 @@ export class PlainProgress {
       case 'status':
         return this.#statusLine(vertex, event.id);
       case 'warning':
-        return [`WARN: ${neutralise(event.message)}`];
+        return [`WARN: ${neutralise(`${event.rule}: ${event.message}`)}`];
       case 'vertex-completed':
         return [...output, endOf(vertex, this.#trace.at)];
       case 'log':

@@ -1,5 +1,5 @@
 import type { Event, Millis } from '../../events/index.ts';
-import { cut, formatBytes, formatSeconds, formatStamp, neutralise, textWidth } from './text.ts';
+import { cut, formatBytes, formatSeconds, neutralise, textWidth } from './text.ts';
 import { runTime, type StatusLine, Trace, type TracedVertex } from './trace.ts';
 
 /** Colours of the live view; identity functions where colours are off. */
@@ -40,17 +40,6 @@ export class TtyProgress {
     const blocks = shown.map((v) => this.#block(v, now, screen, final));
     const budget = final ? Number.POSITIVE_INFINITY : Math.max(1, screen.rows - 2);
     return [...lines, ...fit(blocks, shown, budget)];
-  }
-
-  /** What failed, with the last lines of its output: printed below the last frame. */
-  errorLogs(): string {
-    let out = '';
-    for (const vertex of this.#trace.vertices.values()) {
-      if (vertex.state !== 'error') continue;
-      const lines = vertex.tail.map((l) => `${formatStamp(l.sinceStart)} ${l.text}\n`).join('');
-      out += `------\n > ${vertex.name}:\n${lines}------\n`;
-    }
-    return out;
   }
 
   #title(now: Millis, screen: Screen, final: boolean): string {
