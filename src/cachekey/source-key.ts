@@ -51,7 +51,7 @@ export interface HttpSourceFacts {
   readonly uid: number;
   readonly gid: number;
   readonly checksum: Digest;
-  /** As the server wrote it, in Go's RFC 3339 form with nanoseconds. */
+  /** In the form of the header Last-Modified (RFC 9110, IMF-fixdate): `Sat, 03 Feb 2024 04:05:06 GMT`. */
   readonly lastModified?: string;
   readonly authHeaderSecret?: string;
   readonly header?: readonly { readonly Name: string; readonly Value: string }[];

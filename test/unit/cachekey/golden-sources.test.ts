@@ -61,7 +61,7 @@ function keyOf(g: GoldenSource): string {
     if (checksum === undefined) throw new Error('a download has a checksum');
     return httpSourceKey({
       ...{ filename, perm, uid, gid, checksum },
-      ...(lastModified === undefined ? {} : { lastModified }),
+      ...(lastModified === undefined ? {} : { lastModified: new Date(lastModified).toUTCString() }),
       ...(g.authHeaderSecret === undefined ? {} : { authHeaderSecret: g.authHeaderSecret }),
       ...(header === undefined ? {} : { header }),
     });

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { renderFailure, sha256 } from '../../../src/base/index.ts';
+import {
+  type ImageAnswer,
+  imageQuestionKey,
+  type LowerAnswers,
+  type LowerOutcome,
+  type LowerRequest,
+  lower,
+  NO_ANSWERS,
+} from '../../../src/lower/index.ts';
+
+const host = { OS: 'linux', Architecture: 'amd64' };
+const digest = sha256('image');
+const config = {
+  architecture: 'amd64',
+  os: 'linux',
+  config: { Env: ['PATH=/bin', 'LANG=C'], Cmd: ['sh'], OnBuild: [] },
+  rootfs: { type: 'layers', diff_ids: [sha256('layer')] },
+};
+
+const request = (text: string, more: Partial<LowerRequest> = {}): LowerRequest => ({
+  file: { path: 'Dockerfile', text },
+  buildPlatform: host,
+  context: { kind: 'local', name: 'context', session: '' },
+  ...more,
+});
+
+/** Answers every question with the same image and no ignore file. */
+function settle(asked: LowerRequest, image: unknown = config): LowerOutcome {
+  const images = new Map<string, ImageAnswer>();
+  const ignoreFiles = new Map<string, string | undefined>();
+  const templates = new Map();
+  const answers: LowerAnswers = { images, ignoreFiles, templates };
+  for (let round = 0; round < 10; round++) {
+    const outcome = lower(asked, answers);
+    if (outcome.kind !== 'needs') return outcome;
+    for (const q of outcome.images)
+      images.set(imageQuestionKey(q), { ok: true, digest, config: image });
+    for (const name of outcome.ignoreFiles) ignoreFiles.set(name, undefined);
+    for (const file of outcome.templates) {
+      const identifier = `varve-template://${file}`;
+      templates.set(file, { identifier, attrs: { 'template.lock': 'x' }, config: image });
+    }
+  }
+  throw new Error('the same questions again and again');
+}
+
+const names = (outcome: LowerOutcome): unknown =>
+  outcome.kind === 'lowered'
+    ? [...outcome.definition.vertices.values()].map((v) => v.metadata.description['llb.customname'])
+    : outcome;
+
+const identifiers = (outcome: LowerOutcome): unknown =>
+  outcome.kind === 'lowered'
+    ? [...outcome.definition.vertices.values()].flatMap(({ op }) =>
+        op.body.kind === 'source' ? [[op.body.source.identifier, op.body.source.attrs]] : [],
+      )
+    : outcome;
+
+const printed = (outcome: LowerOutcome): string =>
+  outcome.kind === 'failed' ? renderFailure(outcome.failure) : outcome.kind;
+
+test('the first round asks for the images of needed stages and the ignore file, and for nothing else', () => {
+  const text = 'FROM unused AS u\nFROM alpine:3 AS a\nFROM busybox\nCOPY --from=a /x /y\n';
+  assert.deepEqual(lower(request(text), NO_ANSWERS), {
+    kind: 'needs',
+    images: ['alpine:3', 'busybox:latest'].map((name) => ({
+      ref: `docker.io/library/${name}`,
+      platform: host,
+      store: 'registry',
+      name: `[internal] load metadata for docker.io/library/${name}`,
+    })),
+    ignoreFiles: ['context'],
+    templates: [],
+  });
+});
+
+test('a file becomes named steps and a configuration in the order of Go', () => {
+  const outcome = settle(
+    request('FROM alpine\nENV A=1\nARG B=2\nRUN echo $A\nWORKDIR /w\nCMD ["x"]\n', {
+      labels: { k: 'v' },
+    }),
+  );
+  assert.deepEqual(names(outcome), [
+    `[1/3] FROM docker.io/library/alpine:latest@${digest}`,
+    '[2/3] RUN echo 1',
+    '[3/3] WORKDIR /w',
+  ]);
+  assert.equal(
+    outcome.kind === 'lowered' && outcome.imageText,
+    `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["${sha256('layer')}"]},` +
+      '"history":[{"created_by":"ENV A=1","comment":"buildkit.dockerfile.v0","empty_layer":true},' +
+      '{"created_by":"ARG B=2","comment":"buildkit.dockerfile.v0","empty_layer":true},' +
+      '{"created_by":"RUN |1 B=2 /bin/sh -c echo $A # buildkit","comment":"buildkit.dockerfile.v0"},' +
+      '{"created_by":"WORKDIR /w","comment":"buildkit.dockerfile.v0"},' +
+      '{"created_by":"CMD [\\"x\\"]","comment":"buildkit.dockerfile.v0","empty_layer":true}],' +
+      '"config":{"Env":["PATH=/bin","LANG=C","A=1"],"Cmd":["x"],"WorkingDir":"/w","Labels":{"k":"v"},"ArgsEscaped":true}}',
+  );
+});
+
+test('the same request and answers give the same outcome', () => {
+  const asked = request('FROM alpine\nCOPY --link a b\nRUN x\n');
+  assert.deepEqual(settle(asked), settle(asked));
+});
+
+test('triggers of a base run in front of the instructions and are not passed on', () => {
+  const base = { ...config, config: { ...config.config, OnBuild: ['RUN trigger', 'ENV T=1'] } };
+  const outcome = settle(request('FROM base\nRUN own $T\n'), base);
+  assert.deepEqual(names(outcome), [
+    `[1/2] FROM docker.io/library/base:latest@${digest}`,
+    '[2/4] ONBUILD RUN trigger',
+    '[3/4] RUN own 1',
+  ]);
+  assert.deepEqual(outcome.kind === 'lowered' && outcome.image.config.OnBuild, []);
+});
+
+test('named contexts stand in for images, stages and --from', () => {
+  const text =
+    'FROM base AS b\nRUN x\nFROM tools AS t\nFROM b\nCOPY --from=t / /t\nCOPY --from=src / /s\n';
+  const contexts = {
+    base: 'docker-image://debian:12',
+    t: 'template:os.yml',
+    src: 'local:src',
+  };
+  assert.deepEqual(identifiers(settle(request(text, { contexts }))), [
+    [`docker-image://docker.io/library/debian:12@${digest}`, {}],
+    ['varve-template://os.yml', { 'template.lock': 'x' }],
+    ['local://src', { 'local.sharedkeyhint': 'src' }],
+  ]);
+});
+
+test('only the paths that instructions name are asked of the context', () => {
+  const paths = (text: string): unknown => identifiers(settle(request(text)));
+  assert.deepEqual(paths('FROM scratch\nCOPY b/c a /x/\nADD *.txt /y/\n'), [
+    [
+      'local://context',
+      { 'local.sharedkeyhint': 'context', 'local.followpaths': '["*.txt","a","b/c"]' },
+    ],
+  ]);
+  assert.deepEqual(paths('FROM scratch\nCOPY a /\nCOPY . /\n'), [
+    ['local://context', { 'local.sharedkeyhint': 'context' }],
+  ]);
+});
+
+test('a failure points at the instruction in the file', () => {
+  assert.equal(
+    printed(settle(request('FROM alpine\nRUN x\nCOPY --chmod=999 a /b\n'))),
+    [
+      "error[DF024]: invalid chmod parameter: '999'. it should be octal string and between 0 and 07777",
+      ' --> Dockerfile:3:1',
+      '  |',
+      '3 | COPY --chmod=999 a /b',
+      '  | ^^^^^^^^^^^^^^^^^^^^^',
+    ].join('\n'),
+  );
+  assert.equal(
+    printed(settle(request('FROM alpine AS x\nCOPY --from=x a b\n'))).split('\n')[0],
+    'error[DF022]: circular dependency detected on stage: x',
+  );
+});
+
+test('an image that cannot be resolved fails at its FROM with the reason of the registry', () => {
+  const asked = request('FROM alpine\n');
+  const needs = lower(asked, NO_ANSWERS);
+  const [question] = needs.kind === 'needs' ? needs.images : [];
+  if (question === undefined) throw new Error('no image was asked for');
+  const failure = { code: 'RG004', exit: 3, message: 'alpine: not found' } as const;
+  const images = new Map([[imageQuestionKey(question), { ok: false, failure } as const]]);
+  const outcome = lower(asked, { images, ignoreFiles: new Map([['context', undefined]]) });
+  assert.equal(printed(outcome).split('\n')[0], 'error[RG004]: alpine: not found');
+  assert.match(printed(outcome), /Dockerfile:1:1/);
+});
+
+test('an ignored source of COPY is reported', () => {
+  const ignoreFiles = new Map([['context', 'secret\n']]);
+  const outcome = lower(request('FROM scratch\nCOPY secret/key /k\n'), {
+    images: new Map(),
+    ignoreFiles,
+  });
+  assert.deepEqual(outcome.kind === 'lowered' && outcome.warnings.map((w) => [w.rule, w.message]), [
+    ['CopyIgnoredFile', 'Attempting to Copy file "secret/key" that is excluded by .dockerignore'],
+  ]);
+});
+
+test('a file of three thousand steps is lowered', () => {
+  const text = `FROM scratch\n${'RUN x\nENV A=1\n'.repeat(1500)}RUN y\n`;
+  const outcome = settle(request(text));
+  assert.equal(outcome.kind === 'lowered' && outcome.definition.vertices.size, 1501);
+});
