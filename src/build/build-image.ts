@@ -14,13 +14,7 @@ import {
 } from '../base/index.ts';
 import type { Event, EventSink } from '../events/index.ts';
 import type { Definition } from '../llb/index.ts';
-import {
-  formatPlatform,
-  formatReference,
-  type Platform,
-  parseReference,
-  repositoryOf,
-} from '../oci/index.ts';
+import { formatPlatform, type Platform } from '../oci/index.ts';
 import {
   createBlobFetcher,
   createImageResolver,
@@ -33,6 +27,7 @@ import {
 } from '../ops/index.ts';
 import type { LayerChain, Lease, LocalSource, TreeProvider } from '../ports/index.ts';
 import { createSolver } from '../solve/index.ts';
+import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import {
   type Lowered,
@@ -150,7 +145,12 @@ class Build {
     const { signal } = this.#state.edge;
     const file = await readDockerfile(request.dockerfile, { ...this.#deps, signal });
     if (!file.ok) return file;
-    const contexts = await this.#contextValues();
+    const contexts = await contextValues(request, {
+      images: this.#images,
+      buildPlatform: this.#deps.buildPlatform,
+      layouts: this.#layouts,
+      signal,
+    });
     if (!contexts.ok) return contexts;
     const world: LowerWorld = {
       deps: this.#deps,
@@ -264,49 +264,6 @@ class Build {
       writeOut,
       loadDocker,
     };
-  }
-
-  /** The `--build-context` values as the front end reads them; layouts are pinned to a digest. */
-  async #contextValues(): Promise<Result<Readonly<Record<string, string>>>> {
-    const values: Record<string, string> = {};
-    for (const [name, context] of this.#request.namedContexts) {
-      switch (context.kind) {
-        case 'local':
-          values[name] = `local:${name}`;
-          break;
-        case 'image':
-          values[name] = `docker-image://${context.ref}`;
-          break;
-        case 'template':
-          values[name] = `template:${context.file}`;
-          break;
-        case 'oci-layout': {
-          const value = await this.#layoutValue(name, context);
-          if (!value.ok) return value;
-          values[name] = value.value;
-        }
-      }
-    }
-    return ok(values);
-  }
-
-  async #layoutValue(
-    name: string,
-    layout: { readonly path: string; readonly tag?: string; readonly digest?: string },
-  ): Promise<Result<string>> {
-    // The front end wants a name that is a repository; any text can be a context's name.
-    const own = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) ? name : sha256(name).slice(7, 19);
-    const parsed = parseReference(own);
-    if (!parsed.ok) throw new Error(`${own} is no repository name`);
-    this.#layouts.set(repositoryOf(parsed.value), layout.path);
-    if (layout.digest !== undefined) return ok(`oci-layout://${own}@${layout.digest}`);
-    const ref = formatReference({ ...parsed.value, tag: layout.tag ?? 'latest' });
-    const found = await this.#images.layout(layout.path, ref, {
-      platform: this.#request.platforms[0] ?? this.#deps.buildPlatform,
-      signal: this.#state.edge.signal,
-      mode: 'local-first',
-    });
-    return found.ok ? ok(`oci-layout://${own}@${found.value.top.digest}`) : found;
   }
 
   #warn(warnings: Lowered['warnings'], file: SourceFile): void {

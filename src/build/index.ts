@@ -1,4 +1,5 @@
 export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
+export { type CallAnswer, checkDockerfile, listTargets } from './call.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';

@@ -123,11 +123,7 @@ function addBuild(program: Command, run: Run): void {
     .option('--metadata-file <path>', 'write what was built as JSON')
     .option('--iidfile <path>', 'write the image ID')
     .option('--check', 'check the Dockerfile and build nothing')
-    .addOption(
-      new Option('--call <method>', 'what to do').choices(['build', 'check', 'outline', 'targets']),
-    )
-    .option('--plan', 'say which steps would run and why, and run none')
-    .option('--explain', 'say for each step that ran why it was not cached')
+    .addOption(new Option('--call <method>', 'what to do').choices(['build', 'check', 'targets']))
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
     .addOption(

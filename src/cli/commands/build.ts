@@ -8,7 +8,11 @@ import {
   type BuildOutcome,
   type BuildRequest,
   buildImage,
+  type CallAnswer,
+  checkDockerfile,
+  listTargets,
 } from '../../build/index.ts';
+import type { EventSink } from '../../events/index.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { createBuildDeps } from '../build-world.ts';
 import { fail, type Io } from '../io.ts';
@@ -43,7 +47,21 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   const { request, options } = work;
   const mode = options.is('quiet') ? 'quiet' : progressMode(options.text('progress'));
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
-  const deps = createBuildDeps(io, store, work.resources, display.accept);
+  const emit = options.is('json') ? jsonEvents(io, display.accept) : display.accept;
+  const deps = createBuildDeps(io, store, work.resources, emit);
+  const call = options.is('check') ? 'check' : options.text('call');
+  if (call === 'check' || call === 'targets') {
+    const ask = call === 'check' ? checkDockerfile : listTargets;
+    let answer: Result<CallAnswer>;
+    try {
+      answer = await ask(request, deps, io.signal);
+    } finally {
+      display.end();
+    }
+    if (!answer.ok) return fail(io, answer.error);
+    io.out(options.is('json') ? `${answer.value.json}\n` : answer.value.text);
+    return answer.value.failed ? 2 : 0;
+  }
   let done: Result<BuildOutcome>;
   try {
     done = await buildImage(wantingImage(request, options), deps, edgeOf(io));
@@ -52,6 +70,15 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);
+}
+
+/** Every event as a line of JSON on standard output, besides the display; `v` is the version of the shape. */
+function jsonEvents(io: Io, then: EventSink): EventSink {
+  return (event) => {
+    const data = event.type === 'log' ? { data: Buffer.from(event.data).toString('utf8') } : {};
+    io.out(`${JSON.stringify({ v: 1, ...event, ...data })}\n`);
+    then(event);
+  };
 }
 
 /** Something that names the image was asked for: then it is made even without an output. */

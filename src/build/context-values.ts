@@ -1,0 +1,61 @@
+import { ok, type Result, sha256 } from '../base/index.ts';
+import { formatReference, type Platform, parseReference, repositoryOf } from '../oci/index.ts';
+import type { ImageResolver } from '../ops/index.ts';
+import type { BuildRequest, NamedContext } from './request.ts';
+
+/** What named contexts are resolved with. */
+export interface ContextWorld {
+  readonly images: ImageResolver;
+  readonly buildPlatform: Platform;
+  /** Filled here: directory of each OCI layout by the repository that stands for it. */
+  readonly layouts: Map<string, string>;
+  readonly signal: AbortSignal;
+}
+
+/** The `--build-context` values as the front end reads them; layouts are pinned to a digest. */
+export async function contextValues(
+  request: BuildRequest,
+  world: ContextWorld,
+): Promise<Result<Readonly<Record<string, string>>>> {
+  const values: Record<string, string> = {};
+  for (const [name, context] of request.namedContexts) {
+    switch (context.kind) {
+      case 'local':
+        values[name] = `local:${name}`;
+        break;
+      case 'image':
+        values[name] = `docker-image://${context.ref}`;
+        break;
+      case 'template':
+        values[name] = `template:${context.file}`;
+        break;
+      case 'oci-layout': {
+        const value = await layoutValue(request, name, context, world);
+        if (!value.ok) return value;
+        values[name] = value.value;
+      }
+    }
+  }
+  return ok(values);
+}
+
+async function layoutValue(
+  request: BuildRequest,
+  name: string,
+  layout: Extract<NamedContext, { readonly kind: 'oci-layout' }>,
+  world: ContextWorld,
+): Promise<Result<string>> {
+  // The front end wants a name that is a repository; any text can be a context's name.
+  const own = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) ? name : sha256(name).slice(7, 19);
+  const parsed = parseReference(own);
+  if (!parsed.ok) throw new Error(`${own} is no repository name`);
+  world.layouts.set(repositoryOf(parsed.value), layout.path);
+  if (layout.digest !== undefined) return ok(`oci-layout://${own}@${layout.digest}`);
+  const ref = formatReference({ ...parsed.value, tag: layout.tag ?? 'latest' });
+  const found = await world.images.layout(layout.path, ref, {
+    platform: request.platforms[0] ?? world.buildPlatform,
+    signal: world.signal,
+    mode: 'local-first',
+  });
+  return found.ok ? ok(`oci-layout://${own}@${found.value.top.digest}`) : found;
+}
