@@ -73,7 +73,7 @@ export class BaseResolver {
     const written = state.baseName;
     const ref = parseReference(written);
     if (!ref.ok)
-      return stop(`failed to parse stage name ${quoteGo(written)}: ${ref.error}`, 'DF008');
+      return stop(`failed to parse stage name ${quoteGo(written)}: ${ref.error}`, 'DF032');
     const platform = state.platform ?? this.#lowering.targetPlatform;
     if (!reachable) {
       // Only counts the step, as BuildKit does on this pass.
@@ -323,5 +323,5 @@ function pinned(ref: ImageReference, digest: string): string {
 export function ignorePatterns(text: string | undefined): readonly string[] {
   if (text === undefined) return [];
   const patterns = readIgnoreFile(text);
-  return patterns.ok ? patterns.value : stop(patterns.error, 'CX010');
+  return patterns.ok ? patterns.value : stop(patterns.error, 'DF034');
 }

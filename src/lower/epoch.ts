@@ -1,4 +1,5 @@
 import type { EnvList } from './env-list.ts';
+import type { LowerRequest } from './request.ts';
 import { stop } from './stop.ts';
 
 /** Seconds since 1970 of SOURCE_DATE_EPOCH, a build argument or a global ARG; undefined when it is unset or empty. */
@@ -12,6 +13,21 @@ export function sourceDateEpoch(
   return Number.isSafeInteger(seconds)
     ? seconds
     : stop(`invalid SOURCE_DATE_EPOCH: ${text}`, 'DF029');
+}
+
+/**
+ * The request with the build arguments that steer the front end applied: a host name, and `SOURCE_DATE_EPOCH=context`,
+ * which for a local directory means none.
+ */
+export function applySettings(request: LowerRequest): LowerRequest {
+  const { buildArgs = {}, context } = request;
+  const { SOURCE_DATE_EPOCH: epoch, ...others } = buildArgs;
+  const host = request.hostname ?? buildArgs['BUILDKIT_SANDBOX_HOSTNAME'];
+  return {
+    ...request,
+    buildArgs: epoch === 'context' && context.kind === 'local' ? others : buildArgs,
+    ...(host === undefined ? {} : { hostname: host }),
+  };
 }
 
 /** A time as Go's RFC 3339 encoder writes whole seconds in UTC. */

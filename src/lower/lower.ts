@@ -15,7 +15,7 @@ import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
 import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
-import { epochText, sourceDateEpoch } from './epoch.ts';
+import { applySettings, epochText, sourceDateEpoch } from './epoch.ts';
 import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import {
@@ -35,7 +35,8 @@ import { locate, Stop, stop } from './stop.ts';
  * Lowers a Dockerfile to a graph of ops and an image configuration (BuildKit frontend/dockerfile/dockerfile2llb). Pure:
  * what must be looked up is returned as questions; ask again with the answers added, until it is lowered or failed.
  */
-export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcome {
+export function lower(asked: LowerRequest, answers: LowerAnswers): LowerOutcome {
+  const request = applySettings(asked);
   if (request.file.text === '') {
     const empty = new Stop('the Dockerfile cannot be empty', { code: 'DF002' });
     return { kind: 'failed', failure: empty.toFailure(request.file), warnings: [] };
@@ -45,7 +46,7 @@ export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcom
   const buildArgs = request.buildArgs ?? {};
   const linter = Linter.forFile(parsed.value, buildArgs['BUILDKIT_DOCKERFILE_CHECK']);
   if (!linter.ok) {
-    const failure = new Stop(linter.error, { code: 'DF003' }).toFailure(request.file);
+    const failure = new Stop(linter.error, { code: 'DF031' }).toFailure(request.file);
     return { kind: 'failed', failure, warnings: [] };
   }
   lintLines(parsed.value, linter.value);
@@ -81,7 +82,7 @@ class Build {
 
   constructor(request: LowerRequest, answers: LowerAnswers, file: Parsed) {
     const { instructions, linter } = file;
-    if (instructions.stages.length === 0) stop('dockerfile contains no stages to build', 'DF005');
+    if (instructions.stages.length === 0) stop('dockerfile contains no stages to build', 'DF006');
     lintStages(instructions, linter);
     this.#instructions = instructions;
     const { escapeToken } = file.parsed;

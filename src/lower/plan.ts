@@ -56,7 +56,7 @@ export function stageStates(instructions: Instructions, options: StageOptions): 
   instructions.stages.forEach((stage, i) => {
     const baseName = expandFrom(stage, stage.base.value, options);
     if (baseName.value === '')
-      locate(stage, () => stop(`base name (${stage.base.value}) should not be blank`, 'DF008'));
+      locate(stage, () => stop(`base name (${stage.base.value}) should not be blank`, 'DF032'));
     const platform = stagePlatform(stage, options);
     const name = stage.stageName;
     const { contexts = {} } = options.lowering.request;
@@ -159,11 +159,11 @@ function stagePlatform(stage: Stage, options: StageOptions): OpPlatform | undefi
         message,
       );
     if (found.value === '')
-      return stop(suggested(`empty platform value from expression ${stage.platform}`), 'DF009');
+      return stop(suggested(`empty platform value from expression ${stage.platform}`), 'DF033');
     const parsed = parsePlatform(found.value, host);
     if (parsed.ok) return parsed.value;
     const message = suggested(`failed to parse platform ${stage.platform}: ${parsed.error}`);
-    return locate(stage, () => stop(message, 'DF009'));
+    return locate(stage, () => stop(message, 'DF033'));
   });
 }
 

@@ -189,3 +189,14 @@ test('a file of three thousand steps is lowered', () => {
   const outcome = settle(request(text));
   assert.equal(outcome.kind === 'lowered' && outcome.definition.vertices.size, 1501);
 });
+
+test('SOURCE_DATE_EPOCH is the time of new history, unset for a local context, and must be a number', () => {
+  const created = (buildArgs: Record<string, string>): unknown => {
+    const outcome = settle(request('FROM alpine\nENV A=1\n', { buildArgs }));
+    return outcome.kind === 'lowered' ? outcome.image.history.at(-1)?.created : printed(outcome);
+  };
+  assert.deepEqual(
+    ['1700000000', 'context', '', 'soon'].map((value) => created({ SOURCE_DATE_EPOCH: value })),
+    ['2023-11-14T22:13:20Z', undefined, undefined, 'error[DF029]: invalid SOURCE_DATE_EPOCH: soon'],
+  );
+});
