@@ -1,19 +1,24 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digest, hexOf } from '../base/index.ts';
+import { type Digest, hexOf, isErrno } from '../base/index.ts';
 import type { Event, EventSink } from '../events/index.ts';
 import type { HistoryDb, StepRow } from '../ports/index.ts';
 
 /** A sink that writes the steps of a build to the history as they end. */
 export interface HistoryRecorder {
   readonly accept: EventSink;
-  /** Where the full log of a step is written. */
-  logPath(vertex: Digest): string;
+  /** Where the full log of a step is, when it has said something. */
+  logPath(vertex: Digest): string | undefined;
   /** Steps that were executed and steps that were cached. */
   counts(): { readonly executed: number; readonly cached: number };
 }
 
-type Open = { -readonly [K in keyof StepRow]?: StepRow[K] } & { name: string; hasLog: boolean };
+type Open = { -readonly [K in keyof StepRow]?: StepRow[K] } & {
+  name: string;
+  /** The open log file; `lost` when the disk refused it: a build does not fail for its log. */
+  file: number | 'none' | 'lost';
+  logged: boolean;
+};
 
 /** Records the steps of one build; log files lie in `<logs>/<build>/`. */
 export function recordHistory(
@@ -29,6 +34,17 @@ export function recordHistory(
     made = true;
     return join(dir, `${hexOf(vertex).slice(0, 16)}.log`);
   };
+  const append = (step: Open, vertex: Digest, data: Uint8Array): void => {
+    if (step.file === 'lost') return;
+    try {
+      if (step.file === 'none') step.file = openSync(logPath(vertex), 'a', 0o600);
+      step.logged = true;
+      for (let at = 0; at < data.length; ) at += writeSync(step.file, data, at);
+    } catch (e) {
+      if (!isErrno(e, 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EIO')) throw e;
+      step.file = 'lost';
+    }
+  };
   const complete = (event: Extract<Event, { type: 'vertex-completed' }>, step: Open): void => {
     const state =
       event.error === undefined
@@ -38,6 +54,11 @@ export function recordHistory(
         : event.error.endsWith('context canceled')
           ? 'canceled'
           : 'error';
+    if (typeof step.file === 'number') {
+      closeSync(step.file);
+      // A step may work in several spans of time: the next one appends.
+      step.file = 'none';
+    }
     if (!step.name.startsWith('[internal]')) counts[event.cached ? 'cached' : 'executed']++;
     history.saveStep(build.id, {
       vertex: event.vertex,
@@ -47,17 +68,18 @@ export function recordHistory(
       ...(step.startedAt === undefined ? {} : { startedAt: step.startedAt }),
       ...(event.error === undefined ? {} : { error: event.error }),
       ...(step.decision === undefined ? {} : { decision: step.decision }),
-      ...(step.hasLog ? { log: logPath(event.vertex) } : {}),
+      ...(step.logged ? { log: logPath(event.vertex) } : {}),
     });
   };
   return {
-    logPath,
+    logPath: (vertex) => (steps.get(vertex)?.logged === true ? logPath(vertex) : undefined),
     counts: () => counts,
     accept: (event) => {
       if (event.type === 'build-started' || event.type === 'build-finished') return;
       if (event.type === 'vertex') {
         const known = steps.get(event.vertex);
-        if (known === undefined) steps.set(event.vertex, { name: event.name, hasLog: false });
+        if (known === undefined)
+          steps.set(event.vertex, { name: event.name, file: 'none', logged: false });
         else known.name = event.name;
         return;
       }
@@ -65,7 +87,7 @@ export function recordHistory(
       if (step === undefined) return;
       if (event.type === 'vertex-started') step.startedAt ??= event.at;
       else if (event.type === 'decision') step.decision = event.decision;
-      else if (event.type === 'log') step.hasLog = true;
+      else if (event.type === 'log') append(step, event.vertex, event.data);
       else if (event.type === 'vertex-completed') complete(event, step);
     },
   };
