@@ -6,11 +6,10 @@ import {
   err,
   ok,
   type Result,
-  Semaphore,
   sha256,
 } from '../base/index.ts';
 import type { FileTree } from './file-tree.ts';
-import { includedPaths } from './included-paths.ts';
+import { type IncludedPath, includedPaths } from './included-paths.ts';
 import { resolveInTree } from './resolve.ts';
 import { type ContentSelector, cleanRooted } from './selector.ts';
 
@@ -19,7 +18,7 @@ const PARALLEL_READS = 16;
 
 const EMPTY = sha256('');
 
-/** Checksums over one tree; digests of directories are computed once. */
+/** Checksums over one tree; each entry is read once and each directory computed once. */
 export interface ContentHasher {
   /** The checksum of a selector (BuildKit cache/contenthash, `Checksum`). The error text is BuildKit's. */
   checksum(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>>;
@@ -32,8 +31,10 @@ export function contentHasher(tree: FileTree): ContentHasher {
 
 class Hasher implements ContentHasher {
   readonly #tree: FileTree;
-  readonly #reads = new Semaphore(PARALLEL_READS);
-  readonly #directories = new Map<string, Promise<Digest>>();
+  /** Digests of entries alone: of a directory, its header's. */
+  readonly #entries = new Map<string, Digest>();
+  /** Digests of directories with all that is below them. */
+  readonly #directories = new Map<string, Digest>();
 
   constructor(tree: FileTree) {
     this.#tree = tree;
@@ -45,95 +46,114 @@ class Hasher implements ContentHasher {
       selector.wildcard === true ||
       (selector.includePatterns?.length ?? 0) > 0 ||
       (selector.excludePatterns?.length ?? 0) > 0;
-    return filtered
-      ? await this.#filtered(selector, signal)
-      : await this.#plain(selector.path, selector.followLinks ?? false, signal);
+    if (filtered) return await this.#filtered(selector, signal);
+    const found = this.#resolve(selector.path, selector.followLinks ?? false);
+    if (!found.ok) return found;
+    await this.#load(this.#below(found.value), signal);
+    return ok(this.#recursive(found.value));
   }
 
-  async #plain(
-    path: string,
-    follow: boolean,
-    signal: AbortSignal,
-  ): Promise<Result<Digest, string>> {
-    const found = resolveInTree(this.#tree, path, { last: follow });
+  #resolve(path: string, last: boolean): Result<string, string> {
+    const found = resolveInTree(this.#tree, path, { last });
     if (!found.ok) return found;
     if (found.value.entry === undefined) return err(`"${cleanRooted(path)}": not found`);
-    return ok(await this.#recursive(found.value.path, signal));
+    return ok(found.value.path);
   }
 
   async #filtered(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>> {
     const found = includedPaths(this.#tree, selector);
     if (!found.ok) return found;
-    const { paths } = found.value;
-    if (paths.length === 0) return ok(EMPTY);
-    const digests: Digest[] = [];
-    const asked = paths.map(async (p) => {
-      if (p.type === 'symlink' && p.direct && selector.followLinks === true)
-        return await this.#plain(p.path, true, signal);
-      return ok(
-        p.type === 'dir' ? await this.#header(p.real, signal) : await this.#entry(p.real, signal),
-      );
-    });
-    for (const result of await Promise.all(asked)) {
-      if (!result.ok) return result;
-      digests.push(result.value);
+    const { paths, prefix } = found.value;
+    const [only, ...others] = paths;
+    if (only === undefined) return ok(EMPTY);
+    const targets: (string | undefined)[] = [];
+    for (const p of paths) {
+      const target = followed(selector, p) ? this.#resolve(p.path, true) : undefined;
+      if (target?.ok === false) return target;
+      targets.push(target?.value);
     }
-    const [only] = digests;
-    if (
-      digests.length === 1 &&
-      only !== undefined &&
-      baseOf(cleanRooted(selector.path)) === baseOf(paths[0]?.path ?? '')
-    )
-      return ok(only);
+    await this.#load(
+      paths.flatMap((p, i) => {
+        const target = targets[i];
+        return target === undefined ? [p.real] : this.#below(target);
+      }),
+      signal,
+    );
+    const digests = paths.map((p, i) => {
+      const target = targets[i];
+      return target === undefined ? this.#entry(p.real) : this.#recursive(target);
+    });
+    const [first] = digests;
+    if (others.length === 0 && first !== undefined && sameBase(selector.path, only.path))
+      return ok(first);
     const hash = createHash('sha256');
     paths.forEach((p, i) => {
-      hash.update(relativeKey(p.path, found.value.prefix));
-      hash.update(digests[i] ?? '');
+      hash.update(relativeKey(p.path, prefix)).update(digests[i] ?? '');
     });
     return ok(digestOfHex(hash.digest('hex')));
   }
 
-  /** The digest of a file, link or device, or of a directory with all that is below it. */
-  async #recursive(path: string, signal: AbortSignal): Promise<Digest> {
-    if (this.#tree.lstat(path)?.type !== 'dir') return await this.#entry(path, signal);
-    let known = this.#directories.get(path);
-    if (known === undefined) {
-      known = this.#directory(path, signal);
-      this.#directories.set(path, known);
-      // A cancelled or failed computation must not be what the next caller gets.
-      known.catch(() => this.#directories.delete(path));
+  /** The paths whose digests make up that of `path`; a directory that is known already needs none. */
+  #below(path: string): string[] {
+    const found: string[] = [];
+    const pending = [path];
+    for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+      found.push(at);
+      if (this.#directories.has(at) || this.#tree.lstat(at)?.type !== 'dir') continue;
+      const base = at === '/' ? '' : at;
+      for (const name of this.#tree.list(at)) pending.push(`${base}/${name}`);
     }
-    return await known;
+    return found;
   }
 
-  async #directory(path: string, signal: AbortSignal): Promise<Digest> {
-    const names = this.#tree.list(path);
-    const below = path === '/' ? '' : path;
-    const [header, ...children] = await Promise.all([
-      this.#header(path, signal),
-      ...names.map(async (name) => await this.#recursive(`${below}/${name}`, signal)),
-    ]);
-    const hash = createHash('sha256').update(`\0${header}`);
-    names.forEach((name, i) => {
-      hash
-        .update('\0')
-        .update(bytesOfName(name))
-        .update(children[i] ?? '');
-    });
-    return digestOfHex(hash.digest('hex'));
+  /** Reads the digests of entries that are not known, several at a time. */
+  async #load(paths: readonly string[], signal: AbortSignal): Promise<void> {
+    const wanted = paths.filter((p) => !this.#entries.has(p));
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      for (let path = wanted[next++]; path !== undefined; path = wanted[next++]) {
+        signal.throwIfAborted();
+        this.#entries.set(path, await this.#read(path, signal));
+      }
+    };
+    const workers = Math.min(PARALLEL_READS, wanted.length);
+    await Promise.all(Array.from({ length: workers }, worker));
   }
 
-  async #header(path: string, signal: AbortSignal): Promise<Digest> {
+  async #read(path: string, signal: AbortSignal): Promise<Digest> {
     // A context without entries sends no change at all, so BuildKit falls back to the directory it made for it.
-    if (path === '/' && this.#tree.rootHeader === 'empty' && this.#tree.list('/').length > 0)
-      return EMPTY;
-    return await this.#entry(path, signal);
+    const sent = path === '/' && this.#tree.rootHeader === 'empty';
+    if (sent && this.#tree.list('/').length > 0) return EMPTY;
+    return await this.#tree.digest(path, signal);
   }
 
-  async #entry(path: string, signal: AbortSignal): Promise<Digest> {
-    return await this.#reads.run(signal, async () => await this.#tree.digest(path, signal));
+  #entry(path: string): Digest {
+    const digest = this.#entries.get(path);
+    if (digest === undefined) throw new Error(`the digest of ${path} was not read`);
+    return digest;
+  }
+
+  /** The digest of a file, link or device, or of a directory with all that is below it; its parts were read. */
+  #recursive(path: string): Digest {
+    if (this.#tree.lstat(path)?.type !== 'dir') return this.#entry(path);
+    const known = this.#directories.get(path);
+    if (known !== undefined) return known;
+    const base = path === '/' ? '' : path;
+    const hash = createHash('sha256').update(`\0${this.#entry(path)}`);
+    for (const name of this.#tree.list(path)) {
+      const child = this.#recursive(`${base}/${name}`);
+      hash.update('\0').update(bytesOfName(name)).update(child);
+    }
+    const digest = digestOfHex(hash.digest('hex'));
+    this.#directories.set(path, digest);
+    return digest;
   }
 }
+
+const followed = (selector: ContentSelector, p: IncludedPath): boolean =>
+  p.type === 'symlink' && p.direct && selector.followLinks === true;
+
+const sameBase = (a: string, b: string): boolean => baseOf(cleanRooted(a)) === baseOf(b);
 
 /** Go's `path.Base`. */
 function baseOf(path: string): string {
