@@ -7,7 +7,7 @@ export class ProtoWriter {
 
   /** The bytes written so far. */
   finish(): Uint8Array {
-    return new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset, this.#length).slice();
+    return new Uint8Array(this.#buffer.subarray(0, this.#length));
   }
 
   string(field: number, value: string): void {

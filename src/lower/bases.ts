@@ -72,24 +72,22 @@ export class BaseResolver {
   #image(state: StageState, reachable: boolean): void {
     const written = state.baseName;
     const ref = parseReference(written);
-    if (!ref.ok)
-      return stop(`failed to parse stage name ${quoteGo(written)}: ${ref.error}`, 'DF032');
     const platform = state.platform ?? this.#lowering.targetPlatform;
     if (!reachable) {
       // Only counts the step, as BuildKit does on this pass.
-      this.#imageNode(state, formatReference(ref.value), platform);
+      if (ref.ok) this.#imageNode(state, formatReference(ref.value), platform);
       return;
     }
     const { contexts = {} } = this.#lowering.request;
-    const familiar = familiarName(ref.value);
-    const names = [`${familiar}::${formatPlatform(platform)}`, familiar, written];
-    for (const name of names) {
+    const familiar = ref.ok ? familiarName(ref.value) : written;
+    for (const name of [`${familiar}::${formatPlatform(platform)}`, familiar, written]) {
       const value = contextOf(contexts, name);
       if (value === undefined) continue;
       this.#context(state, { name, value, platform });
       return;
     }
-    this.#registryImage(state, { ref: ref.value, written, platform });
+    if (!ref.ok) stop(`failed to parse stage name ${quoteGo(written)}: ${ref.error}`, 'DF032');
+    else this.#registryImage(state, { ref: ref.value, written, platform });
   }
 
   #registryImage(

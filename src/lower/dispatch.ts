@@ -213,7 +213,7 @@ function warnLegacy(d: Dispatch, name: string): void {
 
 /** A variable of an image keeps its place when it is set again. */
 function withVariable(env: readonly string[], key: string, value: string): readonly string[] {
-  const at = env.findIndex((line) => line.split('=', 1)[0] === key);
+  const at = env.findIndex((line) => line.startsWith(`${key}=`) || line === key);
   return at === -1 ? [...env, `${key}=${value}`] : env.with(at, `${key}=${value}`);
 }
 

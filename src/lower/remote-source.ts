@@ -34,9 +34,9 @@ export function parseGit(text: string): GitReference | undefined {
   const address = hash === -1 ? text : text.slice(0, hash);
   const question = address.indexOf('?');
   const remote = question === -1 ? address : address.slice(0, question);
-  const query = new URLSearchParams(question === -1 ? '' : address.slice(question + 1));
   const where = gitLocation(remote);
   if (where === undefined) return undefined;
+  const query = new URLSearchParams(question === -1 ? '' : address.slice(question + 1));
   const [ref = '', ...subdir] = fragment.split(':');
   const flag = (name: string): boolean | undefined => {
     const value = query.get(name);

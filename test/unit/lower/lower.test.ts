@@ -200,3 +200,15 @@ test('SOURCE_DATE_EPOCH is the time of new history, unset for a local context, a
     ['2023-11-14T22:13:20Z', undefined, undefined, 'error[DF029]: invalid SOURCE_DATE_EPOCH: soon'],
   );
 });
+
+test('a context may have a name that is no image reference', () => {
+  const contexts = { SRC: 'local:SRC' };
+  const text = 'FROM scratch\nCOPY --from=SRC a /\n';
+  assert.deepEqual(identifiers(settle(request(text, { contexts }))), [
+    ['local://SRC', { 'local.sharedkeyhint': 'SRC' }],
+  ]);
+  assert.equal(
+    printed(settle(request(text))).split('\n')[0],
+    'error[DF032]: failed to parse stage name "SRC": invalid reference format: repository name (library/SRC) must be lowercase',
+  );
+});
