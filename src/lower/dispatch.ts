@@ -1,79 +1,26 @@
 import { unreachable } from '../base/index.ts';
 import type {
   ArgCommand,
-  CmdCommand,
   Command,
-  EntrypointCommand,
   EnvCommand,
-  HealthcheckCommand,
   LabelCommand,
   WorkdirCommand,
 } from '../dockerfile/index.ts';
-import {
-  type CommandLine,
-  expandWord,
-  expandWords,
-  type Health,
-  MESSAGES,
-  quoteGo,
-  rule,
-  unmatchedVariables,
-} from '../dockerfile/index.ts';
+import { expandWords, MESSAGES, quoteGo, rule } from '../dockerfile/index.ts';
 import { DECLARED_ONLY } from './build-args.ts';
-import { checkSecretName, checkVariables } from './checks.ts';
+import { checkSecretName } from './checks.ts';
 import { type CopyTexts, dispatchCopy } from './dispatch-copy.ts';
-import { dispatchRun, withShell } from './dispatch-run.ts';
-import { formatDuration } from './duration-text.ts';
+import { dispatchCmd, dispatchEntrypoint, dispatchHealthcheck } from './dispatch-process.ts';
+import { dispatchRun } from './dispatch-run.ts';
 import { mkdirNode } from './file-node.ts';
 import { commit } from './history.ts';
+import { Dispatch } from './instruction.ts';
 import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
 import { cleanPath, normalisePath } from './paths.ts';
 import { exposedPorts } from './ports.ts';
 import { isSignal } from './signals.ts';
 import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
 import { stop } from './stop.ts';
-
-/** One instruction being lowered. */
-class Dispatch {
-  readonly lowering: Lowering;
-  readonly stage: StageState;
-  readonly planned: PlannedCommand;
-
-  constructor(lowering: Lowering, stage: StageState, planned: PlannedCommand) {
-    // A comment `# check=` above the instruction counts for what is reported about it.
-    const linter = lowering.linter.withComments(planned.command.comments);
-    this.lowering = { ...lowering, linter };
-    this.stage = stage;
-    this.planned = planned;
-  }
-
-  /** Replaces variables by what was set before this instruction. */
-  readonly expand = (word: string): string => {
-    const { env } = this.stage.state;
-    const found = expandWord(word, env, { escapeToken: this.lowering.escapeToken });
-    this.#report(
-      found.ok
-        ? found.value.unmatched
-        : unmatchedVariables(word, env, { escapeToken: this.lowering.escapeToken }),
-    );
-    return found.ok ? found.value.value : stop(found.error, 'DF021');
-  };
-
-  /** The same for a here-document, where quotes are text. */
-  expandDocument(text: string): string {
-    const found = expandWord(text, this.stage.state.env, { skipProcessQuotes: true });
-    if (!found.ok) return stop(found.error, 'DF021');
-    this.#report(found.value.unmatched);
-    return found.value.value;
-  }
-
-  #report(unmatched: ReadonlySet<string>): void {
-    if (unmatched.size === 0) return;
-    const { buildArgs, state } = this.stage;
-    const about = { at: this.planned.at, buildArgs, env: state.env };
-    checkVariables(this.lowering.linter, unmatched, about);
-  }
-}
 
 /** Lowers one instruction of a stage (BuildKit dockerfile2llb/convert.go, `dispatch`). */
 // One case per instruction: long, but flat.
@@ -287,61 +234,4 @@ export function enterDirectory(stage: StageState, path: string): string {
   stage.image.config.WorkingDir = dir;
   stage.state = { ...stage.state, dir };
   return dir;
-}
-
-/** MultipleInstructionsDisallowed: reported where the instruction was given before. */
-function once(d: Dispatch, kind: 'cmd' | 'entrypoint' | 'healthcheck'): void {
-  const before = d.stage.last[kind];
-  if (before !== undefined) {
-    const message = MESSAGES.MultipleInstructionsDisallowed(d.planned.command.name);
-    d.lowering.linter.warn(rule('MultipleInstructionsDisallowed'), message, before);
-  }
-  d.stage.last[kind] = d.planned.at;
-}
-
-/** The arguments of CMD or ENTRYPOINT, with the shell in front of a text. */
-function shellForm(d: Dispatch, line: CommandLine): readonly string[] {
-  if (!line.prependShell) return line.args;
-  if (d.stage.image.config.Shell.length === 0) {
-    const message = MESSAGES.JSONArgsRecommended(d.planned.command.name);
-    d.lowering.linter.warn(rule('JSONArgsRecommended'), message, d.planned.at);
-  }
-  return withShell(d.stage, line.args);
-}
-
-const quoted = (args: readonly string[]): string => `[${args.map(quoteGo).join(' ')}]`;
-
-function dispatchCmd(d: Dispatch, command: CmdCommand): void {
-  once(d, 'cmd');
-  const args = shellForm(d, command.line);
-  d.stage.image.config.Cmd = args;
-  d.stage.image.config.ArgsEscaped = true;
-  commit(d.lowering, d.stage, `CMD ${quoted(args)}`);
-}
-
-function dispatchEntrypoint(d: Dispatch, command: EntrypointCommand): void {
-  once(d, 'entrypoint');
-  const args = shellForm(d, command.line);
-  const { config } = d.stage.image;
-  config.Entrypoint = args;
-  if (d.stage.last.cmd === undefined) config.Cmd = [];
-  commit(d.lowering, d.stage, `ENTRYPOINT ${quoted(args)}`);
-}
-
-function dispatchHealthcheck(d: Dispatch, command: HealthcheckCommand): void {
-  once(d, 'healthcheck');
-  d.stage.image.config.Healthcheck = command.health;
-  commit(d.lowering, d.stage, `HEALTHCHECK ${healthText(command.health)}`);
-}
-
-/** A health check as Go's `%+v` prints it. */
-function healthText(h: Health): string {
-  const times = [
-    ['Interval', h.interval],
-    ['Timeout', h.timeout],
-    ['StartPeriod', h.startPeriod],
-    ['StartInterval', h.startInterval],
-  ] as const;
-  const shown = times.map(([name, ns]) => `${name}:${formatDuration(ns)}`).join(' ');
-  return `{Test:[${h.test.join(' ')}] ${shown} Retries:${h.retries}}`;
 }
