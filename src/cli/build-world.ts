@@ -14,13 +14,19 @@ import { lazyPackages } from './lazy-packages.ts';
 import { proxyFor } from './proxies.ts';
 import { type Store, storePaths } from './store.ts';
 
+/** The adapters of a build, and what its end owes the store. */
+export interface BuildWorld extends BuildDeps {
+  /** Makes new layers survive a crash of the machine, and removes what killed processes left. */
+  readonly tidy: () => Promise<void>;
+}
+
 /** Makes the adapters of a build over an open store. */
 export function createBuildDeps(
   io: Io,
   store: Store,
   resources: AsyncDisposableStack,
   emit: EventSink,
-): BuildDeps {
+): BuildWorld {
   const paths = storePaths(store.root);
   const { db, content } = store;
   const registry = resources.use(
@@ -31,12 +37,17 @@ export function createBuildDeps(
       proxyFor: proxyFor(io.env),
     }),
   );
+  const snapshotter = createSnapshotter({ root: paths.snapshots });
   const packages: TemplatePackages = lazyPackages(io, store, resources);
   return {
     clock: io.clock,
     emit,
     content,
-    snapshotter: createSnapshotter({ root: paths.snapshots }),
+    snapshotter,
+    tidy: async () => {
+      snapshotter.settle();
+      await snapshotter.sweep();
+    },
     registry,
     sandbox: createSandbox({
       stateDir: paths.run,

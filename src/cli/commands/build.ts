@@ -63,10 +63,20 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     return answer.value.failed ? 2 : 0;
   }
   let done: Result<BuildOutcome>;
+  let executed = false;
+  const watching: EventSink = (event) => {
+    executed ||= event.type === 'decision' && event.decision.outcome !== 'hit';
+    emit(event);
+  };
   try {
-    done = await buildImage(wantingImage(request, options), deps, edgeOf(io));
+    done = await buildImage(
+      wantingImage(request, options),
+      { ...deps, emit: watching },
+      edgeOf(io),
+    );
   } finally {
     display.end();
+    if (executed) await deps.tidy();
   }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);
