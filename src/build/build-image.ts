@@ -5,9 +5,7 @@ import {
   type Failure,
   FailureError,
   goJson,
-  isRecord,
   ok,
-  parseJson,
   type Result,
   type SourceFile,
   sha256,
@@ -23,7 +21,6 @@ import {
   createTreeProvider,
   type ImageResolver,
   LocalSources,
-  ociPlatform,
 } from '../ops/index.ts';
 import type { LayerChain, Lease, LocalSource, TreeProvider } from '../ports/index.ts';
 import { createSolver } from '../solve/index.ts';
@@ -38,6 +35,7 @@ import {
   MAIN_CONTEXT,
 } from './lower-rounds.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
+import { locate, platformResult } from './platform-result.ts';
 import { readDockerfile } from './read-dockerfile.ts';
 import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import type { BuildRequest } from './request.ts';
@@ -287,35 +285,4 @@ class Build {
 interface Trees {
   readonly locals: LocalSources;
   readonly provider: TreeProvider;
-}
-
-function platformResult(lowered: Lowered, chain: LayerChain): PlatformResult {
-  const config = parseJson(lowered.imageText);
-  if (!config.ok || !isRecord(config.value)) throw new Error('the front end made no configuration');
-  const platform = ociPlatform(lowered.image.platform);
-  return {
-    chain,
-    platform,
-    parts: {
-      chain,
-      config: config.value,
-      history: lowered.image.history,
-      ...(lowered.baseImage === undefined ? {} : { baseHistory: lowered.baseImage.history }),
-      platform,
-    },
-    ...(lowered.epoch === undefined ? {} : { epoch: lowered.epoch }),
-  };
-}
-
-/** The failure of a step with the place in the Dockerfile that asked for it. */
-function locate(
-  failed: Failure,
-  definition: Definition,
-  vertex: Digest | undefined,
-  file: SourceFile,
-): Failure {
-  if (failed.places !== undefined || vertex === undefined) return failed;
-  const spans = definition.vertices.get(vertex)?.metadata.spans ?? [];
-  const [span] = spans;
-  return span === undefined ? failed : { ...failed, places: [{ file, span }] };
 }

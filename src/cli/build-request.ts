@@ -1,16 +1,17 @@
 import { arch } from 'node:os';
-import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { err, failure, ok, type Result, TempDir } from '../base/index.ts';
-import type { BuildRequest, DockerfileLocation, NamedContext, OutputSpec } from '../build/index.ts';
+import type { BuildRequest, DockerfileLocation, OutputSpec } from '../build/index.ts';
 import { openLocalSource } from '../context/index.ts';
 import { hostPlatform, normaliseReference } from '../oci/index.ts';
-import type { LocalSource } from '../ports/index.ts';
 import { usage } from './flags/csv.ts';
 import { outputFlag } from './flags/output.ts';
 import { secretFlag, sshFlag } from './flags/secrets.ts';
 import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
 import type { Io } from './io.ts';
+import { namedContexts } from './named-contexts.ts';
 import { openSecrets } from './secrets.ts';
+import { shownAs, shownPath } from './shown-path.ts';
 import { storePaths } from './store.ts';
 
 /** Options of `varve build` as commander hands them over. */
@@ -166,21 +167,6 @@ async function openPlaces(
   return ok({ dockerfile, context: context.value, contextKind: 'directory' });
 }
 
-/** Relative to the working directory where the file lies below it. */
-function shownPath(cwd: string, path: string): string {
-  const short = relative(cwd, path);
-  return short.startsWith('..') || isAbsolute(short) ? path : short;
-}
-
-/** A failure that names the path as the user wrote it. */
-function shownAs(
-  f: ReturnType<typeof failure>,
-  full: string,
-  given: string,
-): { readonly ok: false; readonly error: ReturnType<typeof failure> } {
-  return err({ ...f, message: f.message.replace(full, given) });
-}
-
 type Flags = Pick<
   BuildRequest,
   | 'buildArgs'
@@ -319,56 +305,4 @@ function positive(flag: string, text: string | undefined): Result<number | undef
   return value > 0 && Number.isFinite(value)
     ? ok(value)
     : usage(flag, text, 'not a positive number');
-}
-
-function namedContexts(
-  io: Io,
-  values: readonly string[],
-  root: string,
-): Result<ReadonlyMap<string, NamedContext>> {
-  const map = new Map<string, NamedContext>();
-  for (const value of values) {
-    const equals = value.indexOf('=');
-    if (equals <= 0) return usage('--build-context', value, 'not name=where');
-    const context = namedContext(io, value, value.slice(equals + 1), root);
-    if (!context.ok) return context;
-    map.set(value.slice(0, equals), context.value);
-  }
-  return ok(map);
-}
-
-function namedContext(io: Io, flag: string, where: string, root: string): Result<NamedContext> {
-  if (where.startsWith('docker-image://')) {
-    const ref = where.slice('docker-image://'.length);
-    if (ref === 'scratch') return ok({ kind: 'image', ref });
-    const name = normaliseReference(ref);
-    return name.ok
-      ? ok({ kind: 'image', ref: name.value })
-      : usage('--build-context', flag, `"${ref}" is not an image name`);
-  }
-  if (where.startsWith('template:'))
-    return ok({ kind: 'template', file: where.slice('template:'.length) });
-  if (where.startsWith('oci-layout://')) return ociLayout(io, where.slice('oci-layout://'.length));
-  if (/^(?:https?|git|ssh):\/\/|^git@/.test(where))
-    return usage('--build-context', flag, 'remote contexts are not supported', 'download it first');
-  const path = resolve(io.cwd, where.replace(/^local:/, ''));
-  const source: Result<LocalSource> = openLocalSource(path, {
-    clock: io.clock,
-    indexDir: storePaths(root).contexts,
-  });
-  return source.ok
-    ? ok({ kind: 'local', source: source.value })
-    : shownAs(source.error, path, where);
-}
-
-/** `PATH[:TAG][@DIGEST]`. */
-function ociLayout(io: Io, text: string): Result<NamedContext> {
-  const match = /^(.*?)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text);
-  const [path, tag, digest] = [match?.[1] ?? text, match?.[2], match?.[3]];
-  return ok({
-    kind: 'oci-layout',
-    path: resolve(io.cwd, path),
-    ...(tag === undefined ? {} : { tag }),
-    ...(digest === undefined ? {} : { digest }),
-  });
 }

@@ -114,7 +114,7 @@ full log: LOG
     await using rig = new Rig();
     const value = 'correct-horse-battery-staple';
     rig.context('app', {
-      Dockerfile: `${BUSYBOX}RUN --mount=type=secret,id=pass,env=PASS test "$PASS" = ${'"$(busybox cat /run/secrets/pass)"'} || busybox test -n "$PASS"
+      Dockerfile: `${BUSYBOX}RUN --mount=type=secret,id=pass,env=PASS test "$PASS" = "$(busybox cat /run/secrets/pass)" || busybox test -n "$PASS"
 RUN --mount=type=secret,id=pass busybox cat /run/secrets/pass | busybox wc -c > /length
 `,
     });

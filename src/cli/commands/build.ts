@@ -63,9 +63,9 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     return answer.value.failed ? 2 : 0;
   }
   let done: Result<BuildOutcome>;
-  let executed = false;
+  const executed = new Set<string>();
   const watching: EventSink = (event) => {
-    executed ||= event.type === 'decision' && event.decision.outcome !== 'hit';
+    if (event.type === 'decision' && event.decision.outcome !== 'hit') executed.add(event.vertex);
     emit(event);
   };
   try {
@@ -76,7 +76,7 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     );
   } finally {
     display.end();
-    if (executed) await deps.tidy();
+    if (executed.size > 0) await deps.tidy();
   }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);

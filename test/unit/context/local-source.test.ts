@@ -226,7 +226,7 @@ describe('local sources', () => {
     });
     await assert.rejects(
       async () => {
-        for await (const chunk of found.read('/a', signal)) void chunk;
+        for await (const chunk of found.read('/a', signal)) assert.ok(chunk);
       },
       { message: 'a changed while the build was reading the context' },
     );
