@@ -25,9 +25,9 @@ const RANKS: Readonly<Record<string, number>> = {
   ops: 5,
   solve: 5,
   image: 6,
-  export: 6,
-  build: 7,
-  cli: 8,
+  export: 7,
+  build: 8,
+  cli: 9,
 };
 
 /** Folders that the design names and that may not exist yet are added here with the folder. */
