@@ -6,12 +6,13 @@ import { createContentStore } from '../content/index.ts';
 import type { EventSink } from '../events/index.ts';
 import { hostPlatform } from '../oci/index.ts';
 import { createCacheMounts } from '../ops/index.ts';
-import { createRegistry, dockerCredentials } from '../registry/index.ts';
+import { createRegistry, dockerCredentials, hostConfigs } from '../registry/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
 import type { Io } from './io.ts';
 import { lazyPackages } from './lazy-packages.ts';
 import { proxyFor } from './proxies.ts';
+import { registryHosts } from './registry-hosts.ts';
 import { type Store, storePaths } from './store.ts';
 
 /** The adapters of a build, and what its end owes the store. */
@@ -34,6 +35,7 @@ export function createBuildDeps(
       content,
       clock: io.clock,
       credentials: dockerCredentials(dockerConfigDir(io)),
+      hosts: hostConfigs(registryHosts(io)),
       proxyFor: proxyFor(io.env),
     }),
   );

@@ -4,7 +4,7 @@ export interface HostConfig {
   readonly mirrors?: readonly string[];
   /** Speak plain HTTP; by default only to loopback addresses without a `ca`. */
   readonly plainHttp?: boolean;
-  /** Certificates (PEM) that are trusted for this host, instead of the system's. */
+  /** Certificates (PEM) that are trusted for this host, besides the system's. */
   readonly ca?: string;
   /** Client certificate and key (PEM). */
   readonly cert?: string;

@@ -1,3 +1,4 @@
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { FailureError, failure, isErrno } from '../base/index.ts';
 import type { Endpoint, HostConfig } from './hosts.ts';
@@ -119,16 +120,13 @@ export class HttpClient implements AsyncDisposable {
     const proxy = this.#options.proxyFor?.(url);
     // The host's certificates are for the host, not for where it redirects to.
     const config: HostConfig = url.host === endpoint.base.host ? endpoint.config : {};
-    const key = `${proxy ?? ''}|${config === endpoint.config ? endpoint.base.host : ''}`;
+    const secure = url.protocol === 'https:';
+    const own = config === endpoint.config ? endpoint.base.host : '';
+    const key = `${proxy ?? ''}|${own}|${url.protocol}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
     const { Agent, ProxyAgent } = await import('undici');
-    const tls = {
-      ...(config.ca === undefined ? {} : { ca: config.ca }),
-      ...(config.cert === undefined ? {} : { cert: config.cert }),
-      ...(config.key === undefined ? {} : { key: config.key }),
-      ...(config.skipVerify === true ? { rejectUnauthorized: false } : {}),
-    };
+    const tls = secure ? tlsOptions(config) : {};
     const common = { connections: 16, connect: { timeout: this.#options.stallMs, ...tls } };
     const pool =
       proxy === undefined
@@ -142,6 +140,27 @@ export class HttpClient implements AsyncDisposable {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
     this.#pools.clear();
   }
+}
+
+/** Trusted are the authorities of Node, of the system, and of the host; made once a pool, since reading them takes a while. */
+function tlsOptions(config: HostConfig): {
+  readonly secureContext: SecureContext;
+  readonly rejectUnauthorized: boolean;
+} {
+  const { ca, cert, key } = config;
+  const trusted = [
+    ...getCACertificates('default'),
+    ...getCACertificates('system'),
+    ...(ca === undefined ? [] : [ca]),
+  ];
+  return {
+    secureContext: createSecureContext({
+      ca: trusted,
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    }),
+    rejectUnauthorized: config.skipVerify !== true,
+  };
 }
 
 function allowed(from: URL, to: URL): boolean {

@@ -1,6 +1,7 @@
 import {
   type Digest,
   err,
+  FailureError,
   failure,
   Inflight,
   ok,
@@ -103,11 +104,24 @@ class HttpRegistry implements Registry, AsyncDisposable {
     };
   }
 
+  /** The reference, once the settings of its hosts could be read. */
+  #parse(ref: string): Result<Reference> {
+    const parsed = parsed1(ref);
+    if (!parsed.ok) return parsed;
+    try {
+      this.#client.sources(parsed.value);
+      return parsed;
+    } catch (e) {
+      if (e instanceof FailureError) return err(e.failure);
+      throw e;
+    }
+  }
+
   async resolve(
     ref: string,
     options: { readonly platform: Platform; readonly signal: AbortSignal },
   ): Promise<Result<ResolvedImage>> {
-    const parsed = parsed1(ref);
+    const parsed = this.#parse(ref);
     if (!parsed.ok) return parsed;
     return await resolveImage(parsed.value, options, {
       manifest: (r, signal) => fetchManifest(this.#client, r, signal),
@@ -120,7 +134,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     ref: string,
     options: { readonly signal: AbortSignal },
   ): Promise<Result<FetchedManifest>> {
-    const parsed = parsed1(ref);
+    const parsed = this.#parse(ref);
     return parsed.ok ? await fetchManifest(this.#client, parsed.value, options.signal) : parsed;
   }
 
@@ -130,7 +144,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     options: { readonly signal: AbortSignal; readonly progress?: TransferProgress },
   ): Promise<Result<void>> {
     if ((await this.#client.content.size(blob.digest)) === blob.size) return ok(undefined);
-    const parsed = parsed1(ref);
+    const parsed = this.#parse(ref);
     if (!parsed.ok) return parsed;
     return await this.#downloads.do(blob.digest, options.signal, (signal) =>
       fromSources(this.#client, parsed.value, (endpoint) =>
@@ -151,7 +165,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
       readonly from?: readonly string[];
     },
   ): Promise<Result<'uploaded' | 'exists' | 'mounted'>> {
-    const parsed = parsed1(ref);
+    const parsed = this.#parse(ref);
     if (!parsed.ok) return parsed;
     return await uploadBlob(this.#client, parsed.value, blob, options);
   }
@@ -162,7 +176,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     mediaType: string,
     options: { readonly signal: AbortSignal },
   ): Promise<Result<Digest>> {
-    const parsed = parsed1(ref);
+    const parsed = this.#parse(ref);
     if (!parsed.ok) return parsed;
     const digest = sha256(bytes);
     const { path, tag } = parsed.value;

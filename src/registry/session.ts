@@ -13,6 +13,7 @@ import {
 } from './http.ts';
 import { redact, type Secrets } from './redact.ts';
 import { retryAfterMs } from './retry.ts';
+import { mergeScopes } from './scopes.ts';
 
 /** What a `Session` is made of. */
 export interface SessionDeps {
@@ -172,7 +173,7 @@ export class Session {
   ): HttpRequest {
     const service = challenge.params.get('service') ?? '';
     const asked = challenge.params.get('scope') ?? '';
-    const scopes = [...new Set([...asked.split(' ').filter((s) => s !== ''), ...at.scopes])];
+    const scopes = mergeScopes([...asked.split(' '), ...at.scopes]);
     const url = new URL(realm);
     if (credential?.kind === 'identity') {
       const form = new URLSearchParams({
