@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   type Digest,
+  diskFailure,
   err,
   type Failure,
   FailureError,
@@ -85,9 +86,10 @@ export async function buildImage(
     finish(done.ok ? undefined : done.error, done.ok ? done.value.image?.target.digest : undefined);
     return done.ok ? ok({ ...done.value, id, ...recorder.counts() }) : done;
   } catch (e) {
-    if (e instanceof FailureError) {
-      finish(e.failure);
-      return err(e.failure);
+    const known = e instanceof FailureError ? e.failure : diskFailure(e);
+    if (known !== undefined) {
+      finish(known);
+      return err(known);
     }
     finish({ code: 'CL000', exit: 3, message: e instanceof Error ? e.message : String(e) });
     throw e;

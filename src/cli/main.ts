@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
-import { type Io, storeRoot } from './io.ts';
+import { fail, type Io, storeRoot } from './io.ts';
 import { installInterrupts } from './signals.ts';
 
 /*
@@ -47,6 +47,9 @@ async function start(): Promise<number> {
   } catch (e) {
     const stopped = interrupts.exitCode();
     if (stopped !== undefined && interrupts.signal.aborted && isAbort(e)) return stopped;
+    const { diskFailure } = await import('../base/index.ts');
+    const disk = diskFailure(e);
+    if (disk !== undefined) return fail(io, disk);
     const text = e instanceof Error ? (e.stack ?? e.message) : String(e);
     io.err(`internal error: this is a bug in varve, please report it\n${text}\n`);
     for (let cause = causeOf(e); cause !== undefined; cause = causeOf(cause))

@@ -1,0 +1,38 @@
+import { type Failure, failure } from './failure.ts';
+
+/** SQLite's result codes (sqlite.org/rescode.html): `SQLITE_IOERR`, `SQLITE_FULL`. */
+const [SQLITE_IOERR, SQLITE_FULL] = [10, 13];
+
+/**
+ * The failure behind an error of a disk that is full or broken, wherever in a program it was met: as a system error, as one
+ * of SQLite, as a cause, or suppressed by another. Undefined for all other errors.
+ */
+export function diskFailure(e: unknown): Failure | undefined {
+  if (!(e instanceof Error)) return undefined;
+  const kind = kindOf(e);
+  if (kind === undefined) {
+    return e instanceof SuppressedError
+      ? (diskFailure(e.suppressed) ?? diskFailure(e.error))
+      : diskFailure(e.cause);
+  }
+  const path = text(e, 'dest') ?? text(e, 'path');
+  const doing = path === undefined ? 'writing' : `writing ${path}`;
+  return kind === 'full'
+    ? failure('ST001', 3, `${doing}: no space left on the disk`, {
+        cause: e,
+        help: 'free some space, for example with `varve cache prune`, and run the command again',
+      })
+    : failure('ST003', 3, `${doing}: the disk reports an input/output error`, { cause: e });
+}
+
+function kindOf(e: Error): 'full' | 'broken' | undefined {
+  const code = text(e, 'code');
+  const errcode = 'errcode' in e && typeof e.errcode === 'number' ? e.errcode & 0xff : undefined;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || errcode === SQLITE_FULL) return 'full';
+  return code === 'EIO' || errcode === SQLITE_IOERR ? 'broken' : undefined;
+}
+
+function text(e: Error, key: 'code' | 'path' | 'dest'): string | undefined {
+  const value: unknown = Object.getOwnPropertyDescriptor(e, key)?.value;
+  return typeof value === 'string' ? value : undefined;
+}
