@@ -115,7 +115,7 @@ export class Layers implements LayerDb {
 
   #saveLayer(ref: LayerRef): void {
     const blob = ref.blob === undefined ? null : JSON.stringify(ref.blob);
-    this.#db.run(
+    const { changes } = this.#db.run(
       `INSERT INTO layer (id, diff_id, ref_blob, origin, created_at, used_at)
        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
        ON CONFLICT (id) DO UPDATE SET
@@ -127,6 +127,7 @@ export class Layers implements LayerDb {
          OR (excluded.origin IS NOT NULL AND excluded.origin IS NOT origin)`,
       ...[ref.id, ref.diffId ?? null, blob, ref.origin ?? null, ref.createdAt, this.#clock.now()],
     );
+    if (changes > 0) this.#chains.clear();
   }
 }
 

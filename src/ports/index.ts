@@ -18,12 +18,22 @@ export type {
   TraceDb,
   WorkLocks,
 } from './cache-db.ts';
+export type { CacheRemote } from './cache-remote.ts';
 export type { Clock } from './clock.ts';
 export type { Blob, ContentStore, IngestOptions } from './content-store.ts';
 export type { LocalSource, LocalTreeOptions } from './local-source.ts';
 export type { CacheDep, CacheMap, OpContext, OpDriver, OpResolver, OpResult } from './op-driver.ts';
 export type { Packages } from './packages.ts';
 export type { FetchedManifest, Registry, ResolvedImage, TransferProgress } from './registry.ts';
+export type {
+  GitCheckout,
+  GitCommit,
+  GitRemote,
+  GitRepositories,
+  HttpDownload,
+  HttpFiles,
+  HttpValidators,
+} from './remote-source.ts';
 export type {
   Sandbox,
   SandboxExit,

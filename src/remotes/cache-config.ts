@@ -17,6 +17,9 @@ export const CACHE_CONFIG_MEDIA_TYPE = 'application/vnd.buildkit.cacheconfig.v0'
 /** BuildKit refuses to read larger configs when it imports a cache. */
 export const MAX_CACHE_CONFIG_BYTES = 1 << 20;
 
+/** More layers than this no tree has that a kernel can mount. */
+const MAX_CHAIN = 1000;
+
 /** A position in a chain of layers: the same blob stands once for every parent it has. */
 interface LayerNode {
   readonly layer: GraphLayer;
@@ -150,10 +153,15 @@ const malformed = (what: string): ReturnType<typeof failure> =>
 export function decodeCacheConfig(text: string, facts: LayerFacts): Result<CacheGraph> {
   const parsed = parseJson(text);
   if (!parsed.ok) return err(malformed(parsed.error));
-  if (!isRecord(parsed.value)) return err(malformed('expected an object'));
-  const chains = decodeLayers(parsed.value['layers'], facts);
+  return decodeConfigValue(parsed.value, facts);
+}
+
+/** As `decodeCacheConfig`, of a value that was parsed. */
+export function decodeConfigValue(value: unknown, facts: LayerFacts): Result<CacheGraph> {
+  if (!isRecord(value)) return err(malformed('expected an object'));
+  const chains = decodeLayers(value['layers'], facts);
   if (!chains.ok) return chains;
-  return decodeRecords(parsed.value['records'], chains.value);
+  return decodeRecords(value['records'], chains.value);
 }
 
 type Chain = readonly GraphLayer[] | undefined;
@@ -190,6 +198,8 @@ function chainOf(
     if (row === undefined)
       return err(malformed(`layer ${top} has parent ${at}, which does not exist`));
     if (layers.length > rows.length) return err(malformed(`layer ${top} is its own ancestor`));
+    if (layers.length > MAX_CHAIN)
+      return err(malformed(`layer ${top} lies on more than ${MAX_CHAIN} others`));
     const fact = facts(row.blob);
     if (fact === undefined) known = false;
     layers.push({ blob: row.blob, ...(fact ?? { mediaType: '', size: 0, diffId: row.blob }) });

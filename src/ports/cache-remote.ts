@@ -1,0 +1,45 @@
+import type { Result } from '../base/index.ts';
+import type { Descriptor } from '../oci/index.ts';
+import type { TransferProgress } from './registry.ts';
+
+/**
+ * A place outside this machine's store where a build cache is kept: blobs, and one manifest under a name. Whoever writes
+ * stores all blobs first and publishes the manifest last, so that readers never see a name that leads to something missing.
+ */
+export interface CacheRemote {
+  /** What progress and warnings call it. */
+  readonly name: string;
+  /** Where its blobs can be had later, as `LayerRef.origin` says it. */
+  readonly origin: string;
+  /** The bytes of the manifest or index under the name, or of a manifest that an index there names. */
+  manifest(
+    options: { readonly signal: AbortSignal },
+    child?: Descriptor,
+  ): Promise<Result<Uint8Array>>;
+  /** A whole small blob, verified against its digest. */
+  read(
+    blob: Descriptor,
+    options: { readonly signal: AbortSignal; readonly maxBytes: number },
+  ): Promise<Result<Uint8Array>>;
+  /** Whether a blob can be there, as far as that is known without asking over a network. */
+  mayHave(blob: Descriptor): Promise<boolean>;
+  /**
+   * Stores a blob unless it is there. `obtain` brings it into the content store and is called only when its bytes are
+   * needed; `from` names where the blob came from, for a registry that can copy it there by itself.
+   */
+  write(
+    blob: Descriptor,
+    options: {
+      readonly signal: AbortSignal;
+      readonly obtain: () => Promise<Result<void>>;
+      readonly from?: string;
+      readonly progress?: TransferProgress;
+    },
+  ): Promise<Result<'written' | 'exists'>>;
+  /** Makes the name stand for this manifest. */
+  publish(
+    manifest: Uint8Array,
+    mediaType: string,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Result<void>>;
+}

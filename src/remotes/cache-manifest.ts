@@ -1,0 +1,76 @@
+import { err, failure, ok, parseDigest, type Result } from '../base/index.ts';
+import { type Descriptor, encodeManifest, type ManifestOrIndex, MEDIA } from '../oci/index.ts';
+import { CACHE_CONFIG_MEDIA_TYPE, type LayerFacts } from './cache-config.ts';
+import type { GraphLayer } from './cache-graph.ts';
+
+/** Annotation of a layer with the digest of its uncompressed tar (containerd `labels.LabelUncompressed`). */
+const UNCOMPRESSED = 'containerd.io/uncompressed';
+/** Annotation of a layer with the time it was made (BuildKit cache/blobs). */
+const CREATED_AT = 'buildkit/createdat';
+
+/** The manifest that carries a cache: an image manifest with the cache config and every layer (BuildKit `image-manifest=true`). */
+export function encodeCacheManifest(
+  config: Omit<Descriptor, 'mediaType'>,
+  layers: readonly GraphLayer[],
+): { readonly bytes: Uint8Array; readonly mediaType: string } {
+  const bytes = encodeManifest({
+    mediaType: MEDIA.ociManifest,
+    config: { mediaType: CACHE_CONFIG_MEDIA_TYPE, ...config },
+    layers: layers.map(layerDescriptor),
+  });
+  return { bytes, mediaType: MEDIA.ociManifest };
+}
+
+function layerDescriptor(layer: GraphLayer): Descriptor {
+  return {
+    mediaType: layer.mediaType,
+    digest: layer.blob,
+    size: layer.size,
+    annotations: {
+      ...(layer.createdAt === undefined ? {} : { [CREATED_AT]: layer.createdAt }),
+      [UNCOMPRESSED]: layer.diffId,
+    },
+  };
+}
+
+/** What a manifest under a cache's name is. */
+export type CacheCarrier =
+  | { readonly kind: 'cache'; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
+  /** Images, which may hold an inline cache. */
+  | { readonly kind: 'image'; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
+  | { readonly kind: 'images'; readonly manifests: readonly Descriptor[] };
+
+/** Tells caches in either of BuildKit's forms (image manifest, index) from images. */
+export function cacheCarrier(document: ManifestOrIndex): Result<CacheCarrier> {
+  if (document.kind === 'manifest') {
+    const { config, layers } = document.manifest;
+    if (config.mediaType === CACHE_CONFIG_MEDIA_TYPE) return ok({ kind: 'cache', config, layers });
+    if (config.mediaType === MEDIA.ociConfig || config.mediaType === MEDIA.dockerConfig)
+      return ok({ kind: 'image', config, layers });
+    return err(
+      failure('RC002', 3, `${JSON.stringify(config.mediaType.slice(0, 100))} holds no build cache`),
+    );
+  }
+  const { manifests } = document.index;
+  const config = manifests.find((d) => d.mediaType === CACHE_CONFIG_MEDIA_TYPE);
+  return config === undefined
+    ? ok({ kind: 'images', manifests })
+    : ok({ kind: 'cache', config, layers: manifests.filter((d) => d !== config) });
+}
+
+/** What the descriptors of a cache manifest say of its layers; those without a valid diffID are not known. */
+export function layerFacts(layers: readonly Descriptor[]): LayerFacts {
+  const known = new Map<string, Omit<GraphLayer, 'blob'>>();
+  for (const { digest, mediaType, size, annotations } of layers) {
+    const diffId = parseDigest(annotations?.[UNCOMPRESSED] ?? '');
+    if (diffId === undefined) continue;
+    const createdAt = annotations?.[CREATED_AT];
+    known.set(digest, {
+      mediaType,
+      size,
+      diffId,
+      ...(createdAt === undefined ? {} : { createdAt }),
+    });
+  }
+  return (blob) => known.get(blob);
+}

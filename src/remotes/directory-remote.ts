@@ -1,0 +1,190 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Digest,
+  digestOfHex,
+  err,
+  type Failure,
+  FailureError,
+  failure,
+  goJson,
+  hexOf,
+  isErrno,
+  ok,
+  type Result,
+  sha256,
+  writeAtomically,
+} from '../base/index.ts';
+import {
+  type Descriptor,
+  decodeManifest,
+  encodeIndex,
+  MAX_MANIFEST_BYTES,
+  MEDIA,
+} from '../oci/index.ts';
+import type { CacheRemote, ContentStore } from '../ports/index.ts';
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** Which manifest of a directory is meant. */
+export interface DirectoryPlace {
+  readonly dir: string;
+  readonly tag: string;
+  readonly digest?: Digest;
+}
+
+/**
+ * A cache in a directory that is an OCI image layout, as BuildKit's `type=local` writes it. `layout` reads blobs of the
+ * directory; it is never written through, because nothing but layout files may appear there.
+ */
+export function createDirectoryRemote(
+  deps: { readonly content: ContentStore; readonly layout: ContentStore },
+  place: DirectoryPlace,
+): CacheRemote {
+  const { dir, tag } = place;
+  const { content, layout } = deps;
+  const pathOf = (digest: Digest): string => join(dir, 'blobs', 'sha256', hexOf(digest));
+  return {
+    name: `local:${dir}`,
+    origin: `oci-layout://${dir}`,
+    manifest: async (_options, child) => {
+      const digest = child === undefined ? await manifestDigest(place) : ok(child.digest);
+      return digest.ok
+        ? await readBlob(pathOf(digest.value), digest.value, MAX_MANIFEST_BYTES)
+        : digest;
+    },
+    read: (blob, { maxBytes }) => readBlob(pathOf(blob.digest), blob.digest, maxBytes),
+    mayHave: async (blob) => (await layout.size(blob.digest)) === blob.size,
+    write: async (blob, { signal, obtain, progress }) => {
+      if ((await layout.size(blob.digest)) === blob.size) return ok('exists');
+      if ((await content.size(blob.digest)) !== blob.size) {
+        const ready = await obtain();
+        if (!ready.ok) return ready;
+      }
+      return await guarded(dir, signal, async () => {
+        const data = verified(content.stream(blob.digest, { signal }), blob.digest);
+        await writeAtomically(pathOf(blob.digest), data);
+        progress?.(blob.size, blob.size);
+        return 'written' as const;
+      });
+    },
+    publish: async (manifest, mediaType, { signal }) =>
+      await guarded(dir, signal, async () => {
+        const digest = sha256(manifest);
+        await writeAtomically(pathOf(digest), manifest);
+        await writeAtomically(join(dir, 'oci-layout'), goJson({ imageLayoutVersion: '1.0.0' }));
+        const named: Descriptor = {
+          mediaType,
+          digest,
+          size: manifest.length,
+          annotations: { [REF_NAME]: tag },
+        };
+        const before = await readIndex(dir);
+        const kept = before.ok ? before.value.filter((d) => d.annotations?.[REF_NAME] !== tag) : [];
+        const index = encodeIndex({ mediaType: MEDIA.ociIndex, manifests: [...kept, named] });
+        await writeAtomically(join(dir, 'index.json'), index);
+      }),
+  };
+}
+
+async function manifestDigest(place: DirectoryPlace): Promise<Result<Digest>> {
+  if (place.digest !== undefined) return ok(place.digest);
+  const manifests = await readIndex(place.dir);
+  if (!manifests.ok) return manifests;
+  const found = manifests.value.find((d) => d.annotations?.[REF_NAME] === place.tag);
+  const only = manifests.value.length === 1 ? manifests.value[0] : undefined;
+  const chosen = found ?? only;
+  return chosen === undefined
+    ? err(missing(`${place.dir} has no cache with the tag ${place.tag}`))
+    : ok(chosen.digest);
+}
+
+async function readIndex(dir: string): Promise<Result<readonly Descriptor[]>> {
+  const path = join(dir, 'index.json');
+  const bytes = await readSmall(path, MAX_MANIFEST_BYTES);
+  if (!bytes.ok) return bytes;
+  const decoded = decodeManifest(bytes.value, path);
+  if (!decoded.ok) return decoded;
+  return decoded.value.kind === 'index'
+    ? ok(decoded.value.index.manifests)
+    : err(missing(`${path} is no index`));
+}
+
+async function readBlob(
+  path: string,
+  digest: Digest,
+  maxBytes: number,
+): Promise<Result<Uint8Array>> {
+  const bytes = await readSmall(path, maxBytes);
+  if (!bytes.ok) return bytes;
+  return sha256(bytes.value) === digest
+    ? bytes
+    : err(missing(`${path} is damaged: its bytes have another digest`));
+}
+
+async function readSmall(path: string, maxBytes: number): Promise<Result<Uint8Array>> {
+  try {
+    const { size } = await stat(path);
+    return size <= maxBytes
+      ? ok(await readFile(path))
+      : err(failure('RC004', 3, `${path} has ${size} bytes, more than ${maxBytes}`));
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return err(missing(`${path} does not exist`));
+    if (isErrno(e, 'EACCES', 'EISDIR', 'EIO'))
+      return err(missing(`${path} cannot be read (${e.code ?? ''})`));
+    throw new Error(`reading ${path}`, { cause: e });
+  }
+}
+
+function missing(what: string): Failure {
+  return failure('RC005', 3, what);
+}
+
+async function* verified(
+  data: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  for await (const chunk of data) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (digestOfHex(hash.digest('hex')) !== digest)
+    throw new FailureError(
+      failure('ST014', 3, `blob ${digest} is damaged on disk`, {
+        help: 'run `varve cache verify`',
+      }),
+    );
+}
+
+async function guarded<T>(
+  dir: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<Result<T>> {
+  try {
+    return ok(await work());
+  } catch (e) {
+    signal.throwIfAborted();
+    if (e instanceof FailureError) return err(e.failure);
+    if (
+      !isErrno(
+        e,
+        'ENOENT',
+        'EACCES',
+        'EPERM',
+        'EROFS',
+        'ENOTDIR',
+        'EEXIST',
+        'ENOSPC',
+        'EDQUOT',
+        'EIO',
+      )
+    )
+      throw e;
+    return err(
+      failure('RC006', 3, `writing the cache to ${dir}: ${e.code ?? 'an error'}`, { cause: e }),
+    );
+  }
+}

@@ -1,0 +1,109 @@
+import type {
+  CacheDb,
+  CachedResult,
+  LayerChain,
+  LayerId,
+  LayerRef,
+  RecordId,
+  RecordInput,
+} from '../ports/index.ts';
+import type { CacheGraph, GraphLayer, GraphRecord, GraphResult } from './cache-graph.ts';
+
+/** How much of a graph came in. */
+export interface Imported {
+  readonly records: number;
+  readonly results: number;
+}
+
+/**
+ * Enters a graph into the database: records below those they link to, results whose layers stay at `origin` until a step
+ * needs their files. What the store made itself is preferred to what is imported.
+ */
+export function importGraph(cache: CacheDb, graph: CacheGraph, origin: string): Imported {
+  const ids = new Map<number, RecordId>();
+  let results = 0;
+  for (const index of parentsFirst(graph.records)) {
+    const record = graph.records[index];
+    if (record === undefined) continue;
+    const inputs = record.inputs.map((links) => inputsOf(links, ids));
+    // A record that one of its inputs never leads to can be found in no way.
+    if (inputs.some((alternatives) => alternatives.length === 0)) continue;
+    const id = cache.ensureRecord(record.digest, inputs);
+    ids.set(index, id);
+    for (const result of record.results) {
+      if (result.layers.length === 0) continue;
+      addResult(cache, id, result, origin);
+      results++;
+    }
+  }
+  return { records: ids.size, results };
+}
+
+function inputsOf(
+  links: GraphRecord['inputs'][number],
+  ids: ReadonlyMap<number, RecordId>,
+): RecordInput[] {
+  return links.flatMap(({ record, selector }) => {
+    const id = ids.get(record);
+    if (id === undefined) return [];
+    return [selector === undefined ? { record: id } : { record: id, selector }];
+  });
+}
+
+function addResult(cache: CacheDb, id: RecordId, result: GraphResult, origin: string): void {
+  const chain = result.layers.map((layer) => layerRef(layer, result, origin));
+  const known = cache.results(id);
+  const same = known.find((each) => sameChain(each.chain, chain));
+  const made = millisOf(result.createdAt);
+  const oldest = Math.min(...known.map((each) => each.createdAt));
+  // The chain that is known already is entered again for where its layers can be had now.
+  const entry: CachedResult = {
+    chain,
+    createdAt: same?.createdAt ?? Math.min(made, oldest - 1),
+    costMs: same?.costMs ?? 0,
+  };
+  cache.addResult(id, entry);
+}
+
+function layerRef(layer: GraphLayer, result: GraphResult, origin: string): LayerRef {
+  const { blob: digest, mediaType, size, diffId, createdAt } = layer;
+  return {
+    // A layer from outside is known by its diffID, which is verified when it is extracted.
+    id: diffId as string as LayerId,
+    diffId,
+    blob: { mediaType, digest, size },
+    origin,
+    createdAt: millisOf(createdAt ?? result.createdAt),
+  };
+}
+
+function sameChain(a: LayerChain, b: LayerChain): boolean {
+  return a.length === b.length && a.every((layer, i) => layer.id === b[i]?.id);
+}
+
+/** Milliseconds of an RFC 3339 time with its digits below the millisecond; 0 for what is none. */
+function millisOf(time: string | undefined): number {
+  const millis = Date.parse(time ?? '');
+  if (Number.isNaN(millis)) return 0;
+  const below = /\.\d{3}(\d{1,6})\d*Z$/.exec(time ?? '')?.[1] ?? '';
+  return below === '' ? millis : millis + Number(`0.${below}`);
+}
+
+/** Indexes in an order in which every record comes after those it links to; the links form no circle. */
+function parentsFirst(records: readonly GraphRecord[]): number[] {
+  const waits = records.map(
+    (record) => new Set(record.inputs.flatMap((links) => links.map((link) => link.record))).size,
+  );
+  const children = records.map((): Set<number> => new Set());
+  for (const [index, record] of records.entries())
+    for (const { record: parent } of record.inputs.flat()) children[parent]?.add(index);
+  const order = records.map((_, i) => i).filter((i) => waits[i] === 0);
+  for (const index of order) {
+    for (const child of children[index] ?? []) {
+      const left = (waits[child] ?? 0) - 1;
+      waits[child] = left;
+      if (left === 0) order.push(child);
+    }
+  }
+  return order;
+}
