@@ -3,10 +3,9 @@ import type { Decision, Event, EventSink } from '../events/index.ts';
 import type { Definition, OpInput, Vertex } from '../llb/index.ts';
 import { isLocalLayer, type LayerChain, type Lease } from '../ports/index.ts';
 import { Edge } from './edge.ts';
-import type { Executor } from './executor.ts';
 import { explainMiss, stepIdentity, traceInputs } from './explain.ts';
 import { nameOf, Progress } from './progress.ts';
-import type { SolveOptions, SolverDeps } from './types.ts';
+import type { SolveOptions, SolverDeps, StepExecutor } from './types.ts';
 import { VertexWork } from './vertex-work.ts';
 
 /** One solve: its edges, its progress, and what stops it. */
@@ -20,7 +19,7 @@ export class BuildRun {
   readonly work: AbortSignal;
   /** The first failure. */
   failure: Failure | undefined;
-  readonly #executor: Executor;
+  readonly #executor: StepExecutor;
   readonly #definition: Definition;
   readonly #options: SolveOptions;
   readonly #lease: Lease;
@@ -35,7 +34,7 @@ export class BuildRun {
 
   constructor(
     deps: SolverDeps,
-    executor: Executor,
+    executor: StepExecutor,
     definition: Definition,
     options: SolveOptions,
     lease: Lease,

@@ -23,10 +23,12 @@ export class Edge {
   readonly contents: (Digest | undefined)[];
   /** A record was known, but the layers of its result are gone. */
   evicted = false;
+  /** This solve only plans, and the step would run: there is no result. */
+  unknown = false;
   readonly #build: BuildRun;
   /** Per input: records of this op reached through it. */
   readonly #matches: Set<RecordId>[];
-  readonly #contentWork: (Promise<Result<Digest>> | undefined)[];
+  readonly #contentWork: (Promise<Result<Digest | undefined>> | undefined)[];
   #fast: Promise<Result<void>> | undefined;
   #slow: Promise<Result<void>> | undefined;
   #complete: Promise<Result<LayerChain>> | undefined;
@@ -157,15 +159,26 @@ export class Edge {
     return await this.#build.execute(this);
   }
 
-  #content(i: number): Promise<Result<Digest>> {
+  /** Notes, when planning, that the step would run; keys that its record would have are there for others to be found by. */
+  foresee(): void {
+    this.unknown = true;
+    if (!this.forced) return;
+    this.inputs.forEach((_, i) => this.#probe(i));
+    if (this.inputs.length === 0) this.#probeRoots();
+    this.#intersect();
+  }
+
+  /** Undefined where planning ended without a result of the input. */
+  #content(i: number): Promise<Result<Digest | undefined>> {
     return (this.#contentWork[i] ??= this.#computeContent(i));
   }
 
-  async #computeContent(i: number): Promise<Result<Digest>> {
+  async #computeContent(i: number): Promise<Result<Digest | undefined>> {
     const input = this.inputs[i];
     if (input === undefined) throw new Error(`"${this.work.name}" has no input ${i}`);
     const result = await input.complete();
     if (!result.ok) return result;
+    if (input.unknown) return ok(undefined);
     this.#build.starts.throwIfAborted();
     const context = this.work.context(this.#build.work);
     const digest = await this.#build.track(this.work.driver.contentKey(context, i, result.value));
@@ -174,7 +187,7 @@ export class Edge {
       return err(digest.error);
     }
     this.contents[i] = digest.value;
-    this.#probe(i);
+    if (!this.forced) this.#probe(i);
     return digest;
   }
 
@@ -204,7 +217,6 @@ export class Edge {
    * time any of them suffices (this is what makes a step found by content be found by definition later).
    */
   #probe(i: number): void {
-    if (this.forced) return;
     const { cache } = this.#build.deps;
     const parents = this.#definitionInputs(i);
     const content = this.contents[i];

@@ -5,7 +5,7 @@ import type { LayerChain, RecordId } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import type { Edge } from './edge.ts';
 import { Slots } from './slots.ts';
-import type { Execution, SolverDeps } from './types.ts';
+import type { Execution, SolverDeps, StepExecutor } from './types.ts';
 import type { VertexWork } from './vertex-work.ts';
 
 /** A build that waits for an execution: what happens there is shown, and what comes out is held, for each. */
@@ -35,7 +35,7 @@ interface Run {
 class OwnerStopped extends Error {}
 
 /** Executes steps: once for all builds of this process that need them at the same time, once among processes. */
-export class Executor {
+export class Executor implements StepExecutor {
   readonly #deps: SolverDeps;
   readonly #slots: Slots;
   readonly #inflight = new Inflight<string, Execution>();
@@ -47,7 +47,6 @@ export class Executor {
     this.#slots = new Slots(deps.maxParallel);
   }
 
-  /** The result of one output; `decided` is called when the step is really executed, before it starts. */
   async execute(build: BuildRun, edge: Edge, decided: () => void): Promise<Result<LayerChain>> {
     const { work } = edge;
     for (;;) {
@@ -192,7 +191,8 @@ export class Executor {
   }
 }
 
-function takeOutput(edge: Edge): LayerChain {
+/** Settles an edge with what the execution of its vertex brought. */
+export function takeOutput(edge: Edge): LayerChain {
   const { work, output } = edge;
   const chain = work.outputs?.[output];
   if (chain === undefined) throw new Error(`"${work.name}" gave no output ${output}`);

@@ -63,7 +63,7 @@ function firstTime(upstream: Edge | undefined): string {
   const text = 'no earlier build had a step with this text';
   return upstream === undefined
     ? text
-    : `${text}; "${upstream.work.name}" below it was executed too`;
+    : `${text}; "${upstream.work.name}" below it is executed too`;
 }
 
 function sameness(trace: StepTrace, edge: Edge, inputs: readonly StepTraceInput[]): number {
@@ -112,7 +112,7 @@ function difference(
   if (inputs[at]?.content !== undefined) {
     const upstream = input.work.cause;
     const reason = `the files it uses from "${from}" changed`;
-    // A source's files are where the difference begins; a step's files changed because that step was executed anew.
+    // A source's files are where the difference begins; a step's files changed because that step is executed anew.
     if (upstream === undefined) return own(`files from "${from}"`, reason);
     return {
       differs: `files from "${from}"`,
@@ -128,8 +128,8 @@ function difference(
     cause: {
       reason:
         upstream.root === from
-          ? `"${from}" below it was executed anew: ${upstream.reason}`
-          : `it stands above "${upstream.root}", which was executed anew`,
+          ? `"${from}" below it is executed anew: ${upstream.reason}`
+          : `it stands above "${upstream.root}", which is executed anew`,
       root: upstream.root,
     },
   };

@@ -1,4 +1,4 @@
 export { stepIdentity } from './explain.ts';
 export { type ExportedLink, type ExportedRecord, exportRecords } from './export-records.ts';
 export { createSolver } from './solver.ts';
-export type { Solution, SolveOptions, Solver, SolverDeps } from './types.ts';
+export type { PlannedStep, Solution, SolveOptions, Solver, SolverDeps } from './types.ts';

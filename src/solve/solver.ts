@@ -2,6 +2,7 @@ import { err, ok, type Result } from '../base/index.ts';
 import type { Definition } from '../llb/index.ts';
 import { BuildRun } from './build-run.ts';
 import { Executor } from './executor.ts';
+import { plan } from './plan.ts';
 import type { Solution, SolveOptions, Solver, SolverDeps } from './types.ts';
 
 /**
@@ -10,7 +11,10 @@ import type { Solution, SolveOptions, Solver, SolverDeps } from './types.ts';
  */
 export function createSolver(deps: SolverDeps): Solver {
   const executor = new Executor(deps);
-  return { solve: (definition, options) => solve(deps, executor, definition, options) };
+  return {
+    solve: (definition, options) => solve(deps, executor, definition, options),
+    plan: (definition, options) => plan(deps, definition, options),
+  };
 }
 
 async function solve(

@@ -1,6 +1,6 @@
 import type { Failure, Result } from '../base/index.ts';
-import type { EventSink } from '../events/index.ts';
-import type { Definition } from '../llb/index.ts';
+import type { Decision, EventSink, Millis } from '../events/index.ts';
+import type { Definition, Vertex } from '../llb/index.ts';
 import type {
   CacheDb,
   Clock,
@@ -12,6 +12,8 @@ import type {
   TraceDb,
   WorkLocks,
 } from '../ports/index.ts';
+import type { BuildRun } from './build-run.ts';
+import type { Edge } from './edge.ts';
 
 /** What a solver works with. */
 export interface SolverDeps {
@@ -47,6 +49,29 @@ export interface Solution {
 /** Solves definitions; steps that several definitions need at the same time are executed once. */
 export interface Solver {
   solve(definition: Definition, options: SolveOptions): Promise<Result<Solution>>;
+  /** Looks everything up as `solve` does, executes nothing but the reading of local directories, and writes nothing. */
+  plan(
+    definition: Definition,
+    options: Pick<SolveOptions, 'signal' | 'lease'>,
+  ): Promise<Result<readonly PlannedStep[]>>;
+}
+
+/** What a solve would do with one step. */
+export interface PlannedStep {
+  readonly vertex: Vertex;
+  readonly name: string;
+  readonly state: 'cached' | 'run';
+  /** False for a step that would run, but is found after all if a step below it makes the same files again. */
+  readonly certain: boolean;
+  readonly decision: Decision;
+  /** How long its last execution took. */
+  readonly lastMs?: Millis;
+}
+
+/** Brings the result of a step that no record answers for. */
+export interface StepExecutor {
+  /** The result of one output; `decided` is called when the step is really executed, before it starts. */
+  execute(build: BuildRun, edge: Edge, decided: () => void): Promise<Result<LayerChain>>;
 }
 
 /** Why a step was executed: one sentence, and the step where the difference began. */

@@ -174,9 +174,9 @@ test('the cause of a miss is traced to the files that changed', async () => {
     base: 'hit definition: the step and everything below it are unchanged',
     'copy lock': 'miss content: the files it uses from "context" changed',
     install:
-      'miss definition: "copy lock" below it was executed anew: the files it uses from "context" changed',
-    'copy code': 'miss content: it stands above "copy lock", which was executed anew',
-    compile: 'miss definition: it stands above "copy lock", which was executed anew',
+      'miss definition: "copy lock" below it is executed anew: the files it uses from "context" changed',
+    'copy code': 'miss content: it stands above "copy lock", which is executed anew',
+    compile: 'miss definition: it stands above "copy lock", which is executed anew',
   });
   const nearest = world.events.flatMap((e) =>
     e.type === 'decision' && e.decision.nearest ? [e.decision.nearest.differs] : [],

@@ -6,7 +6,12 @@ import { openStateDb, type StateDb } from '../../../src/cachedb/index.ts';
 import type { Event } from '../../../src/events/index.ts';
 import type { Definition, OpInput, Vertex } from '../../../src/llb/index.ts';
 import type { CacheMap, LayerChain, LayerId, OpDriver } from '../../../src/ports/index.ts';
-import { createSolver, type Solution, type Solver } from '../../../src/solve/index.ts';
+import {
+  createSolver,
+  type PlannedStep,
+  type Solution,
+  type Solver,
+} from '../../../src/solve/index.ts';
 
 export type Files = Readonly<Record<string, string>>;
 
@@ -97,6 +102,17 @@ export class World implements Disposable {
   ): Promise<Solution> {
     this.reset();
     return await this.join(steps, options);
+  }
+
+  /** Plans the steps; counts start anew. */
+  async plan(steps: readonly FakeStep[]): Promise<readonly PlannedStep[]> {
+    this.reset();
+    this.#steps = new Map(steps.map((step) => [step.name, step]));
+    const planned = await this.solver().plan(define(steps), {
+      signal: new AbortController().signal,
+    });
+    if (!planned.ok) throw new Error(planned.error.message);
+    return planned.value;
   }
 
   reset(): void {
