@@ -1,27 +1,30 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parseJson } from '../../src/base/index.ts';
 
-/** What two images are compared by: the file tree as umoci unpacks it, and the part of the config that a runtime reads. */
+const execute = promisify(execFile);
+
+/** What two images are compared by. */
 export interface ImageContents {
   /** Path to `type mode uid:gid size-or-link digest`. */
   readonly tree: Readonly<Record<string, string>>;
-  readonly config: unknown;
+  /** The part of the configuration that a runtime reads. */
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** Reads an image of an OCI layout directory through umoci. */
-export function readImage(layout: string, tag: string): ImageContents {
+/** The file tree of an image of an OCI layout directory, as umoci unpacks it. */
+export async function readTree(layout: string, tag: string): Promise<ImageContents['tree']> {
   const dir = mkdtempSync(join(tmpdir(), 'varve-image-'));
   try {
-    execFileSync('umoci', ['raw', 'unpack', '--image', `${layout}:${tag}`, join(dir, 'rootfs')], {
-      stdio: 'pipe',
-    });
+    const rootfs = join(dir, 'rootfs');
+    await execute('umoci', ['raw', 'unpack', '--image', `${layout}:${tag}`, rootfs]);
     const tree: Record<string, string> = {};
-    listTree(join(dir, 'rootfs'), '', tree);
-    return { tree, config: readConfig(layout, tag) };
+    listTree(rootfs, '', tree);
+    return tree;
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -55,7 +58,8 @@ interface OciIndex {
   }[];
 }
 
-function readConfig(layout: string, tag: string): unknown {
+/** The config of an image of an OCI layout directory. */
+export function readConfig(layout: string, tag: string): ImageContents['config'] {
   const index = json<OciIndex>(join(layout, 'index.json'));
   const entry =
     index.manifests.find((m) => m.annotations?.['org.opencontainers.image.ref.name'] === tag) ??
@@ -64,7 +68,9 @@ function readConfig(layout: string, tag: string): unknown {
   const manifest = json<{ readonly config: { readonly digest: string } }>(
     blob(entry?.digest ?? ''),
   );
-  return json<{ readonly config?: unknown }>(blob(manifest.config.digest)).config ?? {};
+  return (
+    json<{ readonly config?: ImageContents['config'] }>(blob(manifest.config.digest)).config ?? {}
+  );
 }
 
 function json<T>(path: string): T {
