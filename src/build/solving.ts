@@ -1,0 +1,82 @@
+import {
+  createOpResolver,
+  createTreeProvider,
+  type ImageResolver,
+  LocalSources,
+  type OpWorld,
+  type TreeProviderDeps,
+} from '../ops/index.ts';
+import type { LayerChain, LocalSource, TreeProvider } from '../ports/index.ts';
+import type { SolverDeps } from '../solve/index.ts';
+import type { BuildDeps } from './deps.ts';
+import { layoutDir, MAIN_CONTEXT } from './lower-rounds.ts';
+import type { BuildRequest } from './request.ts';
+
+/** The local directories of one build, and the files behind any layer. */
+export interface Trees {
+  readonly locals: LocalSources;
+  readonly provider: TreeProvider;
+}
+
+/** What the ops of one build work with. */
+export interface Solving {
+  readonly request: BuildRequest;
+  readonly deps: BuildDeps;
+  readonly images: ImageResolver;
+  readonly layouts: ReadonlyMap<string, string>;
+  readonly trees: Trees;
+  readonly logPath: NonNullable<OpWorld['logPath']>;
+  /** Results that cannot be used although they seem to be there. */
+  readonly isLost: (chain: LayerChain) => boolean;
+}
+
+/** Opens the contexts of a request; `id` names the build, `fetch` brings layers here. */
+export function openTrees(
+  request: BuildRequest,
+  deps: BuildDeps,
+  { id, fetch }: { readonly id: string; readonly fetch: TreeProviderDeps['fetch'] },
+): Trees {
+  const sources = new Map<string, LocalSource>([[MAIN_CONTEXT, request.context]]);
+  for (const [name, named] of request.namedContexts)
+    if (named.kind === 'local') sources.set(name, named.source);
+  const locals = new LocalSources(id, sources);
+  return { locals, provider: createTreeProvider({ ...deps, locals, fetch }) };
+}
+
+/** What the solver of one build works with. */
+export function solverDeps(solving: Solving): SolverDeps {
+  const { deps, request, trees, layouts } = solving;
+  return {
+    ...deps,
+    resolver: createOpResolver({
+      ...deps,
+      trees: trees.provider,
+      locals: trees.locals,
+      images: solving.images,
+      mode: request.pull ? 'registry' : 'local-first',
+      layoutDir: (ref) => layoutDir(layouts, ref),
+      secrets: request.secrets,
+      limits: request.limits,
+      logPath: solving.logPath,
+      workDir: deps.paths.work,
+    }),
+    available: async (chain) => !solving.isLost(chain) && (await isAvailable(deps, chain)),
+  };
+}
+
+/** Whether every layer is extracted, or its blob here or somewhere known. */
+async function isAvailable(deps: BuildDeps, chain: LayerChain): Promise<boolean> {
+  const { snapshotter, content, layers } = deps;
+  for (const [i, layer] of chain.entries()) {
+    if (layer.origin !== undefined && layer.blob !== undefined) continue;
+    if (await snapshotter.has(chain.slice(0, i + 1))) continue;
+    const blobs = [
+      ...(layer.blob === undefined ? [] : [layer.blob]),
+      ...(layers.layer(layer.id)?.blobs ?? []),
+    ];
+    let here = false;
+    for (const blob of blobs) here ||= (await content.size(blob.digest)) === blob.size;
+    if (!here) return false;
+  }
+  return true;
+}
