@@ -4,12 +4,13 @@ import { basename, dirname, join } from 'node:path';
 
 /**
  * Writes a file that appears under its name only whole: a temporary file in the same directory, fsync, rename.
- * The temporary name starts with `.tmp-`; a crash leaves at most that.
+ * The temporary name starts with `.tmp-`; a crash leaves at most that. `durable: false` leaves the fsync out, for files
+ * that the user can make again and that no store refers to.
  */
 export async function writeAtomically(
   path: string,
   data: string | Uint8Array | AsyncIterable<Uint8Array>,
-  options: { readonly mode?: number } = {},
+  options: { readonly mode?: number; readonly durable?: boolean } = {},
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const tmp = join(
@@ -21,7 +22,7 @@ export async function writeAtomically(
     try {
       if (typeof data === 'string' || data instanceof Uint8Array) await file.writeFile(data);
       else for await (const chunk of data) await file.write(chunk);
-      await file.sync();
+      if (options.durable !== false) await file.sync();
     } finally {
       await file.close();
     }

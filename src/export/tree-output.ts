@@ -153,7 +153,10 @@ async function writeEntry(
       return;
     case 'file':
       await clear(target);
-      await writeAtomically(target, tree.read(path, options.signal), { mode: 0o600 });
+      await writeAtomically(target, tree.read(path, options.signal), {
+        mode: 0o600,
+        durable: false,
+      });
       await chmod(fsPath(target), entry.mode);
       await setTime(target, entry, options.epoch);
       return;
