@@ -1,4 +1,4 @@
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, failure, ok, parseJson, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   decodeImageConfig,
@@ -35,6 +35,8 @@ export interface ListedImage {
 export interface StoredImage {
   readonly descriptor: Descriptor;
   readonly manifest: Manifest;
+  /** The manifest as it is written. */
+  readonly manifestJson: unknown;
   readonly config: ImageConfig;
 }
 
@@ -135,7 +137,10 @@ export async function platformsOf(
   const raw = await content.read(manifest.config.digest, { maxBytes: MAX_CONFIG_BYTES });
   if (!raw.ok) return raw;
   const config = decodeImageConfig(raw.value, what);
-  return config.ok ? ok([{ descriptor: target, manifest, config: config.value }]) : config;
+  if (!config.ok) return config;
+  const json = parseJson(Buffer.from(bytes.value).toString('utf8'));
+  const manifestJson = json.ok ? json.value : undefined;
+  return ok([{ descriptor: target, manifest, manifestJson, config: config.value }]);
 }
 
 /** The normal form under which images are stored. */

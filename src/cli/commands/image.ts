@@ -46,7 +46,7 @@ export function imageInspect(io: Io, name: string, options: Options): Promise<nu
         name,
         digest: image.descriptor.digest,
         // Documents of the store are JSON values.
-        manifest: image.manifest as unknown as GoJson,
+        manifest: image.manifestJson as GoJson,
         config: image.config.json as GoJson,
       });
     return 0;
