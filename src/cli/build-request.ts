@@ -184,7 +184,10 @@ type Flags = Pick<
 >;
 
 function parseFlags(io: Io, options: Options): Result<Flags> {
-  const buildArgs = keyValues('--build-arg', options.list('buildArg'), io.env);
+  // As docker buildx does; what is said on the command line comes later and wins.
+  const epoch = (io.env['SOURCE_DATE_EPOCH'] ?? '') === '' ? [] : ['SOURCE_DATE_EPOCH'];
+  const given = [...epoch, ...options.list('buildArg')];
+  const buildArgs = keyValues('--build-arg', given, io.env);
   if (!buildArgs.ok) return buildArgs;
   const labels = keyValues('--label', options.list('label'), undefined);
   if (!labels.ok) return labels;
