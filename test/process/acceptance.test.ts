@@ -115,7 +115,7 @@ describe('an image of several stages', { skip: needsSteps }, () => {
     );
   });
 
-  test('umoci unpacks the tree that type=local and type=tar write', async () => {
+  test('umoci unpacks the tree that type=local and type=tar write', () => {
     const rig = APP;
     const tree = treeOf();
     assert.deepEqual(
@@ -141,7 +141,7 @@ describe('an image of several stages', { skip: needsSteps }, () => {
     assert.deepEqual(withoutOwners(local), withoutOwners(tree));
   });
 
-  test('buildah takes the image, and mounts the same tree', async (t) => {
+  test('buildah takes the image, and mounts the same tree', (t) => {
     const rig = APP;
     const config = configOf();
     const { buildah, mount } = buildahIn(t, rig);
@@ -157,7 +157,7 @@ describe('an image of several stages', { skip: needsSteps }, () => {
     assert.deepEqual(listDisk(mount(id)), treeOf());
   });
 
-  test('runc runs the image with its user, directory, environment and command', async () => {
+  test('runc runs the image with its user, directory, environment and command', () => {
     const rig = APP;
     const bundle = join(rig.work, 'bundle');
     run('umoci', 'unpack', '--image', `${layout}:1`, bundle);
