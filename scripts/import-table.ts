@@ -20,6 +20,7 @@ const RANKS: Readonly<Record<string, number>> = {
   registry: 4,
   context: 4,
   sandbox: 4,
+  fetch: 4,
   packages: 4,
   remotes: 4,
   ops: 5,

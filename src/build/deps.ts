@@ -1,12 +1,14 @@
 import type { Result } from '../base/index.ts';
 import type { EventSink } from '../events/index.ts';
 import type { Platform } from '../oci/index.ts';
-import type { CacheMounts } from '../ops/index.ts';
+import type { CacheMounts, SourceMemory } from '../ops/index.ts';
 import type {
   CacheDb,
   Clock,
   ContentStore,
+  GitRepositories,
   HistoryDb,
+  HttpFiles,
   ImageDb,
   LayerDb,
   Leases,
@@ -26,6 +28,10 @@ export interface BuildDeps {
   readonly content: ContentStore;
   readonly snapshotter: Snapshotter;
   readonly registry: Registry;
+  readonly http: HttpFiles;
+  readonly git: GitRepositories;
+  /** What was found out about addresses and repositories so far: each is asked once a command. */
+  readonly remembered: SourceMemory;
   readonly sandbox: Sandbox;
   readonly cacheMounts: CacheMounts;
   readonly packages: TemplatePackages;

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { BuildDeps, TemplatePackages } from '../build/index.ts';
 import { createContentStore } from '../content/index.ts';
 import type { EventSink } from '../events/index.ts';
+import { createGitRepositories, createHttpFiles } from '../fetch/index.ts';
 import { hostPlatform } from '../oci/index.ts';
-import { createCacheMounts } from '../ops/index.ts';
+import { createCacheMounts, SourceMemory } from '../ops/index.ts';
 import { createRegistry, dockerCredentials, hostConfigs } from '../registry/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
@@ -51,6 +52,14 @@ export function createBuildDeps(
       await snapshotter.sweep();
     },
     registry,
+    http: resources.use(createHttpFiles({ content, proxyFor: proxyFor(io.env) })),
+    remembered: new SourceMemory(),
+    git: createGitRepositories({
+      root: paths.git,
+      workDir: paths.tmp,
+      locks: db.locks,
+      env: gitEnv(io.env),
+    }),
     sandbox: createSandbox({
       stateDir: paths.run,
       ...(io.env['VARVE_RUNTIME'] === undefined ? {} : { runtime: io.env['VARVE_RUNTIME'] }),
@@ -70,6 +79,18 @@ export function createBuildDeps(
     maxParallel: Math.max(2, availableParallelism()),
     paths: { logs: paths.logs, work: paths.tmp },
   };
+}
+
+/** What git sees of the environment: where programs are, and the proxies. */
+function gitEnv(env: Io['env']): Record<string, string> {
+  const names = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'];
+  const wanted = ['PATH', 'SSL_CERT_FILE', ...names, ...names.map((n) => n.toUpperCase())];
+  return Object.fromEntries(
+    wanted.flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
 }
 
 /** Where Docker keeps its configuration. */

@@ -20,6 +20,7 @@ export const storePaths = (root: string) =>
     snapshots: join(root, 'snapshots'),
     mounts: join(root, 'mounts'),
     packages: join(root, 'packages'),
+    git: join(root, 'git'),
     contexts: join(root, 'contexts'),
     logs: join(root, 'logs'),
     run: join(root, 'run'),

@@ -31,5 +31,6 @@ export {
 } from './source-image-resolver.ts';
 export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
 export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';
+export { SourceMemory } from './source-memory.ts';
 export { createTemplateDriver, isTemplateSource, type TemplateDeps } from './template.ts';
 export { type ComposedImage, composeImage } from './template-compose.ts';

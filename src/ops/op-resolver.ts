@@ -5,12 +5,18 @@ import { createDiffDriver } from './diff-driver.ts';
 import { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 import { createFileDriver } from './file-driver.ts';
 import { createMergeDriver } from './merge-driver.ts';
+import { createGitDriver, type GitDriverDeps, isGitSource } from './source-git.ts';
+import { createHttpDriver, type HttpDriverDeps, isHttpSource } from './source-http.ts';
 import { createImageDriver, type ImageDriverDeps, isImageSource } from './source-image.ts';
 import { createLocalDriver, isLocalSource, type LocalSources } from './source-local.ts';
 import { createTemplateDriver, isTemplateSource } from './template.ts';
 
 /** Everything that the ops of one build work with. */
-export interface OpWorld extends ExecDriverDeps, Omit<ImageDriverDeps, 'clock'> {
+export interface OpWorld
+  extends ExecDriverDeps,
+    Omit<ImageDriverDeps, 'clock'>,
+    Omit<HttpDriverDeps, 'clock' | 'snapshotter' | 'secrets'>,
+    Omit<GitDriverDeps, 'clock' | 'snapshotter' | 'secrets' | 'remembered'> {
   readonly locals: LocalSources;
   readonly packages: Packages;
   /** A directory on the store's file system for temporary files. */
@@ -46,24 +52,17 @@ export function createOpResolver(world: OpWorld): OpResolver {
 function sourceDriver(source: SourceOp, world: OpWorld): OpDriver {
   if (isLocalSource(source)) return createLocalDriver(source, world);
   if (isImageSource(source)) return createImageDriver(source, world);
+  if (isHttpSource(source)) return createHttpDriver(source, world);
+  if (isGitSource(source)) return createGitDriver(source, world);
   if (isTemplateSource(source))
     return createTemplateDriver(source, { ...world, snapshots: world.snapshotter });
   return refusing(source);
 }
 
-/** Git and HTTP sources: refused before anything is executed. */
+/** Sources of kinds that are not known here: refused before anything is executed. */
 function refusing(source: SourceOp): OpDriver {
   const scheme = source.identifier.split('://')[0] ?? '';
-  const refused = err(
-    failure(
-      'GR015',
-      2,
-      `sources of the kind ${scheme}:// are not supported (${source.identifier})`,
-      {
-        help: 'download it first and COPY it from the context',
-      },
-    ),
-  );
+  const refused = err(failure('GR015', 2, `sources of the kind ${scheme}:// are not supported`));
   return {
     cacheMap: () => Promise.resolve(refused),
     contentKey: () => Promise.resolve(refused),

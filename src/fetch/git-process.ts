@@ -1,0 +1,168 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import type { GitRemote } from '../ports/index.ts';
+import { redact } from './redact.ts';
+
+/** How git is started. */
+export interface GitProcessDeps {
+  /** `PATH` and the variables of proxies; nothing else of the caller's environment reaches git. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One run of git. */
+export interface GitRun {
+  /** What is being done, for messages: `git ls-remote https://…`. */
+  readonly doing: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+  /** Set for runs that reach the network; others may use this machine's files only. */
+  readonly remote?: GitRemote;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a run of git wrote. */
+export interface GitOutput {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** More output than this is cut: it is read by people only, but for ls-remote's. */
+const MAX_OUTPUT = 64 << 20;
+const MAX_MESSAGE = 2000;
+
+/**
+ * Runs git without the user's configuration, without prompts and without hooks. Credentials travel in the environment,
+ * which other users cannot read, and are taken out of everything that git says.
+ */
+export async function runGit(deps: GitProcessDeps, run: GitRun): Promise<Result<GitOutput>> {
+  const { remote, signal } = run;
+  const child = spawn('git', run.args, {
+    cwd: run.cwd,
+    env: { ...deps.env, ...BASE_ENV, ...networkEnv(remote), ...configEnv(remote), ...run.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      if (texts[name].length < MAX_OUTPUT) texts[name] += text;
+    });
+  const stop = (): void => {
+    // Git ends its transports and removes its lock files.
+    child.kill('SIGTERM');
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    signal.throwIfAborted();
+    return ok({ code: code ?? 128, stdout: texts.stdout, stderr: clean(texts.stderr, remote) });
+  } catch (e) {
+    signal.throwIfAborted();
+    if (!isErrno(e, 'ENOENT', 'EACCES')) throw e;
+    return err(
+      failure('SR005', 3, `${run.doing}: the program git cannot be started (${e.code ?? ''})`, {
+        help: 'install git',
+      }),
+    );
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** As `runGit`, for runs that must succeed: what git wrote to standard output. */
+export async function mustGit(deps: GitProcessDeps, run: GitRun): Promise<Result<string>> {
+  const done = await runGit(deps, run);
+  if (!done.ok) return done;
+  return done.value.code === 0 ? ok(done.value.stdout) : err(gitFailure(run.doing, done.value));
+}
+
+/** The failure of a run that git itself reported. */
+export function gitFailure(doing: string, { code, stderr }: GitOutput): Failure {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '');
+  const said = lines.findLast((line) => /^(?:fatal|error|remote):/.test(line)) ?? lines.at(-1);
+  return failure('SR002', 3, `${doing}: ${said ?? `exit code ${code}`}`, {
+    help: 'check the address and the credentials (secrets GIT_AUTH_TOKEN, GIT_AUTH_HEADER, or --ssh)',
+    ...(lines.length > 1 ? { details: lines.slice(-10) } : {}),
+  });
+}
+
+const BASE_ENV = {
+  LC_ALL: 'C',
+  TZ: 'UTC',
+  HOME: '/nonexistent',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_ADVICE: '0',
+} as const;
+
+/** Which protocols may be used: a repository must not make git read files of this machine or run helpers. */
+function networkEnv(remote: GitRemote | undefined): Record<string, string> {
+  if (remote === undefined) return { GIT_ALLOW_PROTOCOL: 'file' };
+  const check =
+    remote.knownHosts === undefined
+      ? '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null'
+      : `-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${remote.knownHosts}`;
+  return {
+    GIT_ALLOW_PROTOCOL: 'http:https:ssh:git',
+    GIT_SSH_COMMAND: `ssh -F /dev/null -o BatchMode=yes -o LogLevel=ERROR ${check}`,
+    ...(remote.agent === undefined ? {} : { SSH_AUTH_SOCK: remote.agent }),
+  };
+}
+
+/** Configuration of one run, which no list of processes shows. */
+function configEnv(remote: GitRemote | undefined): Record<string, string> {
+  const values: (readonly [string, string])[] = [
+    ['safe.directory', '*'],
+    ['core.hooksPath', '/dev/null'],
+    ['core.autocrlf', 'false'],
+    ['core.fsmonitor', 'false'],
+    ['gc.auto', '0'],
+    ['maintenance.auto', 'false'],
+    ['advice.detachedHead', 'false'],
+    ['init.defaultBranch', 'main'],
+  ];
+  const header = remote === undefined ? undefined : headerOf(remote);
+  if (remote !== undefined && header !== undefined)
+    values.push([`http.${new URL(remote.url).origin}/.extraheader`, `Authorization: ${header}`]);
+  const env: Record<string, string> = { GIT_CONFIG_COUNT: String(values.length) };
+  for (const [i, [key, value]] of values.entries()) {
+    env[`GIT_CONFIG_KEY_${i}`] = key;
+    env[`GIT_CONFIG_VALUE_${i}`] = value;
+  }
+  return env;
+}
+
+/** The `Authorization` header of a repository over HTTP: the one given, else user and password of its address. */
+function headerOf({ url, authorization }: GitRemote): string | undefined {
+  if (!/^https?:/.test(url) || !URL.canParse(url)) return undefined;
+  if (authorization !== undefined) return authorization;
+  const { username, password } = new URL(url);
+  if (username === '' && password === '') return undefined;
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** The address as git gets it: credentials of HTTP addresses go another way. */
+export function bareUrl(url: string): string {
+  if (!/^https?:/.test(url) || !URL.canParse(url)) return url;
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  return bare.href;
+}
+
+function clean(text: string, remote: GitRemote | undefined): string {
+  if (remote === undefined) return text;
+  const secrets = [headerOf(remote)?.replace(/^\w+ /, '')];
+  if (URL.canParse(remote.url)) secrets.push(new URL(remote.url).password);
+  let out = text.replaceAll(remote.url, redact(remote.url)).slice(-MAX_MESSAGE);
+  for (const secret of secrets)
+    if (secret !== undefined && secret !== '') out = out.replaceAll(secret, '***');
+  return out;
+}
