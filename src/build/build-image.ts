@@ -18,28 +18,23 @@ import {
   createBlobFetcher,
   createImageResolver,
   createMaterializer,
-  createOpResolver,
-  createTreeProvider,
   type ImageResolver,
-  LocalSources,
 } from '../ops/index.ts';
-import type { LayerChain, Lease, LocalSource, TreeProvider } from '../ports/index.ts';
-import { createSolver } from '../solve/index.ts';
+import type { LayerRef, Lease, TreeProvider } from '../ports/index.ts';
+import { createSolver, type Solution } from '../solve/index.ts';
+import { openCacheRemote } from './cache-remotes.ts';
 import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
-import {
-  type Lowered,
-  type LowerWorld,
-  layoutDir,
-  lowerFully,
-  lowerRequest,
-  MAIN_CONTEXT,
-} from './lower-rounds.ts';
+import { exportCaches, inlineCache } from './export-cache.ts';
+import { importCaches } from './import-caches.ts';
+import { LostLayers } from './lost-layers.ts';
+import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
 import { locate, platformResult } from './platform-result.ts';
 import { readDockerfile } from './read-dockerfile.ts';
 import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import type { BuildRequest } from './request.ts';
+import { openTrees, solverDeps, type Trees } from './solving.ts';
 
 /** What a build came to. */
 export interface BuildOutcome extends Written {
@@ -132,12 +127,14 @@ class Build {
   readonly #state: BuildState;
   readonly #images: ImageResolver;
   readonly #layouts = new Map<string, string>();
+  readonly #lost: LostLayers;
 
   constructor(request: BuildRequest, deps: BuildDeps, state: BuildState) {
     this.#request = request;
     this.#deps = deps;
     this.#state = state;
     this.#images = createImageResolver(deps);
+    this.#lost = new LostLayers(deps.memo, (layer, why) => this.#sayLost(layer, why));
   }
 
   async run(): Promise<Result<Written>> {
@@ -160,23 +157,49 @@ class Build {
       contexts: contexts.value,
       signal,
     };
-    const trees = this.#trees();
+    if (request.noCache !== 'all') {
+      const imported = await importCaches(this.#deps, request.cacheFrom, { ...this.#deps, signal });
+      if (!imported.ok) return imported;
+    }
+    for (;;) {
+      const { count } = this.#lost;
+      const done = await this.#buildAll(world, file.value);
+      // A cache did not keep its promise: what it promised is made here. Each turn finds more lost, so that this ends.
+      if (done.ok || this.#lost.count === count) return done;
+      this.#state.failing.first = undefined;
+    }
+  }
+
+  async #buildAll(world: LowerWorld, file: SourceFile): Promise<Result<Written>> {
+    const request = this.#request;
+    const { signal } = world;
+    const trees = openTrees(request, this.#deps, {
+      id: this.#state.id,
+      fetch: createMaterializer({ ...this.#deps, onLost: this.#lost.add }),
+    });
     const wanted = request.platforms.length === 0 ? [undefined] : request.platforms;
-    const results: PlatformResult[] = [];
+    const results: SolvedPlatform[] = [];
     for (const platform of wanted) {
-      const result = await this.#buildPlatform(world, file.value, platform, trees);
+      const result = await this.#buildPlatform(world, file, platform, trees);
       if (!result.ok) return result;
       results.push(result.value);
     }
-    return await writeOutputs(
-      {
-        deps: this.#outputDeps(trees.provider),
-        report: { ...this.#deps, signal },
-        results,
-        tags: request.tags,
-      },
+    const deps = this.#outputDeps(trees.provider);
+    const report = { ...this.#deps, signal };
+    const written = await writeOutputs(
+      { deps, report, results, tags: request.tags },
       request.outputs,
     );
+    if (!written.ok) return written;
+    const exported = await exportCaches(
+      {
+        ...{ ...this.#deps, ...deps },
+        openRemote: (place) => openCacheRemote(this.#deps, place),
+      },
+      { records: results.flatMap((r) => r.records), targets: request.cacheTo },
+      report,
+    );
+    return exported.ok ? written : exported;
   }
 
   async #buildPlatform(
@@ -184,74 +207,40 @@ class Build {
     file: SourceFile,
     platform: Platform | undefined,
     trees: Trees,
-  ): Promise<Result<PlatformResult>> {
+  ): Promise<Result<SolvedPlatform>> {
     const lowered = await lowerFully(world, lowerRequest(world, file, platform));
     this.#warn(lowered.ok ? lowered.value.warnings : lowered.error.warnings, file);
     if (!lowered.ok) return err(lowered.error.failure);
-    const chain = await this.#solve(lowered.value.definition, trees, file);
-    if (!chain.ok) return chain;
-    return ok(platformResult(lowered.value, chain.value));
+    const solved = await this.#solve(lowered.value.definition, trees, file);
+    if (!solved.ok) return solved;
+    const { chain, records } = solved.value;
+    const result = platformResult(lowered.value, chain);
+    if (!this.#request.cacheTo.some(({ place }) => place.kind === 'inline'))
+      return ok({ ...result, records });
+    const inline = inlineCache(this.#deps.cache, records, chain);
+    const parts = { ...result.parts, ...(inline === undefined ? {} : { inlineCache: inline }) };
+    return ok({ ...result, parts, records });
   }
 
-  async #solve(
-    definition: Definition,
-    trees: Trees,
-    file: SourceFile,
-  ): Promise<Result<LayerChain>> {
-    if (definition.result === undefined) return ok([]);
+  async #solve(definition: Definition, trees: Trees, file: SourceFile): Promise<Result<Solution>> {
+    if (definition.result === undefined) return ok({ chain: [], records: [] });
     const { signal } = this.#state.edge;
-    const solver = createSolver({
-      ...this.#deps,
-      resolver: createOpResolver({
-        ...this.#deps,
-        trees: trees.provider,
-        locals: trees.locals,
+    const solver = createSolver(
+      solverDeps({
+        request: this.#request,
+        deps: this.#deps,
         images: this.#images,
-        mode: this.#request.pull ? 'registry' : 'local-first',
-        layoutDir: (ref) => layoutDir(this.#layouts, ref),
-        secrets: this.#request.secrets,
-        limits: this.#request.limits,
+        layouts: this.#layouts,
+        trees,
         logPath: (vertex) => this.#state.recorder.logPath(vertex),
-        workDir: this.#deps.paths.work,
+        isLost: (chain) => this.#lost.among(chain),
       }),
-      available: (chain) => this.#available(chain),
-    });
+    );
     const { emit } = this.#deps;
     const solved = await solver.solve(definition, { signal, emit, lease: this.#state.lease });
     return solved.ok
-      ? ok(solved.value.chain)
+      ? solved
       : err(locate(solved.error, definition, this.#state.failing.first, file));
-  }
-
-  /** Whether every layer is extracted, or its blob here or somewhere known. */
-  async #available(chain: LayerChain): Promise<boolean> {
-    const { snapshotter, content, layers } = this.#deps;
-    for (const [i, layer] of chain.entries()) {
-      if (layer.origin !== undefined && layer.blob !== undefined) continue;
-      if (await snapshotter.has(chain.slice(0, i + 1))) continue;
-      const blobs = [
-        ...(layer.blob === undefined ? [] : [layer.blob]),
-        ...(layers.layer(layer.id)?.blobs ?? []),
-      ];
-      let here = false;
-      for (const blob of blobs) here ||= (await content.size(blob.digest)) === blob.size;
-      if (!here) return false;
-    }
-    return true;
-  }
-
-  #trees(): Trees {
-    const { namedContexts, context } = this.#request;
-    const sources = new Map<string, LocalSource>([[MAIN_CONTEXT, context]]);
-    for (const [name, named] of namedContexts)
-      if (named.kind === 'local') sources.set(name, named.source);
-    const locals = new LocalSources(this.#state.id, sources);
-    const provider = createTreeProvider({
-      ...this.#deps,
-      locals,
-      fetch: createMaterializer(this.#deps),
-    });
-    return { locals, provider };
   }
 
   #outputDeps(trees: TreeProvider): OutputDeps {
@@ -259,17 +248,30 @@ class Build {
     return {
       ...this.#deps,
       trees,
-      fetchBlob: createBlobFetcher(this.#deps),
-      materialise: createMaterializer(this.#deps),
+      fetchBlob: createBlobFetcher({ ...this.#deps, onLost: this.#lost.add }),
+      materialise: createMaterializer({ ...this.#deps, onLost: this.#lost.add }),
       writeOut,
       loadDocker,
     };
   }
 
-  #warn(warnings: Lowered['warnings'], file: SourceFile): void {
+  #sayLost(layer: LayerRef, why: Failure): void {
+    const place = (layer.origin ?? '').replace(/^(?:docker-image|oci-layout):\/\//, '');
+    this.#deps.emit({
+      type: 'warning',
+      vertex: sha256(`[internal] load build definition from ${this.#dockerfileName()}`),
+      rule: 'CacheLayerLost',
+      message: `layer ${layer.diffId ?? layer.id} of the cache in ${place} cannot be used, so its steps are run: ${why.message}`,
+    });
+  }
+
+  #dockerfileName(): string {
     const { dockerfile } = this.#request;
-    const name = dockerfile.kind === 'file' ? dockerfile.name : 'Dockerfile';
-    const vertex = sha256(`[internal] load build definition from ${name}`);
+    return dockerfile.kind === 'file' ? dockerfile.name : 'Dockerfile';
+  }
+
+  #warn(warnings: Lowered['warnings'], file: SourceFile): void {
+    const vertex = sha256(`[internal] load build definition from ${this.#dockerfileName()}`);
     for (const w of warnings)
       this.#deps.emit({
         type: 'warning',
@@ -284,7 +286,5 @@ class Build {
   }
 }
 
-interface Trees {
-  readonly locals: LocalSources;
-  readonly provider: TreeProvider;
-}
+/** A result, and the records that lead to it. */
+type SolvedPlatform = PlatformResult & Pick<Solution, 'records'>;

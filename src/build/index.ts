@@ -4,4 +4,11 @@ export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
-export type { BuildRequest, NamedContext, OutputSpec, OutputType } from './request.ts';
+export type {
+  BuildRequest,
+  CachePlace,
+  CacheTarget,
+  NamedContext,
+  OutputSpec,
+  OutputType,
+} from './request.ts';

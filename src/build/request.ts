@@ -1,4 +1,5 @@
-import type { Platform } from '../oci/index.ts';
+import type { Digest } from '../base/index.ts';
+import type { Compression, Platform } from '../oci/index.ts';
 import type { ExecSecrets } from '../ops/index.ts';
 import type { LocalSource, SandboxLimits } from '../ports/index.ts';
 import type { DockerfileLocation } from './read-dockerfile.ts';
@@ -35,6 +36,33 @@ export interface BuildRequest {
   /** Normalised references. */
   readonly tags: readonly string[];
   readonly outputs: readonly OutputSpec[];
+  readonly cacheFrom: readonly CachePlace[];
+  readonly cacheTo: readonly CacheTarget[];
+}
+
+/** Where a cache is kept. */
+export type CachePlace =
+  /** A normalised reference. */
+  | { readonly kind: 'registry'; readonly ref: string }
+  /** A directory that is an OCI layout. */
+  | {
+      readonly kind: 'local';
+      readonly dir: string;
+      readonly tag: string;
+      readonly digest?: Digest;
+    };
+
+/** A `--cache-to`: a place, or the image itself. */
+export interface CacheTarget {
+  readonly place: CachePlace | { readonly kind: 'inline' };
+  /** `min`: results of the final image's own steps; `max`: of every step. */
+  readonly mode: 'min' | 'max';
+  readonly compression: Compression;
+  readonly level?: number;
+  /** Compresses again what exists in another form. */
+  readonly force: boolean;
+  /** A cache that cannot be written is a warning. */
+  readonly ignoreError: boolean;
 }
 
 /** A `--build-context`. */

@@ -4,6 +4,7 @@ import { err, failure, ok, type Result, TempDir } from '../base/index.ts';
 import type { BuildRequest, DockerfileLocation, OutputSpec } from '../build/index.ts';
 import { openLocalSource } from '../context/index.ts';
 import { hostPlatform, normaliseReference } from '../oci/index.ts';
+import { cacheFromFlag, cacheToFlag } from './flags/cache.ts';
 import { usage } from './flags/csv.ts';
 import { outputFlag } from './flags/output.ts';
 import { secretFlag, sshFlag } from './flags/secrets.ts';
@@ -180,6 +181,8 @@ type Flags = Pick<
   | 'secrets'
   | 'tags'
   | 'outputs'
+  | 'cacheFrom'
+  | 'cacheTo'
   | 'shmSize'
 >;
 
@@ -210,6 +213,10 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
   if (!tags.ok) return tags;
   const outputs = outputSpecs(io, options);
   if (!outputs.ok) return outputs;
+  const cacheFrom = all(options.list('cacheFrom'), (v) => cacheFromFlag(v, io.cwd));
+  if (!cacheFrom.ok) return cacheFrom;
+  const cacheTo = all(options.list('cacheTo'), (v) => cacheToFlag(v, io.cwd));
+  if (!cacheTo.ok) return cacheTo;
   const network = networkMode(options.text('network'));
   if (!network.ok) return network;
   const entitlements = all(options.list('allow'), entitlement);
@@ -228,6 +235,8 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
     secrets: secrets.value,
     tags: tags.value,
     outputs: outputs.value,
+    cacheFrom: cacheFrom.value.flat(),
+    cacheTo: cacheTo.value,
     network: network.value,
     entitlements: entitlements.value,
     limits: limits.value,

@@ -105,6 +105,12 @@ function addBuild(program: Command, run: Run): void {
     .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
     .option('--push', 'push the image to its registry')
     .option('--load', 'load the image into the Docker engine')
+    .option(
+      '--cache-from <spec>',
+      'use a cache: type=local,src=DIR or type=registry,ref=…',
+      collect,
+    )
+    .option('--cache-to <spec>', 'keep the cache: type=local,dest=DIR, registry or inline', collect)
     .option('--no-cache', 'run every step')
     .option('--no-cache-filter <stages>', 'run every step of these stages', collect)
     .option('--pull', 'ask registries for base images even where they are known')

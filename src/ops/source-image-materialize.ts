@@ -37,6 +37,8 @@ export interface MaterializerDeps {
   readonly openLayout: (dir: string) => ContentStore;
   /** Downloads at once; 4 when absent. */
   readonly parallel?: number;
+  /** Told of a layer whose blob cannot be had from its origin, or is not what it was said to be. */
+  readonly onLost?: (layer: LayerRef, why: Failure) => void;
 }
 
 /** Fetches the blob of a layer into the content store (nothing is done when it is there). */
@@ -51,7 +53,7 @@ const ALWAYS_ALLOWED = 2 ** 30;
 export function createBlobFetcher(
   deps: Pick<
     MaterializerDeps,
-    'content' | 'registry' | 'layers' | 'clock' | 'openLayout' | 'parallel'
+    'content' | 'registry' | 'layers' | 'clock' | 'openLayout' | 'parallel' | 'onLost'
   >,
 ): BlobFetcher {
   const slots = new Semaphore(deps.parallel ?? 4);
@@ -60,7 +62,10 @@ export function createBlobFetcher(
     if (blob === undefined) return err(nowhere(layer));
     if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
     const fetched = await slots.run(context.signal, () => download(deps, layer, blob, context));
-    if (!fetched.ok) return fetched;
+    if (!fetched.ok) {
+      deps.onLost?.(layer, fetched.error);
+      return fetched;
+    }
     deps.layers.addBlob(layer.id, blob);
     return ok(blob);
   };
@@ -124,7 +129,10 @@ async function applyTop(
       report(deps, context, id, { completed: true });
       return applied;
     }
-    if (attempt > 0 || (await isWhole(deps.content, blob.value, context.signal))) return applied;
+    if (attempt > 0 || (await isWhole(deps.content, blob.value, context.signal))) {
+      deps.onLost?.(layer, applied.error);
+      return applied;
+    }
     await deps.content.quarantine(blob.value.digest, applied.error.message);
   }
 }

@@ -1,0 +1,15 @@
+import { ok, type Result } from '../base/index.ts';
+import type { CacheRemote } from '../ports/index.ts';
+import { createDirectoryRemote, createRegistryRemote } from '../remotes/index.ts';
+import type { BuildDeps } from './deps.ts';
+import type { CachePlace } from './request.ts';
+
+/** Opens the place where a cache is kept; nothing is asked of it yet. */
+export function openCacheRemote(
+  deps: Pick<BuildDeps, 'content' | 'registry' | 'openLayout'>,
+  place: CachePlace,
+): Result<CacheRemote> {
+  if (place.kind === 'registry') return createRegistryRemote(deps, place.ref);
+  const layout = deps.openLayout(place.dir);
+  return ok(createDirectoryRemote({ content: deps.content, layout }, place));
+}

@@ -1,0 +1,221 @@
+import { type Failure, goJson, ok, type Result, Semaphore } from '../base/index.ts';
+import {
+  type ExportContext,
+  goTime,
+  type ImageDeps,
+  type LayerBlob,
+  layerBlob,
+} from '../image/index.ts';
+import type { CacheDb, CacheRemote, LayerChain, LayerId, RecordId } from '../ports/index.ts';
+import {
+  CACHE_CONFIG_MEDIA_TYPE,
+  type CacheConfig,
+  type CacheGraph,
+  encodeCacheConfig,
+  encodeCacheManifest,
+  encodeInlineCache,
+  type GraphLayer,
+  MAX_CACHE_CONFIG_BYTES,
+} from '../remotes/index.ts';
+import { type ExportedRecord, exportRecords } from '../solve/index.ts';
+import { internalVertex, type StepReport } from './internal-step.ts';
+import type { CachePlace, CacheTarget } from './request.ts';
+
+/** What exporting a cache needs. */
+export interface CacheExportDeps extends ImageDeps {
+  readonly cache: CacheDb;
+  readonly openRemote: (place: CachePlace) => Result<CacheRemote>;
+  /** Layers that are compressed at once. */
+  readonly maxParallel: number;
+}
+
+/** Transfers at once. */
+const TRANSFERS = 4;
+
+/** Writes the part of the cache that leads to `records` to every target that is a place. */
+export async function exportCaches(
+  deps: CacheExportDeps,
+  what: { readonly records: readonly RecordId[]; readonly targets: readonly CacheTarget[] },
+  report: StepReport & { readonly signal: AbortSignal },
+): Promise<Result<void>> {
+  for (const target of what.targets) {
+    const { place } = target;
+    if (place.kind === 'inline') continue;
+    const title = `exporting cache to ${place.kind === 'local' ? 'client directory' : 'registry'}`;
+    const done = await internalVertex(report, title, async (step) => {
+      const context: ExportContext = { signal: report.signal, emit: report.emit, vertex: step.op };
+      const remote = deps.openRemote(place);
+      const warn = (message: string): void =>
+        report.emit({ type: 'warning', vertex: step.vertex, rule: 'CacheExport', message });
+      if (!remote.ok) return remote;
+      step.status('preparing build cache for export');
+      const graph = await graphOf(deps, what.records, target, { context, warn });
+      if (!graph.ok) return graph;
+      step.done('preparing build cache for export');
+      const written = await write(deps, graph.value, remote.value, {
+        context,
+        warn,
+        done: (id) => step.done(id),
+      });
+      if (written.ok || !target.ignoreError) return written;
+      warn(`the cache was not exported to ${remote.value.name}: ${written.error.message}`);
+      return ok(undefined);
+    });
+    if (!done.ok) return done;
+  }
+  return ok(undefined);
+}
+
+/** An exported graph, and for each blob the layer it is a form of. */
+interface Prepared {
+  readonly graph: CacheGraph;
+  readonly blobs: ReadonlyMap<string, LayerBlob>;
+}
+
+interface Saying {
+  readonly context: ExportContext;
+  readonly warn: (message: string) => void;
+}
+
+async function graphOf(
+  deps: CacheExportDeps,
+  records: readonly RecordId[],
+  target: CacheTarget,
+  { context, warn }: Saying,
+): Promise<Result<Prepared>> {
+  const exported = exportRecords(deps.cache, records, target.mode);
+  const made = await layerBlobs(deps, exported, target, context);
+  const blobs = new Map<string, LayerBlob>();
+  const missing = new Map<LayerId, Failure>();
+  const graphRecords = exported.map(({ digest, inputs, results }) => ({
+    digest,
+    inputs: inputs.map((links) => links.map(({ link, ...rest }) => ({ record: link, ...rest }))),
+    results: results.flatMap(({ chain, createdAt }) => {
+      const layers: GraphLayer[] = [];
+      for (const ref of chain) {
+        const layer = made.get(ref.id);
+        if (layer?.ok !== true) {
+          if (layer !== undefined) missing.set(ref.id, layer.error);
+          return [];
+        }
+        const { blob, diffId } = layer.value;
+        blobs.set(blob.digest, layer.value);
+        const { digest: name, mediaType, size } = blob;
+        layers.push({
+          ...{ blob: name, mediaType, size, diffId },
+          ...(ref.createdAt > 0 ? { createdAt: goTime(ref.createdAt) } : {}),
+        });
+      }
+      return [{ layers, createdAt: goTime(createdAt) }];
+    }),
+  }));
+  for (const [id, why] of missing) warn(`results with layer ${id} are left out: ${why.message}`);
+  return ok({ graph: { records: graphRecords }, blobs });
+}
+
+/** The blob of every layer of every result, each made at most once. */
+async function layerBlobs(
+  deps: CacheExportDeps,
+  exported: readonly ExportedRecord[],
+  target: CacheTarget,
+  context: ExportContext,
+): Promise<ReadonlyMap<LayerId, Result<LayerBlob>>> {
+  const wanted = new Map<LayerId, LayerChain>();
+  for (const { chain } of exported.flatMap((record) => record.results))
+    for (const [i, { id }] of chain.entries())
+      if (!wanted.has(id)) wanted.set(id, chain.slice(0, i + 1));
+  const slots = new Semaphore(deps.maxParallel);
+  const { compression, level, force } = target;
+  const options = { compression, force, ...(level === undefined ? {} : { level }) };
+  const made = await Promise.all(
+    [...wanted].map(
+      async ([id, chain]) =>
+        [
+          id,
+          await slots.run(context.signal, () => layerBlob(deps, chain, options, context)),
+        ] as const,
+    ),
+  );
+  return new Map(made);
+}
+
+async function write(
+  deps: CacheExportDeps,
+  { graph, blobs }: Prepared,
+  remote: CacheRemote,
+  { context, warn, done }: Saying & { readonly done: (id: string) => void },
+): Promise<Result<void>> {
+  const { signal } = context;
+  const { config, layers } = encodeCacheConfig(graph);
+  const slots = new Semaphore(TRANSFERS);
+  const sent = await Promise.all(
+    layers.map((layer) =>
+      slots.run(signal, async () => {
+        const known = blobs.get(layer.blob);
+        if (known === undefined) throw new Error(`no layer for blob ${layer.blob}`);
+        const obtain = async (): Promise<Result<void>> => {
+          const ref = { ...known.layer, blob: known.blob };
+          const fetched = await deps.fetchBlob(ref, context);
+          return fetched.ok ? ok(undefined) : fetched;
+        };
+        const { origin } = known.layer;
+        const from = origin === undefined ? {} : { from: origin };
+        const written = await remote.write(known.blob, { signal, obtain, ...from });
+        if (written.ok) done(`writing layer ${layer.blob}`);
+        return written;
+      }),
+    ),
+  );
+  const failed = sent.find((each) => !each.ok);
+  if (failed?.ok === false) return failed;
+  const bytes = Buffer.from(configText(config));
+  if (bytes.length > MAX_CACHE_CONFIG_BYTES)
+    warn(`the cache config has ${bytes.length} bytes: BuildKit reads no more than 1 MiB`);
+  const digest = await deps.content.put(bytes);
+  const descriptor = { mediaType: CACHE_CONFIG_MEDIA_TYPE, digest, size: bytes.length };
+  const stored = await remote.write(descriptor, {
+    signal,
+    obtain: () => Promise.resolve(ok(undefined)),
+  });
+  if (!stored.ok) return stored;
+  done(`writing config ${digest}`);
+  const manifest = encodeCacheManifest(descriptor, layers);
+  const published = await remote.publish(manifest.bytes, manifest.mediaType, { signal });
+  if (!published.ok) return published;
+  done(`writing cache image manifest ${await deps.content.put(manifest.bytes)}`);
+  return ok(undefined);
+}
+
+/** The bytes of a config: members are set in the order of the Go structures. */
+function configText(config: CacheConfig): string {
+  return goJson({
+    layers: config.layers?.map(({ blob, parent }) => ({ blob, parent })),
+    records: config.records?.map(({ layers, digest, inputs }) => ({
+      layers: layers?.map(({ layer, createdAt }) => ({ layer, createdAt })),
+      digest,
+      inputs: inputs?.map((links) => links.map(({ selector, link }) => ({ selector, link }))),
+    })),
+  });
+}
+
+/**
+ * The member of an image configuration that makes the image its own cache: results that are the image's lowest layers.
+ * Undefined when no key leads to the image.
+ */
+export function inlineCache(
+  cache: CacheDb,
+  records: readonly RecordId[],
+  image: LayerChain,
+): string | undefined {
+  const exported = exportRecords(cache, records, 'min');
+  if (exported.length === 0) return undefined;
+  return encodeInlineCache(
+    exported.map(({ digest, inputs, results }) => ({
+      digest,
+      inputs,
+      results: results
+        .filter(({ chain }) => chain.every((layer, i) => image[i]?.id === layer.id))
+        .map(({ chain, createdAt }) => ({ layers: chain.length, createdAt: goTime(createdAt) })),
+    })),
+  );
+}
