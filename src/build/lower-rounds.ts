@@ -14,11 +14,14 @@ import { type FoundImage, type ImageResolver, ociPlatform } from '../ops/index.t
 import type { BuildDeps } from './deps.ts';
 import { internalStep } from './internal-step.ts';
 import { opPlatform } from './platforms.ts';
+import { foreignSyntax, missingEntitlement } from './policy.ts';
 import { readIgnoreText, readOwnIgnoreText } from './read-dockerfile.ts';
 import type { BuildRequest } from './request.ts';
 
 /** What lowering came to when every question was answered. */
 export type Lowered = Extract<LowerOutcome, { readonly kind: 'lowered' }>;
+
+type LowerFailed = Extract<LowerOutcome, { readonly kind: 'failed' }>;
 
 /** What a lowering works with. */
 export interface LowerWorld {
@@ -75,20 +78,34 @@ const NETWORK = { default: 0, host: 1, none: 2 } as const;
 export async function lowerFully(
   world: LowerWorld,
   request: LowerRequest,
-): Promise<Result<Lowered, Extract<LowerOutcome, { readonly kind: 'failed' }>>> {
+): Promise<Result<Lowered, LowerFailed>> {
+  const foreign = foreignSyntax(request.file, request.buildArgs ?? {});
+  if (foreign !== undefined) return err({ kind: 'failed', failure: foreign, warnings: [] });
   const images = new Map<string, ImageAnswer>();
   const ignoreFiles = new Map<string, string | undefined>();
   const templates = new Map<string, TemplateAnswer>();
   const answers: LowerAnswers = { images, ignoreFiles, templates };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const outcome = lower(request, answers);
-    if (outcome.kind === 'lowered') return ok(outcome);
+    if (outcome.kind === 'lowered') return allowed(world, request, outcome);
     if (outcome.kind === 'failed') return err(outcome);
     const failed = await answer(world, outcome, { images, ignoreFiles, templates });
     if (!failed.ok)
       return err({ kind: 'failed', failure: { ...failed.error, locations: [] }, warnings: [] });
   }
   throw new Error('the front end keeps asking');
+}
+
+/** Checks look at stages that nobody runs: their rights are not asked for. */
+function allowed(
+  { request: { entitlements } }: LowerWorld,
+  { file, allStages }: LowerRequest,
+  lowered: Lowered,
+): Result<Lowered, LowerFailed> {
+  if (allStages === true) return ok(lowered);
+  const failure = missingEntitlement(lowered.definition, entitlements, file);
+  if (failure === undefined) return ok(lowered);
+  return err({ kind: 'failed', failure, warnings: lowered.warnings });
 }
 
 interface Open {
