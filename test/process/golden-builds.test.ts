@@ -16,6 +16,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseJson } from '../../src/base/index.ts';
+import {
+  graphText,
+  type RecordText,
+  readCacheDirectory,
+  readInlineCache,
+} from '../rig/cache-graph.ts';
 import { GOLDEN, goldenJson, goldenNames, note } from '../rig/golden.ts';
 import { type ListedEntry, listLayer } from '../rig/tar-listing.ts';
 
@@ -45,6 +51,7 @@ interface Case {
   readonly opts?: Readonly<Record<string, string>>;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly output?: string;
+  readonly cacheMode?: 'min' | 'max' | 'inline';
   readonly changes?: Readonly<Record<string, readonly Entry[]>>;
 }
 
@@ -71,7 +78,7 @@ const cases = goldenNames('cachekeys').filter((n) => /^\d/.test(n));
 
 describe('builds equal those of BuildKit from end to end', { skip, concurrency: 1 }, () => {
   let root = '';
-  const counts = { images: 0, layers: 0, rebuilds: 0, errors: 0 };
+  const counts = { images: 0, layers: 0, rebuilds: 0, errors: 0, caches: 0, imports: 0 };
 
   before(() => {
     root = mkdtempSync(join(tmpdir(), 'varve-golden-'));
@@ -79,6 +86,9 @@ describe('builds equal those of BuildKit from end to end', { skip, concurrency: 
   after(() => {
     note(
       `golden builds: ${counts.images} images and ${counts.layers} layer listings equal, ${counts.rebuilds} rebuilds with equal step states, ${counts.errors} errors with equal text; ${NOTICED.size} rebuilds differ on purpose`,
+    );
+    note(
+      `golden caches: ${counts.caches} exported graphs equal, ${counts.imports} imports into an empty store with equal step states`,
     );
     rmSync(root, { recursive: true, force: true });
   });
@@ -89,13 +99,15 @@ describe('builds equal those of BuildKit from end to end', { skip, concurrency: 
       const store = join(root, name);
       const context = join(root, `${name}-context`);
       writeEntries(context, one.entries);
-      const first = build(one, store, context);
+      const cache = join(root, `${name}-cache`);
+      const first = build(one, store, context, ['--cache-to', cacheTarget(one, cache)]);
       if (name.includes('error')) {
         checkError(name, first);
         return;
       }
       assert.equal(first.status, 0, first.stderr);
       checkImage(name, join(store, 'layout'));
+      checkCache(name, one, join(store, 'layout'), cache);
       const rebuilds = goldenJson<Readonly<Record<string, States>>>(
         `cachekeys/${name}/rebuilds.json`,
       );
@@ -116,7 +128,41 @@ describe('builds equal those of BuildKit from end to end', { skip, concurrency: 
         }
       }
       assert.deepEqual(problems, []);
+      if (rebuilds['imported'] === undefined) return;
+      rmSync(context, { recursive: true, force: true });
+      writeEntries(context, one.entries);
+      const imported = build(one, join(root, `${name}-empty`), context, [
+        ...['--cache-from', `type=local,src=${cache}`],
+      ]);
+      assert.equal(imported.status, 0, imported.stderr);
+      assert.deepEqual(steps(imported.states), steps(rebuilds['imported']));
+      counts.imports++;
     });
+  }
+
+  function checkCache(name: string, one: Case, layout: string, cache: string): void {
+    const golden = goldenJson<readonly (Omit<RecordText, 'results'> & Partial<RecordText>)[]>(
+      `cachekeys/${name}/cache-records.json`,
+    ).map((record) => ({ ...record, results: record.results ?? [] }));
+    const image = goldenJson<GoldenImage>(`cachekeys/${name}/image.json`);
+    const known = new Set(
+      image.layers.filter((l) => l.base === true || l.reproducible).map((l) => l.diffID),
+    );
+    if (one.cacheMode !== 'inline') {
+      assert.deepEqual(graphText(readCacheDirectory(cache), known), graphText(golden, known));
+    } else {
+      const member = String(readImage(layout).config['moby.buildkit.cache.v0']);
+      const ours = parseJson(Buffer.from(member, 'base64').toString('utf8'));
+      assert.ok(ours.ok);
+      const theirs = goldenJson<Parameters<typeof readInlineCache>[0]>(
+        `cachekeys/${name}/cache-inline.json`,
+      );
+      assert.deepEqual(
+        graphText(readInlineCache(ours.value as typeof theirs), known),
+        graphText(readInlineCache(theirs), known),
+      );
+    }
+    counts.caches++;
   }
 
   function checkError(name: string, run: Run): void {
@@ -163,7 +209,7 @@ describe('builds equal those of BuildKit from end to end', { skip, concurrency: 
     readonly states: States;
   }
 
-  function build(one: Case, store: string, context: string): Run {
+  function build(one: Case, store: string, context: string, more: readonly string[] = []): Run {
     const args = [
       'build',
       '--progress=rawjson',
@@ -182,11 +228,17 @@ describe('builds equal those of BuildKit from end to end', { skip, concurrency: 
     }
     const layout = join(store, 'layout');
     rmSync(layout, { recursive: true, force: true });
-    args.push('-o', `type=oci,dest=${layout},tar=false${one.output ?? ''}`, context);
+    args.push('-o', `type=oci,dest=${layout},tar=false${one.output ?? ''}`, ...more, context);
     const run = spawnSync(VARVE, args, { encoding: 'utf8', env, maxBuffer: 1 << 28 });
     return { status: run.status, stderr: run.stderr, states: statesOf(run.stderr) };
   }
 });
+
+/** Where a case keeps its cache. */
+function cacheTarget(one: Case, dest: string): string {
+  const { cacheMode = 'max' } = one;
+  return cacheMode === 'inline' ? 'type=inline' : `type=local,dest=${dest},mode=${cacheMode}`;
+}
 
 /** The last state of each vertex in a stream of BuildKit-shaped status lines. */
 function statesOf(lines: string): States {
