@@ -1,7 +1,9 @@
+export type { PlannedStep } from '../solve/index.ts';
 export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
 export { type CallAnswer, checkDockerfile, listTargets } from './call.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
+export { planBuild } from './plan.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {

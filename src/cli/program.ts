@@ -112,7 +112,7 @@ function addBuild(program: Command, run: Run): void {
     )
     .option('--cache-to <spec>', 'keep the cache: type=local,dest=DIR, registry or inline', collect)
     .option('--no-cache', 'run every step')
-    .option('--no-cache-filter <stages>', 'run every step of these stages', collect)
+    .addOption(noCacheFilter())
     .option('--pull', 'ask registries for base images even where they are known')
     .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
     .option('--ssh <spec>', 'default, or ID=SOCKET|KEY', collect)
@@ -128,6 +128,7 @@ function addBuild(program: Command, run: Run): void {
     .option('--step-timeout <seconds>', 'end a step that runs longer')
     .option('--metadata-file <path>', 'write what was built as JSON')
     .option('--iidfile <path>', 'write the image ID')
+    .option('--plan', 'say what would run and what is cached, and why; run nothing')
     .option('--check', 'check the Dockerfile and build nothing')
     .addOption(new Option('--call <method>', 'what to do').choices(['build', 'check', 'targets']))
     .option('--json', 'print events as JSON lines on standard output')
@@ -295,4 +296,11 @@ function outline(command: Command): Outline {
     })),
     commands: command.commands.map(outline),
   };
+}
+
+/** `--no-cache-filter` takes values and negates nothing, whatever its name looks like. */
+function noCacheFilter(): Option {
+  const option = new Option('--no-cache-filter <stages>', 'run every step of these stages');
+  option.negate = false;
+  return option.argParser(collect);
 }

@@ -26,6 +26,7 @@ export async function plan(
   const decisions = new Map<Digest, Decision>();
   const emit: EventSink = (event) => {
     if (event.type === 'decision') decisions.set(event.vertex, event.decision);
+    options.emit(event);
   };
   const build = new BuildRun(deps, planner, definition, { signal: options.signal, emit }, lease);
   try {

@@ -52,7 +52,7 @@ export interface Solver {
   /** Looks everything up as `solve` does, executes nothing but the reading of local directories, and writes nothing. */
   plan(
     definition: Definition,
-    options: Pick<SolveOptions, 'signal' | 'lease'>,
+    options: Omit<SolveOptions, 'onFailure'>,
   ): Promise<Result<readonly PlannedStep[]>>;
 }
 

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
 import {
+  type BuildDeps,
   type BuildEdge,
   type BuildOutcome,
   type BuildRequest,
@@ -11,11 +10,15 @@ import {
   type CallAnswer,
   checkDockerfile,
   listTargets,
+  type PlannedStep,
+  planBuild,
 } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { createBuildDeps } from '../build-world.ts';
-import { fail, type Io } from '../io.ts';
+import { loadDocker } from '../docker-load.ts';
+import { fail, type Io, printJson } from '../io.ts';
+import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
 import { openStore, type Store } from '../store.ts';
 
@@ -49,6 +52,7 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
   const emit = options.is('json') ? jsonEvents(io, display.accept) : display.accept;
   const deps = createBuildDeps(io, store, work.resources, emit);
+  if (options.is('plan')) return await showPlan(io, request, options, { deps, display });
   const call = options.is('check') ? 'check' : options.text('call');
   if (call === 'check' || call === 'targets') {
     const ask = call === 'check' ? checkDockerfile : listTargets;
@@ -80,6 +84,26 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);
+}
+
+/** `--plan`. */
+async function showPlan(
+  io: Io,
+  request: BuildRequest,
+  options: Options,
+  { deps, display }: { readonly deps: BuildDeps; readonly display: Display },
+): Promise<number> {
+  let steps: Result<readonly PlannedStep[]>;
+  try {
+    // One value on standard output: no events between.
+    steps = await planBuild(request, { ...deps, emit: display.accept }, io.signal);
+  } finally {
+    display.end();
+  }
+  if (!steps.ok) return fail(io, steps.error);
+  if (options.is('json')) printJson(io, planJson(steps.value));
+  else io.out(planText(steps.value));
+  return 0;
 }
 
 /** Every event as a line of JSON on standard output, besides the display; `v` is the version of the shape. */
@@ -148,35 +172,6 @@ function edgeOf(io: Io): BuildEdge {
     writeOut: async (data) => {
       for await (const chunk of data) io.outBytes(chunk);
     },
-    loadDocker: (data, signal) => loadDocker(data, signal),
+    loadDocker: (data, signal) => loadDocker(io, data, signal),
   };
-}
-
-/** Pipes a Docker archive into `docker load`. */
-async function loadDocker(
-  data: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<Result<void>> {
-  const child = spawn('docker', ['load', '--quiet'], { stdio: ['pipe', 'ignore', 'pipe'], signal });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-4096);
-  });
-  const ended = once(child, 'close');
-  ended.catch(() => undefined);
-  try {
-    for await (const chunk of data) if (!child.stdin.write(chunk)) await once(child.stdin, 'drain');
-    child.stdin.end();
-    await ended;
-    if (child.exitCode === 0) return ok(undefined);
-  } catch (e) {
-    signal.throwIfAborted();
-    if (!isErrno(e, 'ENOENT', 'EPIPE')) throw e;
-    said = e.code === 'ENOENT' ? 'docker is not installed' : said;
-  }
-  return err(
-    failure('EX004', 3, `docker load failed: ${said.trim()}`, {
-      help: 'see that the Docker engine runs, or write an archive with -o type=docker,dest=FILE',
-    }),
-  );
 }

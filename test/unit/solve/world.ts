@@ -110,6 +110,7 @@ export class World implements Disposable {
     this.#steps = new Map(steps.map((step) => [step.name, step]));
     const planned = await this.solver().plan(define(steps), {
       signal: new AbortController().signal,
+      emit: (event) => this.events.push(event),
     });
     if (!planned.ok) throw new Error(planned.error.message);
     return planned.value;

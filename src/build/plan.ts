@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { type Digest, err, ok, type Result } from '../base/index.ts';
+import type { EventSink } from '../events/index.ts';
+import { createImageResolver, createMaterializer } from '../ops/index.ts';
+import { createSolver, type PlannedStep } from '../solve/index.ts';
+import { contextValues } from './context-values.ts';
+import type { BuildDeps } from './deps.ts';
+import { type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
+import { locate } from './platform-result.ts';
+import { readDockerfile } from './read-dockerfile.ts';
+import type { BuildRequest } from './request.ts';
+import { openTrees, solverDeps } from './solving.ts';
+
+/**
+ * Says for each step of a build whether it would be found or run. Nothing is run, recorded or written; local directories
+ * and what the look-up needs of base images are read. Caches of `--cache-from` are not asked: their keys would be kept.
+ */
+export async function planBuild(
+  request: BuildRequest,
+  deps: BuildDeps,
+  signal: AbortSignal,
+): Promise<Result<readonly PlannedStep[]>> {
+  const id = `plan-${randomBytes(12).toString('hex')}`;
+  const file = await readDockerfile(request.dockerfile, { ...deps, signal });
+  if (!file.ok) return file;
+  const images = createImageResolver(deps);
+  const layouts = new Map<string, string>();
+  const { buildPlatform } = deps;
+  const contexts = await contextValues(request, { images, buildPlatform, layouts, signal });
+  if (!contexts.ok) return contexts;
+  const world: LowerWorld = { deps, request, images, layouts, contexts: contexts.value, signal };
+  const trees = openTrees(request, deps, { id, fetch: createMaterializer(deps) });
+  const solver = createSolver(
+    solverDeps({
+      ...{ request, deps, images, layouts, trees },
+      logPath: () => undefined,
+      isLost: () => false,
+    }),
+  );
+  await using lease = deps.leases.open(id);
+  const steps = new Map<Digest, PlannedStep>();
+  const wanted = request.platforms.length === 0 ? [undefined] : request.platforms;
+  for (const platform of wanted) {
+    const lowered = await lowerFully(world, lowerRequest(world, file.value, platform));
+    if (!lowered.ok) return err(lowered.error.failure);
+    const { definition } = lowered.value;
+    const failing = firstFailing();
+    const planned = await solver.plan(definition, { signal, lease, emit: failing.accept });
+    if (!planned.ok) return err(locate(planned.error, definition, failing.vertex(), file.value));
+    for (const step of planned.value) steps.set(step.vertex.digest, step);
+  }
+  return ok([...steps.values()]);
+}
+
+function firstFailing(): {
+  readonly accept: EventSink;
+  readonly vertex: () => Digest | undefined;
+} {
+  let first: Digest | undefined;
+  return {
+    accept: (event) => {
+      if (event.type === 'vertex-completed' && event.error !== undefined) first ??= event.vertex;
+    },
+    vertex: () => first,
+  };
+}
