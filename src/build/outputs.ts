@@ -31,11 +31,11 @@ export interface OutputDeps extends ImageDeps {
   readonly trees: TreeProvider;
   /** Takes a result that goes to standard output. */
   readonly writeOut: (data: AsyncIterable<Uint8Array>) => Promise<void>;
-  /** Hands a Docker archive to the Docker engine. */
+  /** Hands a Docker archive to the Docker engine, when this machine has its client. */
   readonly loadDocker: (
     data: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
-  ) => Promise<Result<void>>;
+  ) => Promise<Result<'loaded' | 'absent'>>;
 }
 
 /** What was written. */
@@ -107,6 +107,10 @@ async function writeImage(what: Export, output: OutputSpec): Promise<Result<Writ
     if (!made.ok) return made;
     step.done('exporting layers');
     step.done(`exporting manifest ${made.value.target.digest}`);
+    const keep = (): void => {
+      storeImage(deps, made.value);
+      for (const name of made.value.names) step.done(`naming to ${name}`);
+    };
     const target = archiveTarget(output, deps);
     if (target !== undefined) {
       const format = output.type === 'docker' ? 'docker' : 'oci';
@@ -115,12 +119,12 @@ async function writeImage(what: Export, output: OutputSpec): Promise<Result<Writ
       if (!sent.ok) return sent;
       step.done('sending tarball');
     } else if (output.type === 'docker') {
+      keep();
       const loaded = await load(deps, made.value, context);
       if (!loaded.ok) return loaded;
-    } else {
-      storeImage(deps, made.value);
-      for (const name of made.value.names) step.done(`naming to ${name}`);
-    }
+      const absent = 'no Docker client here: the image is in the store of varve only';
+      step.done(loaded.value === 'loaded' ? 'loading into the Docker engine' : absent);
+    } else keep();
     if (pushes) {
       const pushed = await pushImage(deps, made.value, context);
       if (!pushed.ok) return pushed;
@@ -146,8 +150,8 @@ async function load(
   deps: OutputDeps,
   image: ImageResult,
   context: ExportContext,
-): Promise<Result<void>> {
-  const loads: Result<void>[] = [];
+): Promise<Result<'loaded' | 'absent'>> {
+  const loads: Result<'loaded' | 'absent'>[] = [];
   const to: ArchiveTarget = {
     kind: 'stream',
     write: async (data) => {
@@ -155,8 +159,10 @@ async function load(
     },
   };
   const written = await writeArchive(deps, image, { format: 'docker', to }, context);
+  const [loaded] = loads;
   // What the engine says explains a pipe that broke.
-  return loads.find((load) => !load.ok) ?? written;
+  if (loaded?.ok === false || written.ok) return loaded ?? ok('absent');
+  return written;
 }
 
 async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Written>> {

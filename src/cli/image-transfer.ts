@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import { decompress } from '../archive/index.ts';
 import { type Digest, err, failure, ok, type Result } from '../base/index.ts';
 import { internalVertex } from '../build/index.ts';
+import { createContentStore } from '../content/index.ts';
 import { type ArchiveTarget, type ImageResult, pushImage, writeArchive } from '../export/index.ts';
-import { type ImageDeps, inspectImage, loadImages, tagImage } from '../image/index.ts';
+import { fullName, type ImageDeps, inspectImage, loadImages, loadLayout } from '../image/index.ts';
 import { type Platform, parseReference, repositoryOf } from '../oci/index.ts';
 import { createBlobFetcher, createImageResolver, createMaterializer } from '../ops/index.ts';
 import type { LayerId } from '../ports/index.ts';
@@ -33,26 +33,42 @@ async function withWorld<T>(
   }
 }
 
-/** Enters the images of an archive into the store; returns their names. */
+/** An archive, or a layout directory with its index. */
+export type ArchiveSource =
+  | { readonly stream: AsyncIterable<Uint8Array> }
+  | { readonly layout: string; readonly index: Uint8Array };
+
+/** Enters the images of an archive into the store; returns their names, of one without a name the digest. */
 export async function loadArchive(
   io: Io,
   store: Store,
-  stream: AsyncIterable<Uint8Array>,
+  from: ArchiveSource,
   tag: string | undefined,
 ): Promise<Result<readonly string[]>> {
   const deps = { content: store.content, images: store.db.images, clock: io.clock };
   const { signal } = io;
-  const loaded = await loadImages(deps, decompress(stream, { signal }), { signal });
+  const loaded =
+    'layout' in from
+      ? await loadLayout(
+          deps,
+          { content: createContentStore(from.layout), index: from.index },
+          { signal },
+        )
+      : await loadImages(deps, from.stream, { signal });
   if (!loaded.ok) return loaded;
-  const names = loaded.value.flatMap((image) => image.names);
+  const names = loaded.value.flatMap(({ names: own, target }) =>
+    own.length === 0 && tag === undefined ? [target.digest] : own,
+  );
   if (tag === undefined) return ok(names);
-  const [first] = names;
-  if (first === undefined || loaded.value.length !== 1)
+  const [image] = loaded.value;
+  if (image === undefined || loaded.value.length !== 1)
     return err(
-      failure('EX032', 2, `--tag needs an archive with one named image, not ${names.length}`),
+      failure('EX032', 2, `--tag needs an archive with one image, not ${loaded.value.length}`),
     );
-  const tagged = tagImage(deps, first, tag);
-  return tagged.ok ? ok([...names, tagged.value.name]) : tagged;
+  const name = fullName(tag);
+  if (!name.ok) return name;
+  deps.images.set({ name: name.value, target: image.target, createdAt: io.clock.now() });
+  return ok([...names, name.value]);
 }
 
 /** Writes a stored image as an archive. */

@@ -1,6 +1,6 @@
-import { err, ok, type Result, Semaphore } from '../base/index.ts';
+import { err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import type { ExportContext, ImageDeps } from '../image/index.ts';
-import { MAX_MANIFEST_BYTES } from '../oci/index.ts';
+import { decodeManifest, formatPlatform, isIndexType, MAX_MANIFEST_BYTES } from '../oci/index.ts';
 import type { Registry } from '../ports/index.ts';
 import type { ImageResult } from './image-output.ts';
 
@@ -29,6 +29,8 @@ async function pushName(
   context: ExportContext,
 ): Promise<Result<void>> {
   const { signal } = context;
+  const complete = await hasAll(deps, result, name);
+  if (!complete.ok) return complete;
   const slots = new Semaphore(deps.parallel ?? 4);
   const status = reporter(deps, context);
   const layers = new Map(result.images.flatMap((i) => i.layers).map((l) => [l.blob.digest, l]));
@@ -62,6 +64,31 @@ async function pushName(
     if (!pushed.ok) return pushed;
   }
   return await pushStored(deps, name, result.target, signal);
+}
+
+/** A registry takes an index only with everything it names. */
+async function hasAll(
+  deps: Pick<ImageDeps, 'content'>,
+  { target }: ImageResult,
+  name: string,
+): Promise<Result<void>> {
+  if (!isIndexType(target.mediaType)) return ok(undefined);
+  const bytes = await deps.content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });
+  if (!bytes.ok) return bytes;
+  const decoded = decodeManifest(bytes.value, name, target.mediaType);
+  if (!decoded.ok) return decoded;
+  const children = decoded.value.kind === 'index' ? decoded.value.index.manifests : [];
+  const here = await Promise.all(children.map((child) => deps.content.size(child.digest)));
+  const missing = children.filter((_, i) => here[i] === undefined);
+  if (missing.length === 0) return ok(undefined);
+  const what = missing.map((m) =>
+    m.platform === undefined ? m.digest : formatPlatform(m.platform),
+  );
+  return err(
+    failure('EX005', 3, `${name}: the store lacks ${what.join(', ')}, which its index names`, {
+      help: 'pull the image for these platforms as well, or copy it with a tool that copies registries',
+    }),
+  );
 }
 
 async function pushStored(

@@ -9,7 +9,7 @@ export {
 export type { ExportContext, ImageDeps } from './deps.ts';
 export { clampHistory, completeHistory, goTime } from './history.ts';
 export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
-export { type LoadedImage, loadImages } from './load.ts';
+export { type LoadedImage, loadImages, loadLayout } from './load.ts';
 export {
   findImageRow,
   fullName,

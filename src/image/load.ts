@@ -1,4 +1,4 @@
-import { quoted, TarReader } from '../archive/index.ts';
+import { decompress, quoted, TarReader } from '../archive/index.ts';
 import {
   type Digest,
   err,
@@ -15,10 +15,12 @@ import {
   decodeImageConfig,
   decodeManifest,
   encodeManifest,
+  isIndexType,
   MAX_CONFIG_BYTES,
   MAX_MANIFEST_BYTES,
   MEDIA,
 } from '../oci/index.ts';
+import type { ContentStore } from '../ports/index.ts';
 import { fullName, type StoreDeps } from './store.ts';
 
 /** An image that was read from an archive. */
@@ -36,7 +38,7 @@ interface Member {
 const MAX_MEMBERS = 100_000;
 
 /**
- * Reads an OCI layout tar or a docker archive (`docker save`), uncompressed, and enters its images into the store. Members
+ * Reads an OCI layout tar or a docker archive (`docker save`), compressed or not, and enters its images into the store. Members
  * are taken as blobs by the digest of their bytes; what an archive says of a name is believed only when the bytes agree.
  */
 export async function loadImages(
@@ -44,7 +46,8 @@ export async function loadImages(
   tar: AsyncIterable<Uint8Array>,
   options: { readonly signal: AbortSignal },
 ): Promise<Result<readonly LoadedImage[]>> {
-  const members = await readMembers(deps, tar, options.signal);
+  const { signal } = options;
+  const members = await readMembers(deps, decompress(tar, { signal }), signal);
   if (!members.ok) return members;
   const index = members.value.get('index.json');
   const docker = members.value.get('manifest.json');
@@ -60,13 +63,80 @@ export async function loadImages(
               'the archive holds no image: neither index.json nor manifest.json is in it',
             ),
           );
-  if (!loaded.ok) return loaded;
-  for (const image of loaded.value) {
-    for (const name of image.names) {
-      deps.images.set({ name, target: image.target, createdAt: deps.clock.now() });
-    }
+  return loaded.ok ? named(deps, loaded.value) : loaded;
+}
+
+/** Reads an OCI layout directory: what its index names, and nothing else that lies there. */
+export async function loadLayout(
+  deps: StoreDeps,
+  layout: { readonly content: ContentStore; readonly index: Uint8Array },
+  options: { readonly signal: AbortSignal },
+): Promise<Result<readonly LoadedImage[]>> {
+  const decoded = decodeManifest(layout.index, 'index.json');
+  if (!decoded.ok) return decoded;
+  const wanted: Descriptor[] = [];
+  if (decoded.value.kind === 'index') wanted.push(...decoded.value.index.manifests);
+  const seen = new Set<Digest>();
+  for (let blob = wanted.pop(); blob !== undefined; blob = wanted.pop()) {
+    if (seen.has(blob.digest)) continue;
+    seen.add(blob.digest);
+    if (seen.size > MAX_MEMBERS)
+      return err(failure('EX031', 3, `the layout has more than ${MAX_MEMBERS} blobs`));
+    const copied = await copyBlob(deps, layout.content, blob, options.signal);
+    if (!copied.ok) return copied;
+    const below = await childrenOf(deps, blob);
+    if (!below.ok) return below;
+    wanted.push(...below.value);
   }
-  return loaded;
+  const loaded = await fromIndex(deps, await member(deps, layout.index));
+  return loaded.ok ? named(deps, loaded.value) : loaded;
+}
+
+async function copyBlob(
+  deps: StoreDeps,
+  from: ContentStore,
+  blob: Descriptor,
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  const { digest, size } = blob;
+  if ((await deps.content.size(digest)) === size) return ok(undefined);
+  if ((await from.size(digest)) === undefined)
+    return err(failure('EX032', 3, `the layout lacks ${digest}, which it names`));
+  const written = await deps.content.ingest(from.stream(digest, { signal }), {
+    signal,
+    digest,
+    size,
+  });
+  return written.ok ? ok(undefined) : written;
+}
+
+async function childrenOf(deps: StoreDeps, blob: Descriptor): Promise<Result<Descriptor[]>> {
+  if (!isManifestType(blob.mediaType)) return ok([]);
+  const bytes = await deps.content.read(blob.digest, { maxBytes: MAX_MANIFEST_BYTES });
+  if (!bytes.ok) return bytes;
+  const decoded = decodeManifest(bytes.value, blob.digest, blob.mediaType);
+  if (!decoded.ok) return decoded;
+  const { value } = decoded;
+  return ok(
+    value.kind === 'index'
+      ? [...value.index.manifests]
+      : [value.manifest.config, ...value.manifest.layers],
+  );
+}
+
+const isManifestType = (type: string): boolean =>
+  isIndexType(type) || type === MEDIA.ociManifest || type === MEDIA.dockerManifest;
+
+async function member(deps: StoreDeps, bytes: Uint8Array): Promise<Member> {
+  return { digest: await deps.content.put(bytes), size: bytes.length };
+}
+
+/** Enters images into the store under their names. */
+function named(deps: StoreDeps, images: readonly LoadedImage[]): Result<readonly LoadedImage[]> {
+  for (const { names, target } of images) {
+    for (const name of names) deps.images.set({ name, target, createdAt: deps.clock.now() });
+  }
+  return ok(images);
 }
 
 async function readMembers(
@@ -124,10 +194,12 @@ async function fromIndex(deps: StoreDeps, member: Member): Promise<Result<readon
     const size = await deps.content.size(target.digest);
     if (size !== target.size)
       return err(failure('EX032', 3, `the archive lacks ${target.digest}, which its index names`));
-    const named =
+    const ref = annotations?.['org.opencontainers.image.ref.name'];
+    // A reference name may be a tag alone (image spec, annotations): that names nothing here.
+    const written =
       annotations?.['io.containerd.image.name'] ??
-      annotations?.['org.opencontainers.image.ref.name'];
-    const name = named === undefined ? undefined : fullName(named);
+      (ref !== undefined && /[/:]/.test(ref) ? ref : undefined);
+    const name = written === undefined ? undefined : fullName(written);
     images.push({ target, names: name?.ok === true ? [name.value] : [] });
   }
   return ok(images);

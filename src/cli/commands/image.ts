@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { arch } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { err, failure, type GoJson, isErrno, ok, type Result } from '../../base/index.ts';
 import {
   inspectImage,
@@ -102,10 +102,15 @@ export function imageLoad(io: Io, options: Options): Promise<number> {
   return withStore(io, async (store) => {
     const input = String(options['input']);
     const { loadArchive } = await import('../image-transfer.ts');
-    const stream: AsyncIterable<Uint8Array> =
-      input === '-' ? io.stdin : createReadStream(resolve(io.cwd, input));
+    const path = resolve(io.cwd, input);
     try {
-      const loaded = await loadArchive(io, store, stream, textOf(options['tag']));
+      const from =
+        input === '-'
+          ? { stream: io.stdin }
+          : statSync(path).isDirectory()
+            ? { layout: path, index: readFileSync(join(path, 'index.json')) }
+            : { stream: createReadStream(path) };
+      const loaded = await loadArchive(io, store, from, textOf(options['tag']));
       if (!loaded.ok) return fail(io, loaded.error);
       for (const name of loaded.value) io.out(`${name}\n`);
       return 0;
