@@ -29,6 +29,7 @@ import { exportCaches, inlineCache } from './export-cache.ts';
 import { importCaches } from './import-caches.ts';
 import { LostLayers } from './lost-layers.ts';
 import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
+import { openContext } from './open-context.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
 import { locate, platformResult } from './platform-result.ts';
 import { readDockerfile } from './read-dockerfile.ts';
@@ -122,7 +123,7 @@ interface BuildState {
 }
 
 class Build {
-  readonly #request: BuildRequest;
+  #request: BuildRequest;
   readonly #deps: BuildDeps;
   readonly #state: BuildState;
   readonly #images: ImageResolver;
@@ -138,8 +139,12 @@ class Build {
   }
 
   async run(): Promise<Result<Written>> {
-    const request = this.#request;
     const { signal } = this.#state.edge;
+    const { lease } = this.#state;
+    const opened = await openContext(this.#request, this.#deps, { signal, lease });
+    if (!opened.ok) return opened;
+    const request = opened.value;
+    this.#request = request;
     const file = await readDockerfile(request.dockerfile, { ...this.#deps, signal });
     if (!file.ok) return file;
     const contexts = await contextValues(request, {

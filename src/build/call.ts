@@ -10,6 +10,7 @@ import { createImageResolver } from '../ops/index.ts';
 import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import { type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
+import { openContext } from './open-context.ts';
 import { readDockerfile } from './read-dockerfile.ts';
 import type { BuildRequest } from './request.ts';
 
@@ -20,10 +21,13 @@ export interface CallAnswer extends RequestResult {
 
 /** `--call=targets`: the stages of a Dockerfile. */
 export async function listTargets(
-  request: BuildRequest,
+  asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
+  const opened = await openContext(asked, deps, { signal });
+  if (!opened.ok) return opened;
+  const request = opened.value;
   const file = await readDockerfile(request.dockerfile, { ...deps, signal });
   if (!file.ok) return file;
   const parsed = parseDockerfile(file.value);
@@ -35,10 +39,13 @@ export async function listTargets(
 
 /** `--check` and `--call=check`: lints every stage; nothing is executed. */
 export async function checkDockerfile(
-  request: BuildRequest,
+  asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
+  const opened = await openContext(asked, deps, { signal });
+  if (!opened.ok) return opened;
+  const request = opened.value;
   const file = await readDockerfile(request.dockerfile, { ...deps, signal });
   if (!file.ok) return file;
   const images = createImageResolver(deps);

@@ -26,6 +26,9 @@ export async function contextValues(
       case 'image':
         values[name] = `docker-image://${context.ref}`;
         break;
+      case 'remote':
+        values[name] = context.address;
+        break;
       case 'template':
         values[name] = `template:${context.file}`;
         break;

@@ -3,6 +3,7 @@ export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts'
 export { type CallAnswer, checkDockerfile, listTargets } from './call.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
+export { openContext } from './open-context.ts';
 export { planBuild } from './plan.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
@@ -13,4 +14,6 @@ export type {
   NamedContext,
   OutputSpec,
   OutputType,
+  RemoteRequest,
 } from './request.ts';
+export { emptySource } from './tree-source.ts';

@@ -48,6 +48,7 @@ export function lowerRequest(
   platform: Platform | undefined,
 ): LowerRequest {
   const { request, deps, contexts } = world;
+  const epoch = request.remote?.opened?.epoch;
   return {
     file,
     ...(request.target === undefined ? {} : { target: request.target }),
@@ -68,7 +69,8 @@ export function lowerRequest(
     networkMode: NETWORK[request.network],
     imageResolveMode: request.pull ? 'pull' : 'default',
     contexts,
-    context: { kind: 'local', name: MAIN_CONTEXT, session: '' },
+    context: request.remote?.opened?.context ?? { kind: 'local', name: MAIN_CONTEXT, session: '' },
+    ...(epoch === undefined ? {} : { contextEpoch: epoch }),
   };
 }
 

@@ -4,7 +4,7 @@ import type { LocalSource } from '../ports/index.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
 
 /** A Dockerfile is text written by people. */
-const MAX_DOCKERFILE = 16 << 20;
+export const MAX_DOCKERFILE = 16 << 20;
 
 /** Where a Dockerfile is read from. */
 export type DockerfileLocation =

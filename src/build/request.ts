@@ -1,4 +1,5 @@
 import type { Digest } from '../base/index.ts';
+import type { RemoteContext } from '../lower/index.ts';
 import type { Compression, Platform } from '../oci/index.ts';
 import type { ExecSecrets } from '../ops/index.ts';
 import type { LocalSource, SandboxLimits } from '../ports/index.ts';
@@ -10,8 +11,10 @@ export interface BuildRequest {
   readonly name: string;
   readonly dockerfile: DockerfileLocation;
   readonly context: LocalSource;
-  /** Contexts made of an archive are taken whole. */
-  readonly contextKind: 'directory' | 'archive' | 'none';
+  /** Contexts made of an archive, or fetched, are taken whole. */
+  readonly contextKind: 'directory' | 'archive' | 'remote' | 'none';
+  /** Of a context that is fetched. */
+  readonly remote?: RemoteRequest;
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   readonly target?: string;
   readonly buildArgs: Readonly<Record<string, string>>;
@@ -65,10 +68,23 @@ export interface CacheTarget {
   readonly ignoreError: boolean;
 }
 
+/** A context that is an address or a repository. */
+export interface RemoteRequest {
+  readonly address: string;
+  /** The address without credentials, for messages. */
+  readonly shown: string;
+  /** Path of the Dockerfile in it. */
+  readonly file?: string;
+  /** What it turned out to be, once it was fetched; `epoch` is its time in seconds since 1970. */
+  readonly opened?: { readonly context: RemoteContext; readonly epoch?: number };
+}
+
 /** A `--build-context`. */
 export type NamedContext =
   | { readonly kind: 'local'; readonly source: LocalSource }
   | { readonly kind: 'image'; readonly ref: string }
+  /** An address or a repository. */
+  | { readonly kind: 'remote'; readonly address: string }
   /** An OS template file. */
   | { readonly kind: 'template'; readonly file: string }
   | {

@@ -11,6 +11,7 @@ import { secretFlag, sshFlag } from './flags/secrets.ts';
 import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
 import type { Io } from './io.ts';
 import { namedContexts } from './named-contexts.ts';
+import { openRemote, remoteAddress } from './remote-address.ts';
 import { openSecrets } from './secrets.ts';
 import { shownAs, shownPath } from './shown-path.ts';
 import { storePaths } from './store.ts';
@@ -66,7 +67,7 @@ export async function buildRequest(
   const target = options.text('target');
   const cgroupParent = options.text('cgroupParent');
   return ok({
-    name: parsed.value.tags[0] ?? context ?? '.',
+    name: parsed.value.tags[0] ?? places.value.remote?.shown ?? context ?? '.',
     ...places.value,
     ...parsed.value,
     namedContexts: named.value,
@@ -109,7 +110,7 @@ export async function composeRequest(
 /** Name under which the template is the base. */
 const ROOT = 'template';
 
-type Places = Pick<BuildRequest, 'dockerfile' | 'context' | 'contextKind'>;
+type Places = Pick<BuildRequest, 'dockerfile' | 'context' | 'contextKind' | 'remote'>;
 
 async function openPlaces(
   io: Io,
@@ -126,12 +127,8 @@ async function openPlaces(
         help: 'write "varve build ." for the current directory',
       }),
     );
-  if (/^(?:https?|git|ssh):\/\/|^git@|^github\.com\//.test(given))
-    return err(
-      failure('CL007', 2, `remote context "${given}" is not supported`, {
-        help: 'clone or download it first and name the directory',
-      }),
-    );
+  const address = remoteAddress(given);
+  if (address !== undefined) return await openRemote(io, address, file);
   if (given === '-') {
     const { readStdinContext } = await import('./stdin-context.ts');
     return await readStdinContext(io, { file, root, deps, resources });

@@ -6,6 +6,7 @@ import { normaliseReference } from '../oci/index.ts';
 import type { LocalSource } from '../ports/index.ts';
 import { usage } from './flags/csv.ts';
 import type { Io } from './io.ts';
+import { remoteAddress } from './remote-address.ts';
 import { shownAs } from './shown-path.ts';
 import { storePaths } from './store.ts';
 
@@ -38,8 +39,8 @@ function namedContext(io: Io, flag: string, where: string, root: string): Result
   if (where.startsWith('template:'))
     return ok({ kind: 'template', file: where.slice('template:'.length) });
   if (where.startsWith('oci-layout://')) return ociLayout(io, where.slice('oci-layout://'.length));
-  if (/^(?:https?|git|ssh):\/\/|^git@/.test(where))
-    return usage('--build-context', flag, 'remote contexts are not supported', 'download it first');
+  const address = remoteAddress(where);
+  if (address !== undefined) return ok({ kind: 'remote', address });
   const path = resolve(io.cwd, where.replace(/^local:/, ''));
   const source: Result<LocalSource> = openLocalSource(path, {
     clock: io.clock,

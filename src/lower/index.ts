@@ -9,6 +9,12 @@ export {
   imageJson,
 } from './image-config.ts';
 export { lower } from './lower.ts';
+export {
+  contextDefinition,
+  DOWNLOADED,
+  type RemoteContext,
+  remoteContext,
+} from './main-context.ts';
 export { formatPlatform, parsePlatform } from './platform.ts';
 export {
   familiarName,

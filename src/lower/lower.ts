@@ -15,9 +15,10 @@ import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
 import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
-import { applySettings, epochText, sourceDateEpoch } from './epoch.ts';
+import { applySettings, epochText, sourceDateEpoch, withEpoch } from './epoch.ts';
 import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
+import { mainContext } from './main-context.ts';
 import {
   checkCircles,
   planCommands,
@@ -27,7 +28,6 @@ import {
   targetStage,
 } from './plan.ts';
 import type { LowerAnswers, LowerOutcome, LowerRequest } from './request.ts';
-import { followPaths, localNode, sourceNode } from './source-node.ts';
 import type { Lowering, StageState } from './stage-state.ts';
 import { locate, Stop, stop } from './stop.ts';
 
@@ -94,12 +94,12 @@ class Build {
     lintBases(instructions, start, { linter, escapeToken });
     const global = globalArguments(start, instructions.metaArgs, { buildArgs, escapeToken });
     this.#declared = global.keys;
-    this.#epoch = sourceDateEpoch(buildArgs, global.args);
+    this.#epoch = sourceDateEpoch(buildArgs, global.args, request);
     const contextPaths = new Set<string>();
     const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
     this.#lowering = {
       ...{ request, escapeToken, linter, targetPlatform, contextPaths },
-      globalArgs: global.args,
+      globalArgs: withEpoch(global.args, this.#epoch),
       proxy: proxyOf(buildArgs),
       timestamp: this.#epoch === undefined ? -1n : BigInt(this.#epoch) * 1_000_000_000n,
       created: this.#epoch === undefined ? undefined : epochText(this.#epoch),
@@ -218,25 +218,6 @@ function ignoredBy(excludes: readonly string[]): ((path: string) => boolean) | u
   if (excludes.length === 0) return undefined;
   const matcher = PatternMatcher.create(excludes);
   return matcher.ok ? (path) => matcher.value.matchesOrParentMatches(path) : undefined;
-}
-
-function mainContext(
-  request: LowerRequest,
-  excludes: readonly string[],
-  paths: ReadonlySet<string>,
-): Lowering['context'] {
-  const { context } = request;
-  if (context.kind === 'source') {
-    const description = { 'llb.customname': '[internal] load build context' };
-    return sourceNode(context.identifier, { attrs: context.attrs, metadata: { description } });
-  }
-  return localNode({
-    name: context.name,
-    session: context.session,
-    excludes,
-    shownName: '[internal] load build context',
-    paths: () => followPaths(paths),
-  });
 }
 
 /** Puts the triggers of a stage's base in front of its instructions; true when these read from other stages. */

@@ -30,6 +30,8 @@ export interface LowerRequest {
   /** `--build-context name=value`, values as written. */
   readonly contexts?: Readonly<Record<string, string>>;
   readonly context: MainContext;
+  /** Seconds since 1970 that `SOURCE_DATE_EPOCH=context` means: the time of a remote context. */
+  readonly contextEpoch?: number;
   /** Lowers every stage, reachable or not, so that all of them are linted (`--check`). */
   readonly allStages?: boolean;
 }
@@ -42,6 +44,8 @@ export type MainContext =
       readonly kind: 'source';
       readonly identifier: string;
       readonly attrs: Readonly<Record<string, string>>;
+      /** The source is a downloaded archive, and the context what is in it. */
+      readonly archive?: boolean;
     };
 
 /** An image that must be resolved before lowering can go on. */

@@ -21,7 +21,7 @@ export async function unpackArchive(
 ): Promise<boolean> {
   const { source, layer, owner, pause } = context;
   const path = resolveSource(source, from, true);
-  if (source.lstat(path)?.type !== 'file' || !(await isArchive(source, path, pause.signal)))
+  if (source.lstat(path)?.type !== 'file' || !(await isTarArchive(source, path, pause.signal)))
     return false;
   const dest = layer.resolve(cleanPath(copy.dest));
   makeDirs(layer, dest, {
@@ -49,8 +49,12 @@ function openArchive(tree: FileTree, path: string, signal: AbortSignal): TarRead
   return new TarReader(decompress(tree.read(path, signal), { signal }));
 }
 
-/** Whether the first header of a tar archive can be read. */
-async function isArchive(tree: FileTree, path: string, signal: AbortSignal): Promise<boolean> {
+/** Whether a file is a tar archive, compressed or not: its first header can be read. */
+export async function isTarArchive(
+  tree: FileTree,
+  path: string,
+  signal: AbortSignal,
+): Promise<boolean> {
   const reader = openArchive(tree, path, signal);
   try {
     const first = await reader.next();

@@ -7,6 +7,7 @@ export { createDiffDriver } from './diff-driver.ts';
 export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 export type { ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
+export { isTarArchive } from './file-unpack.ts';
 export { createMergeDriver, type MergeDriverDeps } from './merge-driver.ts';
 export { createOpResolver, type OpWorld } from './op-resolver.ts';
 export {
