@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseJson } from '../../src/base/index.ts';
 import {
@@ -23,6 +12,7 @@ import {
   readInlineCache,
 } from '../rig/cache-graph.ts';
 import { GOLDEN, goldenJson, goldenNames, note } from '../rig/golden.ts';
+import { type GoldenCase as Case, type Entry, writeEntries } from '../rig/golden-case.ts';
 import { type ListedEntry, listLayer } from '../rig/tar-listing.ts';
 
 const VARVE = join(import.meta.dirname, '../../bin/varve');
@@ -32,28 +22,6 @@ const skip =
     : process.getuid?.() !== 0
       ? 'needs root (runs steps)'
       : false;
-
-interface Entry {
-  readonly path: string;
-  readonly type?: 'file' | 'dir' | 'symlink' | 'hardlink';
-  readonly mode?: string;
-  readonly content?: string;
-  readonly contentBase64?: string;
-  readonly target?: string;
-  readonly mtime?: number;
-  readonly xattrs?: Readonly<Record<string, string>>;
-  readonly delete?: boolean;
-}
-
-interface Case {
-  readonly name: string;
-  readonly entries: readonly Entry[];
-  readonly opts?: Readonly<Record<string, string>>;
-  readonly secrets?: Readonly<Record<string, string>>;
-  readonly output?: string;
-  readonly cacheMode?: 'min' | 'max' | 'inline';
-  readonly changes?: Readonly<Record<string, readonly Entry[]>>;
-}
 
 type States = readonly { readonly name: string; readonly state: string }[];
 
@@ -275,35 +243,6 @@ function steps(states: States): string[] {
     )
     .map((s) => `${s.state} ${s.name}`)
     .sort();
-}
-
-function writeEntries(dir: string, entries: readonly Entry[]): void {
-  mkdirSync(dir, { recursive: true });
-  for (const entry of entries) {
-    const path = join(dir, entry.path);
-    mkdirSync(dirname(path), { recursive: true });
-    if (entry.type === 'dir') mkdirSync(path, { recursive: true });
-    else if (entry.type === 'symlink') symlinkSync(entry.target ?? '', path);
-    else if (entry.type === 'hardlink') linkSync(join(dir, entry.target ?? ''), path);
-    else
-      writeFileSync(
-        path,
-        entry.contentBase64 === undefined
-          ? (entry.content ?? '')
-          : Buffer.from(entry.contentBase64, 'base64'),
-      );
-    if (entry.type !== 'symlink')
-      chmodSync(path, Number.parseInt(entry.mode ?? (entry.type === 'dir' ? '0755' : '0644'), 8));
-    for (const [name, value] of Object.entries(entry.xattrs ?? {}))
-      spawnSync('setfattr', ['-n', name, '-v', value, path]);
-  }
-  // Directories last and deepest first: writing into one changes its time.
-  for (const entry of [...entries].reverse()) {
-    const time = entry.mtime ?? 1704164645;
-    if (entry.type === 'symlink')
-      spawnSync('touch', ['-h', '-d', `@${time}`, join(dir, entry.path)]);
-    else utimesSync(join(dir, entry.path), time, time);
-  }
 }
 
 function applyChange(entries: readonly Entry[], change: readonly Entry[]): Entry[] {
