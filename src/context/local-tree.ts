@@ -1,4 +1,4 @@
-import { createReadStream, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import {
   type Digest,
@@ -13,6 +13,9 @@ import { entryHeader, type FileEntry, type FileTree } from '../cachekey/index.ts
 import { identityOf, type LocalNode, sameIdentity } from './entry.ts';
 import { hashFiles } from './hash-files.ts';
 import { isSettled, type StatIndex } from './stat-index.ts';
+
+/** Files are read in pieces of so many bytes. */
+const PIECE = 1 << 20;
 
 /** What a local tree is made of. */
 export interface LocalTreeParts {
@@ -65,14 +68,14 @@ export class LocalTree implements FileTree {
     const disk = this.#disk(path);
     await using file = await open(fsPath(disk), 'r');
     this.#mustBe(node, path, identityOf(await file.stat({ bigint: true })));
-    const stream = createReadStream('', {
-      fd: file.fd,
-      autoClose: false,
-      signal,
-      highWaterMark: 1 << 20,
-    });
-    // A stream in binary mode yields buffers.
-    for await (const chunk of stream) yield chunk as Buffer;
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead, buffer } = await file.read(
+        Buffer.allocUnsafe(Math.min(PIECE, node.entry.size + 1)),
+      );
+      if (bytesRead === 0) break;
+      yield buffer.subarray(0, bytesRead);
+    }
     this.#mustBe(node, path, identityOf(await file.stat({ bigint: true })));
   }
 

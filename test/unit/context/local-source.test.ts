@@ -263,4 +263,20 @@ describe('local sources', () => {
       'large is larger than 10 bytes',
     ]);
   });
+
+  test('the data of a file comes in pieces, and a reader may leave after the first', async () => {
+    const content = 'x'.repeat((1 << 20) + 5);
+    write('large', content);
+    const from = await tree();
+    const pieces: number[] = [];
+    for await (const piece of from.read('/large', signal)) pieces.push(piece.length);
+    assert.deepEqual(pieces, [1 << 20, 5]);
+    write('small', 'abc');
+    const small = await tree();
+    for (let i = 0; i < 20; i++)
+      for await (const piece of small.read('/small', signal)) {
+        assert.equal(Buffer.from(piece).toString(), 'abc');
+        break;
+      }
+  });
 });
