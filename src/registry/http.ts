@@ -195,7 +195,7 @@ function asTransient(e: unknown, what: string): unknown {
   if (CERTIFICATE.test(code)) {
     return new FailureError(
       failure('RG009', 3, `${what}: the certificate is not trusted: ${inner.message}`, {
-        help: 'give the certificate of its authority to varve, or use the right host name',
+        help: 'put the certificate of its authority into /etc/docker/certs.d/HOST:PORT/ca.crt, or use the right host name',
       }),
     );
   }

@@ -32,7 +32,9 @@ export async function uploadBlob(
     if (mounted.value) return ok('mounted');
   }
   if ((await client.content.size(blob.digest)) !== blob.size)
-    return err(failure('RG015', 3, `blob ${blob.digest} is not in the store, so it cannot be sent`));
+    return err(
+      failure('RG015', 3, `blob ${blob.digest} is not in the store, so it cannot be sent`),
+    );
   const sent = await withRetries(
     client.retry,
     options.signal,
