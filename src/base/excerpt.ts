@@ -36,11 +36,47 @@ function renderPlace(place: FailurePlace, mark: string, note: string): string[] 
   const marked = codePoints(file.text.slice(span.offset, Math.min(end, span.offset + span.length)));
   const pad = ' '.repeat(String(at.line).length);
   const indent = file.text.slice(start, span.offset).replace(/[^\t]/gu, ' ');
+  if (end - start > LONG_LINE) return renderLongLine(place, { mark, note, start, end });
   const carets = mark.repeat(Math.max(1, marked));
   return [
     `${pad}--> ${file.path}:${at.line}:${at.column}`,
     `${pad} |`,
     `${at.line} | ${text}`,
     `${pad} | ${indent}${carets}${note === '' ? '' : ` ${note}`}`,
+  ];
+}
+
+/** Longer lines are shown in part. */
+const LONG_LINE = 400;
+const SHOWN_BEFORE = 40;
+const SHOWN = 120;
+
+/** The part of a long line around the place, in whole characters. */
+function renderLongLine(
+  { file, span }: FailurePlace,
+  at: {
+    readonly mark: string;
+    readonly note: string;
+    readonly start: number;
+    readonly end: number;
+  },
+): string[] {
+  const { line, column } = positionAt(file.text, span.offset);
+  const points = Array.from(file.text.slice(at.start, at.end).replace(/\r$/, ''));
+  const from = Math.max(0, column - 1 - SHOWN_BEFORE);
+  const shown = points.slice(from, from + SHOWN);
+  const left = from > 0 ? '…' : '';
+  const right = from + SHOWN < points.length ? '…' : '';
+  const indent = Array.from(left)
+    .concat(points.slice(from, column - 1))
+    .map((c) => (c === '\t' ? c : ' '));
+  const wanted = codePoints(file.text.slice(span.offset, span.offset + span.length));
+  const marked = Math.max(1, Math.min(wanted, from + shown.length - (column - 1)));
+  const pad = ' '.repeat(String(line).length);
+  return [
+    `${pad}--> ${file.path}:${line}:${column}`,
+    `${pad} |`,
+    `${line} | ${left}${shown.join('')}${right}`,
+    `${pad} | ${indent.join('')}${at.mark.repeat(marked)}${at.note === '' ? '' : ` ${at.note}`}`,
   ];
 }

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { Rig } from '../rig/rig.ts';
 
@@ -66,9 +69,45 @@ help: there is no app/Dockerfile: name the Dockerfile with -f
     await using rig = new Rig();
     rig.write('app/Dockerfile', 'FROM localhost:1/app:1\n');
     const run = await rig.varve(['build', '--progress=quiet', 'app']);
-    assert.equal(run.status, 3, run.stderr);
-    assert.match(run.stderr, /^error\[RG\d+\]: .*localhost:1/);
-    assert.match(run.stderr, /\n --> app\/Dockerfile:1:\d+\n/);
+    assert.deepEqual(run, {
+      status: 3,
+      stdout: '',
+      stderr: `error[RG001]: GET http://localhost:1/v2/app/manifests/1: connect ECONNREFUSED 127.0.0.1:1
+ --> app/Dockerfile:1:1
+  |
+1 | FROM localhost:1/app:1
+  | ^^^^^^^^^^^^^^^^^^^^^^ help: tried 5 times; check the network and the registry
+`,
+    });
+  });
+
+  test('a base image that its registry does not have is named at its FROM', async () => {
+    await using rig = new Rig();
+    const server = createServer((_, answer) => {
+      answer.writeHead(404, { 'content-type': 'application/json' });
+      answer.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      rig.write('app/Dockerfile', `ARG A\nFROM 127.0.0.1:${port}/app:1\n`);
+      const run = await rig.varve(['build', '--progress=quiet', 'app']);
+      assert.deepEqual(
+        { ...run, stderr: run.stderr.replaceAll(String(port), 'PORT') },
+        {
+          status: 3,
+          stdout: '',
+          stderr: `error[RG003]: GET http://127.0.0.1:PORT/v2/app/manifests/1: the registry answers 404 (MANIFEST_UNKNOWN: manifest unknown)
+ --> app/Dockerfile:2:1
+  |
+2 | FROM 127.0.0.1:PORT/app:1
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^ help: check the name, tag or digest of the image
+`,
+        },
+      );
+    } finally {
+      server.close();
+    }
   });
 
   test('a context and its Dockerfile are read from an archive on standard input', async () => {

@@ -1,0 +1,39 @@
+import type { Io } from '../../src/cli/io.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import type { Rig, Run } from './rig.ts';
+
+/** Runs the command line in this process: what many short runs would cost is the start of Node.js. */
+export async function varveHere(rig: Rig, cwd: string, args: readonly string[]): Promise<Run> {
+  let [stdout, stderr] = ['', ''];
+  const io: Io = {
+    env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store },
+    cwd,
+    uid: process.getuid?.() ?? -1,
+    stdin: nothing(),
+    signal: new AbortController().signal,
+    clock: { now: () => performance.timeOrigin + performance.now() },
+    terminal: {
+      isTTY: false,
+      columns: 80,
+      rows: 24,
+      colour: false,
+      write: (text) => {
+        stderr += text;
+      },
+    },
+    out: (text) => {
+      stdout += text;
+    },
+    outBytes: (data) => {
+      stdout += Buffer.from(data).toString('latin1');
+    },
+    err: (text) => {
+      stderr += text;
+    },
+  };
+  return { status: await runProgram(args, io), stdout, stderr };
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // No input.
+}
