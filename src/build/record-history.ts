@@ -29,6 +29,13 @@ export function recordHistory(
   const dir = join(build.logs, build.id);
   const counts = { executed: 0, cached: 0 };
   let made = false;
+  /** Cached steps wait for the next executed one or the end of the build: sixty of them cost one transaction. */
+  const cached = new Map<Digest, () => StepRow>();
+  const flush = (...more: readonly StepRow[]): void => {
+    const rows = [...cached.values()].map((row) => row());
+    cached.clear();
+    if (rows.length + more.length > 0) history.saveStep(build.id, ...rows, ...more);
+  };
   const logPath = (vertex: Digest): string => {
     if (!made) mkdirSync(dir, { recursive: true, mode: 0o700 });
     made = true;
@@ -60,7 +67,7 @@ export function recordHistory(
       step.file = 'none';
     }
     if (!step.name.startsWith('[internal]')) counts[event.cached ? 'cached' : 'executed']++;
-    history.saveStep(build.id, {
+    const row = (): StepRow => ({
       vertex: event.vertex,
       name: step.name,
       state,
@@ -70,11 +77,15 @@ export function recordHistory(
       ...(step.decision === undefined ? {} : { decision: step.decision }),
       ...(step.logged ? { log: logPath(event.vertex) } : {}),
     });
+    // Why a step was cached may be said after it was shown.
+    if (state === 'cached') cached.set(event.vertex, row);
+    else flush(row());
   };
   return {
     logPath: (vertex) => (steps.get(vertex)?.logged === true ? logPath(vertex) : undefined),
     counts: () => counts,
     accept: (event) => {
+      if (event.type === 'build-finished') flush();
       if (event.type === 'build-started' || event.type === 'build-finished') return;
       if (event.type === 'vertex') {
         const known = steps.get(event.vertex);

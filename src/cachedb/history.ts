@@ -29,13 +29,16 @@ export class History implements HistoryDb {
     );
   }
 
-  saveStep(build: string, step: StepRow): void {
-    this.#db.run(
-      `INSERT INTO step (build, vertex, position, row)
-       VALUES (?1, ?2, (SELECT count(*) FROM step WHERE build = ?1), ?3)
-       ON CONFLICT (build, vertex) DO UPDATE SET row = excluded.row`,
-      ...[build, step.vertex, JSON.stringify(step)],
-    );
+  saveStep(build: string, ...steps: readonly StepRow[]): void {
+    this.#db.write(() => {
+      for (const step of steps)
+        this.#db.run(
+          `INSERT INTO step (build, vertex, position, row)
+           VALUES (?1, ?2, (SELECT count(*) FROM step WHERE build = ?1), ?3)
+           ON CONFLICT (build, vertex) DO UPDATE SET row = excluded.row`,
+          ...[build, step.vertex, JSON.stringify(step)],
+        );
+    });
   }
 
   builds(limit: number): ReturnType<HistoryDb['builds']> {

@@ -74,13 +74,17 @@ class OpenLease implements Lease {
     this.id = id;
   }
 
-  add(resource: string): void {
-    if (this.#held.has(resource)) return;
-    this.#db.run(
-      'INSERT INTO lease_resource (resource, lease) VALUES (?, ?) ON CONFLICT DO NOTHING',
-      ...[resource, this.id],
-    );
-    this.#held.add(resource);
+  add(...resources: readonly string[]): void {
+    const wanted = resources.filter((resource) => !this.#held.has(resource));
+    if (wanted.length === 0) return;
+    this.#db.write(() => {
+      for (const resource of wanted)
+        this.#db.run(
+          'INSERT INTO lease_resource (resource, lease) VALUES (?, ?) ON CONFLICT DO NOTHING',
+          ...[resource, this.id],
+        );
+    });
+    for (const resource of wanted) this.#held.add(resource);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -122,8 +122,8 @@ export interface Leases {
 
 export interface Lease extends AsyncDisposable {
   readonly id: string;
-  /** Protects a blob, layer or package: `blob:sha256:...`, `layer:...`, `mount:...`. */
-  add(resource: string): void;
+  /** Protects blobs, layers or packages, all at once: `blob:sha256:...`, `layer:...`, `mount:...`. */
+  add(...resources: readonly string[]): void;
 }
 
 /** Single flight between processes. */
@@ -144,7 +144,8 @@ export interface HistoryDb {
     id: string,
     end: { readonly at: Millis; readonly failure?: Failure; readonly image?: Digest },
   ): void;
-  saveStep(build: string, step: StepRow): void;
+  /** Stores steps in their order, all at once; a step known already is replaced where it stands. */
+  saveStep(build: string, ...steps: readonly StepRow[]): void;
   builds(limit: number): readonly (BuildRow & {
     readonly finishedAt?: Millis;
     readonly error?: string;

@@ -154,11 +154,10 @@ export class BuildRun {
 
   /** Keeps layers from being removed while this build may need them. */
   hold(chain: LayerChain): void {
-    for (const { id } of chain) {
-      if (isLocalLayer(id) || this.#held.has(id)) continue;
-      this.#held.add(id);
-      this.#lease.add(`layer:${id}`);
-    }
+    const fresh = chain.filter(({ id }) => !isLocalLayer(id) && !this.#held.has(id));
+    if (fresh.length === 0) return;
+    this.#lease.add(...fresh.map(({ id }) => `layer:${id}`));
+    for (const { id } of fresh) this.#held.add(id);
   }
 
   /** Stores what later builds explain their misses by. */
