@@ -131,7 +131,7 @@ class Files implements HttpFiles, AsyncDisposable {
     authorization: string | undefined,
     { validators, signal }: FetchOptions,
   ): Promise<Answer> {
-    const { request } = await import('undici');
+    const { request } = await import('./undici.ts');
     const bare = new URL(url);
     [bare.username, bare.password, bare.hash] = ['', '', ''];
     try {
@@ -189,7 +189,7 @@ class Files implements HttpFiles, AsyncDisposable {
     const key = proxy ?? '';
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
-    const { Agent, ProxyAgent } = await import('undici');
+    const { Agent, ProxyAgent } = await import('./undici.ts');
     const pool =
       proxy === undefined
         ? new Agent({ connections: 8, connect: { timeout: STALL_MS } })
@@ -212,9 +212,7 @@ function unreachableFile(url: string, why: string, help: string, cause?: unknown
 }
 
 function helpFor(status: number): string {
-  return status === 401 || status === 403
-    ? 'the server wants credentials'
-    : 'check the address in the Dockerfile';
+  return status === 401 || status === 403 ? 'the server wants credentials' : 'check the address';
 }
 
 /** No way back from encrypted to plain. */

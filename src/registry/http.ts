@@ -84,7 +84,7 @@ export class HttpClient implements AsyncDisposable {
   }
 
   async #once(request: HttpRequest, endpoint: Endpoint): Promise<HttpAnswer> {
-    const { request: send } = await import('undici');
+    const { request: send } = await import('./undici.ts');
     const { url, method, signal } = request;
     try {
       const answer = await send(url, {
@@ -125,7 +125,7 @@ export class HttpClient implements AsyncDisposable {
     const key = `${proxy ?? ''}|${own}|${url.protocol}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
-    const { Agent, ProxyAgent } = await import('undici');
+    const { Agent, ProxyAgent } = await import('./undici.ts');
     const tls = secure ? tlsOptions(config) : {};
     const common = { connections: 16, connect: { timeout: this.#options.stallMs, ...tls } };
     const pool =
