@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { parseJson } from '../../src/base/index.ts';
 import { listDisk } from '../rig/disk-listing.ts';
+import { startFaultyProxy, startRegistry } from '../rig/registry.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 import { listLayer } from '../rig/tar-listing.ts';
 
@@ -206,6 +208,31 @@ describe('an image of several stages', { skip: needsSteps }, () => {
 });
 
 describe('a disk that is full', { skip: needsSteps }, () => {
+  test('a pull stops with what has arrived, and goes on from there when there is space', async () => {
+    await using rig = new Rig();
+    await using server = await startRegistry();
+    await using proxy = await startFaultyProxy(server.url, () => undefined);
+    rig.context('app', { Dockerfile: 'FROM scratch\nCOPY noise /noise\n' });
+    rig.write('app/noise', randomBytes(6_000_000));
+    const build = ['build', '--progress=quiet', '--push', '-t', `${server.host}/app:1`, 'app'];
+    assert.deepEqual(await rig.varve(build), { status: 0, stdout: '', stderr: '' });
+    const small = join(rig.root, 'small');
+    mkdirSync(small);
+    run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'varve-test', small);
+    using _mounted = { [Symbol.dispose]: () => void run('umount', small) };
+    const env = { VARVE_ROOT: small };
+    const pull = ['image', 'pull', '-q', `${proxy.host}/app:1`];
+    const failed = await rig.varve(pull, { env });
+    assert.equal(failed.status, 3, failed.stderr);
+    assert.match(failed.stderr, /^error\[ST001\]: writing.*: no space left on the disk$/m);
+    run('mount', '-o', 'remount,size=50m', small);
+    const done = await rig.varve(pull, { env });
+    assert.deepEqual([done.status, done.stderr], [0, '']);
+    const ranges = proxy.seen.flatMap((r) => r.headers['range'] ?? []);
+    assert.equal(ranges.length, 1);
+    assert.match(ranges.join(), /^bytes=[1-9][0-9]{6}-$/);
+  });
+
   for (const size of ['1m', '5m']) {
     test(`with ${size} a build says so, and with more space the same store builds what an empty one does`, async () => {
       await using rig = new Rig();
