@@ -17,7 +17,8 @@ export interface FailurePlace {
 /**
  * A failure that a user or the outside world caused. `code` is stable and documented
  * (`DF` Dockerfile, `GR` graph, `RG` registry, `PK` packages, `ST` store, `SB` sandbox, `CX` context,
- * `CL` command line, `EX` export, `TP` template, `RC` caches elsewhere). `message` is lower-case, has no full stop and names the thing.
+ * `CL` command line, `EX` export, `TP` template, `RC` caches elsewhere, `SR` remote
+ * sources). `message` is lower-case, has no full stop and names the thing.
  */
 export interface Failure {
   readonly code: string;
