@@ -1,7 +1,7 @@
 import { type Failure, failure } from './failure.ts';
 
-/** SQLite's result codes (sqlite.org/rescode.html): `SQLITE_IOERR`, `SQLITE_FULL`. */
-const [SQLITE_IOERR, SQLITE_FULL] = [10, 13];
+/** SQLite's result codes (sqlite.org/rescode.html): `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_IOERR_SHMSIZE`. */
+const [SQLITE_IOERR, SQLITE_FULL, SQLITE_IOERR_SHMSIZE] = [10, 13, 10 | (19 << 8)];
 
 /**
  * The failure behind an error of a disk that is full or broken, wherever in a program it was met: as a system error, as one
@@ -27,9 +27,11 @@ export function diskFailure(e: unknown): Failure | undefined {
 
 function kindOf(e: Error): 'full' | 'broken' | undefined {
   const code = text(e, 'code');
-  const errcode = 'errcode' in e && typeof e.errcode === 'number' ? e.errcode & 0xff : undefined;
-  if (code === 'ENOSPC' || code === 'EDQUOT' || errcode === SQLITE_FULL) return 'full';
-  return code === 'EIO' || errcode === SQLITE_IOERR ? 'broken' : undefined;
+  const errcode = 'errcode' in e && typeof e.errcode === 'number' ? e.errcode : 0;
+  const primary = errcode & 0xff;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || primary === SQLITE_FULL) return 'full';
+  if (errcode === SQLITE_IOERR_SHMSIZE) return 'full';
+  return code === 'EIO' || primary === SQLITE_IOERR ? 'broken' : undefined;
 }
 
 function text(e: Error, key: 'code' | 'path' | 'dest'): string | undefined {

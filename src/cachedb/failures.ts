@@ -10,6 +10,9 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
+/** `SQLITE_IOERR_SHMSIZE`: the shared memory file beside the database cannot grow, which a full disk causes. */
+const SHMSIZE = 10 | (19 << 8);
+
 interface SqliteError extends Error {
   readonly errcode: number;
 }
@@ -34,7 +37,7 @@ export function saysBusy(e: unknown): boolean {
 export function databaseFailure(e: unknown, path: string): Failure | undefined {
   if (!isSqliteError(e)) return undefined;
   const doing = `state database ${path}`;
-  switch (primary(e)) {
+  switch (e.errcode === SHMSIZE ? FULL : primary(e)) {
     case FULL:
       return failure('ST001', 3, `${doing}: no space left on the disk`, {
         cause: e,
