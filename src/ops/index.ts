@@ -33,5 +33,6 @@ export {
 export { createLocalDriver, isLocalSource, LocalSources } from './source-local.ts';
 export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.ts';
 export { SourceMemory } from './source-memory.ts';
-export { createTemplateDriver, isTemplateSource, type TemplateDeps } from './template.ts';
+export type { TemplateDeps } from './template.ts';
 export { type ComposedImage, composeImage } from './template-compose.ts';
+export { createTemplateDriver, isTemplateSource } from './template-source.ts';

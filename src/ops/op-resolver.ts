@@ -9,7 +9,7 @@ import { createGitDriver, type GitDriverDeps, isGitSource } from './source-git.t
 import { createHttpDriver, type HttpDriverDeps, isHttpSource } from './source-http.ts';
 import { createImageDriver, type ImageDriverDeps, isImageSource } from './source-image.ts';
 import { createLocalDriver, isLocalSource, type LocalSources } from './source-local.ts';
-import { createTemplateDriver, isTemplateSource } from './template.ts';
+import { createTemplateDriver, isTemplateSource } from './template-source.ts';
 
 /** Everything that the ops of one build work with. */
 export interface OpWorld

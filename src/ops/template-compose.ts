@@ -1,12 +1,8 @@
 import { type GoJson, ok, type Result } from '../base/index.ts';
 import type { LayerChain, OpContext } from '../ports/index.ts';
-import {
-  imageConfigOf,
-  type Template,
-  type TemplateLock,
-  templateSource,
-} from '../template/index.ts';
-import { createTemplateDriver, type TemplateDeps } from './template.ts';
+import type { Template, TemplateLock } from '../template/index.ts';
+import type { TemplateDeps } from './template.ts';
+import { createTemplateDriver } from './template-source.ts';
 
 /** A root file system made from a template, and what an image of it says. */
 export interface ComposedImage {
@@ -25,6 +21,7 @@ export async function composeImage(
   deps: TemplateDeps & { readonly resolve: (template: Template) => Promise<Result<TemplateLock>> },
   context: OpContext & { readonly name: string },
 ): Promise<Result<ComposedImage>> {
+  const { imageConfigOf, templateSource } = await import('../template/index.ts');
   const lock = await deps.resolve(template);
   if (!lock.ok) return lock;
   const driver = createTemplateDriver(templateSource(context.name, lock.value), deps);

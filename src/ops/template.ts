@@ -18,7 +18,6 @@ import {
   type LockedPackage,
   lockKey,
   parseLock,
-  TEMPLATE_SCHEME,
   type TemplateLock,
 } from '../template/index.ts';
 import { buildRoot, type LocalPackage } from './template-root.ts';
@@ -34,16 +33,11 @@ export interface TemplateDeps {
   readonly workDir: string;
 }
 
-/** Whether a source op makes a root file system from a template's lock. */
-export function isTemplateSource(source: SourceOp): boolean {
-  return source.identifier.startsWith(TEMPLATE_SCHEME);
-}
-
 /**
  * The driver of `varve-template://<name>`: the lock in the op's attributes decides the key and, byte for byte, the layer.
  * Its one output is a chain of one layer.
  */
-export function createTemplateDriver(source: SourceOp, deps: TemplateDeps): OpDriver {
+export function templateDriver(source: SourceOp, deps: TemplateDeps): OpDriver {
   return {
     cacheMap: () => Promise.resolve(cacheMap(source)),
     contentKey: () => {

@@ -133,6 +133,11 @@ export class Executor implements StepExecutor {
     const key = edge.workKey();
     const weight = (): number => build.weight(edge.work.vertex.digest);
     const slot = await this.#slots.acquire(signal, weight);
+    if (edge.work.map.volatile === true) {
+      // Its key holds for this build only: no other process can be at it.
+      held.use(slot);
+      return 'mine';
+    }
     const lock = await this.#deps.locks.tryLock(key);
     if (lock !== undefined) {
       held.use(slot);
