@@ -6,7 +6,14 @@ import { commit } from './history.ts';
 import { checkIgnored } from './ignored.ts';
 import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
 import { joinPath, normalisePath } from './paths.ts';
-import { downloadName, gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';
+import {
+  downloadName,
+  gitNode,
+  httpNode,
+  isHttp,
+  parseGit,
+  withoutCredentials,
+} from './remote-source.ts';
 import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
 import { stop } from './stop.ts';
 
@@ -74,7 +81,7 @@ export function dispatchCopy(
   const { env } = stage.state;
   const platform = stage.platform ?? lowering.targetPlatform;
   const shown = `${planned.onBuild ? 'ONBUILD ' : ''}${shownCommand(lowering, command.code, env)}`;
-  const name = stepName(lowering, stage, shown, { platform, env });
+  const name = withoutCredentials(stepName(lowering, stage, shown, { platform, env }));
   const common = { ...EXACT, ...mode, dest, exclude_patterns: command.exclude };
   const copies = [
     ...texts.sources.map((source) => plan(lowering, planned, { source, texts, common, name })),
@@ -231,7 +238,7 @@ function said(command: AddCommand | CopyCommand, texts: CopyTexts): string {
     ...(command.kind === 'copy' && command.parents ? ['--parents'] : []),
     ...(texts.chown === '' ? [] : [`--chown=${texts.chown}`]),
     ...(texts.chmod === '' ? [] : [`--chmod=${texts.chmod}`]),
-    ...texts.sources,
+    ...texts.sources.map(withoutCredentials),
     ...texts.contents.map((c) => `<<${c.path}`),
     texts.dest,
   ].join(' ');

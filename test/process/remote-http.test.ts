@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -112,6 +113,26 @@ help: check the address
 `,
       },
     ]);
+  });
+
+  test('credentials in an address are sent, and appear neither in the progress nor in the image', async () => {
+    await using server = await FileServer.start();
+    await using rig = new Rig();
+    server.files.set('/f', { body: HELLO });
+    const address = server.url('/f').replace('//', '//robot:hide-me@');
+    rig.write('app/Dockerfile', `FROM scratch\nADD ${address} /f\n`);
+    const run = await rig.varve([
+      'build',
+      '--progress=rawjson',
+      '-o',
+      'type=oci,dest=out.tar',
+      'app',
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    const shown = server.url('/f').replace('//', '//xxxxx:xxxxx@');
+    assert.deepEqual(statesOf(run.stderr), { [`[1/1] ADD ${shown} /f`]: 'DONE' });
+    const image = readFileSync(join(rig.work, 'out.tar'));
+    assert.deepEqual([image.includes('hide-me'), image.includes(`ADD ${shown} /f`)], [false, true]);
   });
 
   test('a server that is busy is asked again', async () => {
