@@ -135,8 +135,13 @@ function stateOf(build: Build): string {
   return build.error === undefined ? 'built' : 'failed';
 }
 
+/** UTC, ISO 8601. */
+function instant(at: number): string {
+  return new Date(at).toISOString();
+}
+
 function when(at: number): string {
-  return new Date(at).toISOString().slice(0, 19).replace('T', ' ');
+  return instant(at).slice(0, 19).replace('T', ' ');
 }
 
 function took(build: Build): string {
@@ -156,8 +161,8 @@ function buildJson(build: Build): { readonly [key: string]: GoJson | undefined }
     id: build.id,
     name: build.name,
     state: stateOf(build),
-    startedAt: when(build.startedAt),
-    finishedAt: build.finishedAt === undefined ? undefined : when(build.finishedAt),
+    startedAt: instant(build.startedAt),
+    finishedAt: build.finishedAt === undefined ? undefined : instant(build.finishedAt),
     image: build.image,
     error: build.error,
   };
