@@ -20,7 +20,7 @@ export function diskFailure(e: unknown): Failure | undefined {
   return kind === 'full'
     ? failure('ST001', 3, `${doing}: no space left on the disk`, {
         cause: e,
-        help: 'free some space, for example with `varve cache prune`, and run the command again',
+        help: 'free some space, or put the store on a larger disk with VARVE_ROOT, and run the command again',
       })
     : failure('ST003', 3, `${doing}: the disk reports an input/output error`, { cause: e });
 }

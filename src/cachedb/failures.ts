@@ -41,7 +41,7 @@ export function databaseFailure(e: unknown, path: string): Failure | undefined {
     case FULL:
       return failure('ST001', 3, `${doing}: no space left on the disk`, {
         cause: e,
-        help: 'free some space, for example with `varve cache prune`, and run the command again',
+        help: 'free some space, or put the store on a larger disk with VARVE_ROOT, and run the command again',
       });
     case READONLY:
     case CANTOPEN:

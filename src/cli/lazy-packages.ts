@@ -71,7 +71,9 @@ async function lockTemplate(
     os: what.platform.os,
     config: imageConfigOf(lock.value.config),
     // The root is one layer: without an entry of its own it would take that of the first step after it.
-    history: [{ created_by: `varve compose ${what.file} (${lock.value.packages.length} packages)` }],
+    history: [
+      { created_by: `varve compose ${what.file} (${lock.value.packages.length} packages)` },
+    ],
   };
   return { ok: true, value: { ...source, config } };
 }

@@ -9,7 +9,7 @@ export function storeFailure(e: unknown, doing: string): Failure | undefined {
   if (isErrno(e, 'ENOSPC', 'EDQUOT')) {
     return failure('ST001', 3, `${doing}: no space left on the disk`, {
       cause: e,
-      help: 'free some space, for example with `varve cache prune`, and run the command again',
+      help: 'free some space, or put the store on a larger disk with VARVE_ROOT, and run the command again',
     });
   }
   if (isErrno(e, 'EROFS', 'EACCES', 'EPERM')) {

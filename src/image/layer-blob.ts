@@ -64,7 +64,7 @@ export async function layerBlob(
         'EX010',
         3,
         `layer ${layer.diffId} was read as ${diffId}: its extracted copy or its blob is damaged`,
-        { help: 'run `varve cache verify`' },
+        { help: 'build with --no-cache: damaged layers are then made again' },
       ),
     );
   }

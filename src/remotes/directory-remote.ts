@@ -153,7 +153,7 @@ async function* verified(
   if (digestOfHex(hash.digest('hex')) !== digest)
     throw new FailureError(
       failure('ST014', 3, `blob ${digest} is damaged on disk`, {
-        help: 'run `varve cache verify`',
+        help: 'build with --no-cache: damaged layers are then made again',
       }),
     );
 }

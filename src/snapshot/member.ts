@@ -94,7 +94,9 @@ export function entryFailure(name: string, e: unknown): unknown {
       `extracting layer entry ${quoted(name)}: ${e.code ?? ''} (${e.syscall ?? ''})`,
       {
         cause: e,
-        ...(full ? { help: 'free disk space, for example with: varve cache prune' } : {}),
+        ...(full
+          ? { help: 'free disk space, or put the store on a larger disk with VARVE_ROOT' }
+          : {}),
       },
     ),
   );

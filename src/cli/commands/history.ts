@@ -153,8 +153,16 @@ function stepRow(step: StepRow): string[] {
     step.startedAt === undefined || step.completedAt === undefined
       ? ''
       : formatSeconds(step.completedAt - step.startedAt);
-  return [step.state, time, step.name, step.error ?? step.decision?.reason ?? ''];
+  return [step.state, time, shortName(step.name), step.error ?? step.decision?.reason ?? ''];
 }
+
+/** A step's name on one line that leaves room for the reason; `--json` has it whole. */
+function shortName(name: string): string {
+  const line = name.replaceAll(/\s+/g, ' ');
+  return line.length > STEP_WIDTH ? `${line.slice(0, STEP_WIDTH - 1)}…` : line;
+}
+
+const STEP_WIDTH = 72;
 
 function buildJson(build: Build): { readonly [key: string]: GoJson | undefined } {
   return {
