@@ -8,7 +8,18 @@ const steps: readonly (readonly [string, readonly string[]])[] = [
     'lint',
     ['node_modules/eslint/bin/eslint.js', '--max-warnings=0', 'src', 'test', 'scripts', 'bench'],
   ],
-  ['format and cycles', ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings']],
+  [
+    'format and cycles',
+    [
+      'node_modules/@biomejs/biome/bin/biome',
+      'check',
+      '--error-on-warnings',
+      'src',
+      'test',
+      'scripts',
+      'bench',
+    ],
+  ],
 ];
 
 for (const [name, argv] of steps) {
