@@ -7,11 +7,14 @@ need runc runc
 need ip iproute2
 need zstd zstd
 need xz xz-utils
+need bzip2 bzip2
+need ssh-agent openssh-client
 need pigz pigz
 need git git
 need skopeo skopeo
 need umoci umoci
 need buildah buildah
+[ -d /usr/lib/cni ] || missing="$missing containernetworking-plugins"
 need docker-registry docker-registry
 need htpasswd apache2-utils
 need openssl openssl
