@@ -16,12 +16,12 @@ test('caches are read from directories, registries and bare names', () => {
       'type=registry,ref=reg.test:5000/a',
       'type=local,src=dir',
       `type=local,src=/dir,tag=main,digest=${digest}`,
-    ].map((text) => cacheFromFlag(text, '/work')),
+    ].map((text) => cacheFromFlag(text, '/srv')),
     [
       [registry('docker.io/team/app:cache')],
       [registry('docker.io/library/one:latest'), registry('docker.io/library/two:2')],
       [registry('reg.test:5000/a:latest')],
-      [local('/work/dir')],
+      [local('/srv/dir')],
       [{ ...local('/dir', 'main'), digest }],
     ].map((value) => ({ ok: true, value })),
   );
@@ -34,12 +34,12 @@ test('caches are kept in directories, registries and images', () => {
       'type=inline',
       'type=local,dest=dir,mode=max,tag=main,compression=zstd,compression-level=3',
       'type=registry,ref=a,force-compression=true,ignore-error=true,image-manifest=true',
-    ].map((text) => cacheToFlag(text, '/work')),
+    ].map((text) => cacheToFlag(text, '/srv')),
     [
       { ...target, place: registry('docker.io/team/app:cache') },
       { ...target, place: { kind: 'inline' } },
       {
-        ...{ ...target, place: local('/work/dir', 'main'), mode: 'max' },
+        ...{ ...target, place: local('/srv/dir', 'main'), mode: 'max' },
         ...{ compression: 'zstd', level: 3 },
       },
       {
