@@ -16,6 +16,7 @@ export { isRecord, parseJson } from './json.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';
 export { bytesOfName, fsPath, nameOfBytes } from './path-text.ts';
 export { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+export { redact } from './redact.ts';
 export { err, ok, type Result, unreachable } from './result.ts';
 export { resolveInRoot } from './rooted-path.ts';
 export { Semaphore } from './semaphore.ts';

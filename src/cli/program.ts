@@ -133,21 +133,19 @@ function addBuild(program: Command, run: Run): void {
     .addOption(new Option('--call <method>', 'what to do').choices(['build', 'check', 'targets']))
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
-    .addOption(
-      new Option('--progress <mode>', 'how progress is shown').choices([
-        'auto',
-        'tty',
-        'plain',
-        'rawjson',
-        'quiet',
-      ]),
-    );
+    .addOption(progressOption());
   build.action(
     run<[string | undefined, Record<string, unknown>]>(async () => {
       const { buildCommand } = await import('./commands/build.ts');
       return (io, context, options) => buildCommand(io, context, options);
     }),
   );
+}
+
+/** `--progress`, which every command that builds has. */
+function progressOption(): Option {
+  const modes = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
+  return new Option('--progress <mode>', 'how progress is shown').choices(modes);
 }
 
 function addCompose(program: Command, run: Run): void {
@@ -163,15 +161,7 @@ function addCompose(program: Command, run: Run): void {
     .option('--iidfile <path>', 'write the image ID')
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
-    .addOption(
-      new Option('--progress <mode>', 'how progress is shown').choices([
-        'auto',
-        'tty',
-        'plain',
-        'rawjson',
-        'quiet',
-      ]),
-    )
+    .addOption(progressOption())
     .action(
       run<[string, Record<string, unknown>]>(async () => {
         const { composeCommand } = await import('./commands/compose.ts');

@@ -1,6 +1,5 @@
-import { ok, type Result } from '../base/index.ts';
+import { ok, type Result, redact } from '../base/index.ts';
 import { type BuildRequest, emptySource } from '../build/index.ts';
-import { redact } from '../fetch/index.ts';
 import type { Io } from './io.ts';
 
 /** The address that a context means when it is not here; `github.com/owner/name` is short for one. */

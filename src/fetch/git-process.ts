@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, type Failure, failure, isErrno, ok, type Result, redact } from '../base/index.ts';
 import type { GitRemote } from '../ports/index.ts';
-import { redact } from './redact.ts';
 
 /** How git is started. */
 export interface GitProcessDeps {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { err, failure, ok, type Result, sha256, TempDir } from '../base/index.ts';
+import { err, failure, ok, type Result, redact, sha256, TempDir } from '../base/index.ts';
 import type {
   GitCheckout,
   GitCommit,
@@ -12,7 +12,6 @@ import type {
 import { bareUrl, type GitProcessDeps, mustGit, runGit } from './git-process.ts';
 import { findRef, isCommitId } from './git-refs.ts';
 import { placeFiles } from './git-tree.ts';
-import { redact } from './redact.ts';
 
 /** What repositories need. */
 export interface GitRepositoriesDeps extends GitProcessDeps {

@@ -1,9 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, type Failure, failure, isErrno, ok, type Result, redact } from '../base/index.ts';
 import type { ContentStore, HttpDownload, HttpFiles } from '../ports/index.ts';
-import { redact } from './redact.ts';
 
 /** What downloads need. */
 export interface HttpFilesDeps {

@@ -1,3 +1,2 @@
 export { createGitRepositories, type GitRepositoriesDeps } from './git-repositories.ts';
 export { createHttpFiles, type HttpFilesDeps } from './http-files.ts';
-export { redact } from './redact.ts';

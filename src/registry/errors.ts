@@ -1,6 +1,6 @@
-import { type Failure, failure, isRecord, parseJson } from '../base/index.ts';
+import { type Failure, failure, isRecord, parseJson, redact } from '../base/index.ts';
 import { type HttpAnswer, type HttpRequest, readCapped, TransientError } from './http.ts';
-import { redact, type Secrets } from './redact.ts';
+import type { Secrets } from './secrets.ts';
 
 const MAX_ERROR_BYTES = 65_536;
 

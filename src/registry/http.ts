@@ -1,8 +1,7 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
-import { FailureError, failure, isErrno } from '../base/index.ts';
+import { FailureError, failure, isErrno, redact } from '../base/index.ts';
 import type { Endpoint, HostConfig } from './hosts.ts';
-import { redact } from './redact.ts';
 
 /** One request; the body is a function so that it can be sent again. */
 export interface HttpRequest {

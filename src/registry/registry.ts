@@ -40,9 +40,9 @@ import {
   readCapped,
   TransientError,
 } from './http.ts';
-import { Secrets } from './redact.ts';
 import { resolveImage } from './resolve.ts';
 import { type RetryPolicy, withRetries } from './retry.ts';
+import { Secrets } from './secrets.ts';
 import { Session } from './session.ts';
 import { uploadBlob } from './upload.ts';
 

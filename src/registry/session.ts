@@ -1,4 +1,13 @@
-import { err, FailureError, failure, isRecord, ok, parseJson, type Result } from '../base/index.ts';
+import {
+  err,
+  FailureError,
+  failure,
+  isRecord,
+  ok,
+  parseJson,
+  type Result,
+  redact,
+} from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential, CredentialSource } from './credentials.ts';
@@ -11,9 +20,9 @@ import {
   readCapped,
   TransientError,
 } from './http.ts';
-import { redact, type Secrets } from './redact.ts';
 import { retryAfterMs } from './retry.ts';
 import { mergeScopes } from './scopes.ts';
+import type { Secrets } from './secrets.ts';
 
 /** What a `Session` is made of. */
 export interface SessionDeps {
