@@ -6,6 +6,7 @@ import { createSolver, type PlannedStep } from '../solve/index.ts';
 import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import { type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
+import { openContext } from './open-context.ts';
 import { locate } from './platform-result.ts';
 import { readDockerfile } from './read-dockerfile.ts';
 import type { BuildRequest } from './request.ts';
@@ -16,11 +17,14 @@ import { openTrees, solverDeps } from './solving.ts';
  * and what the look-up needs of base images are read. Caches of `--cache-from` are not asked: their keys would be kept.
  */
 export async function planBuild(
-  request: BuildRequest,
+  asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<readonly PlannedStep[]>> {
   const id = `plan-${randomBytes(12).toString('hex')}`;
+  const opened = await openContext(asked, deps, { signal });
+  if (!opened.ok) return opened;
+  const request = opened.value;
   const file = await readDockerfile(request.dockerfile, { ...deps, signal });
   if (!file.ok) return file;
   const images = createImageResolver(deps);

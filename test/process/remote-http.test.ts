@@ -200,4 +200,21 @@ describe('a context at an address', { skip: needsSteps }, () => {
       '-rw------- 0/0 2024-02-03 04:05:06 it 30',
     ]);
   });
+
+  test('a plan opens the context at an address as a build does', async () => {
+    await using server = await FileServer.start();
+    await using rig = new Rig();
+    server.files.set('/app.docker', { body: 'FROM scratch\nCOPY context /it\n' });
+    const plans: string[] = [];
+    for (const args of [['--plan'], ['-q', '-t', 'app'], ['--plan']]) {
+      const run = await rig.varve(['build', ...args, server.url('/app.docker')]);
+      assert.equal(run.status, 0, run.stderr);
+      if (args[0] === '--plan')
+        plans.push(run.stdout.split('\n').find((line) => line.includes('COPY context /it')) ?? '');
+    }
+    assert.deepEqual(
+      plans.map((line) => line.trim().split(/\s+/)[0]),
+      ['RUN', 'CACHED'],
+    );
+  });
 });
