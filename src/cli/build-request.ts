@@ -210,9 +210,9 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
   if (!tags.ok) return tags;
   const outputs = outputSpecs(io, options);
   if (!outputs.ok) return outputs;
-  const cacheFrom = all(options.list('cacheFrom'), (v) => cacheFromFlag(v, io.cwd));
+  const cacheFrom = all(options.list('cacheFrom'), (v) => cacheFromFlag(v, io));
   if (!cacheFrom.ok) return cacheFrom;
-  const cacheTo = all(options.list('cacheTo'), (v) => cacheToFlag(v, io.cwd));
+  const cacheTo = all(options.list('cacheTo'), (v) => cacheToFlag(v, io));
   if (!cacheTo.ok) return cacheTo;
   const network = networkMode(options.text('network'));
   if (!network.ok) return network;

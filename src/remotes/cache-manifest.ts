@@ -1,7 +1,8 @@
 import { err, failure, ok, parseDigest, type Result } from '../base/index.ts';
 import { type Descriptor, encodeManifest, type ManifestOrIndex, MEDIA } from '../oci/index.ts';
-import { CACHE_CONFIG_MEDIA_TYPE, type LayerFacts } from './cache-config.ts';
+import { CACHE_CONFIG_MEDIA_TYPE } from './cache-config.ts';
 import type { GraphLayer } from './cache-graph.ts';
+import type { LayerFacts } from './decode-cache-config.ts';
 
 /** Annotation of a layer with the digest of its uncompressed tar (containerd `labels.LabelUncompressed`). */
 const UNCOMPRESSED = 'containerd.io/uncompressed';

@@ -2,9 +2,7 @@ export {
   CACHE_CONFIG_MEDIA_TYPE,
   type CacheConfig,
   type ConfigRecord,
-  decodeCacheConfig,
   encodeCacheConfig,
-  type LayerFacts,
   MAX_CACHE_CONFIG_BYTES,
 } from './cache-config.ts';
 export type { CacheGraph, GraphLayer, GraphLink, GraphRecord, GraphResult } from './cache-graph.ts';
@@ -14,6 +12,7 @@ export {
   encodeCacheManifest,
   layerFacts,
 } from './cache-manifest.ts';
+export { decodeCacheConfig, type LayerFacts } from './decode-cache-config.ts';
 export { createDirectoryRemote, type DirectoryPlace } from './directory-remote.ts';
 export { type Imported, importGraph } from './import-graph.ts';
 export {

@@ -10,8 +10,8 @@ import {
   type Result,
 } from '../base/index.ts';
 import { type Descriptor, decodeImageConfig } from '../oci/index.ts';
-import { decodeConfigValue } from './cache-config.ts';
 import type { CacheGraph, GraphLayer } from './cache-graph.ts';
+import { decodeConfigValue } from './decode-cache-config.ts';
 
 /** Member of an image configuration with the base64 of an inline cache (BuildKit exptypes.ExporterInlineCache). */
 export const INLINE_CACHE_MEMBER = 'moby.buildkit.cache.v0';

@@ -1,9 +1,9 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
 import { type Descriptor, decodeManifest, MAX_CONFIG_BYTES } from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
-import { decodeCacheConfig } from './cache-config.ts';
 import type { CacheGraph } from './cache-graph.ts';
 import { cacheCarrier, layerFacts } from './cache-manifest.ts';
+import { decodeCacheConfig } from './decode-cache-config.ts';
 import { decodeInlineCache } from './inline-cache.ts';
 
 /** Configs are read up to here: BuildKit writes larger ones than it reads itself (`MAX_CACHE_CONFIG_BYTES`). */

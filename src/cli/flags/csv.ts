@@ -34,18 +34,24 @@ export function csvFields(text: string): Result<readonly string[], string> {
 export function csvMap(
   flag: string,
   text: string,
-  options: { readonly keys?: readonly string[]; readonly bare?: string } = {},
+  options: {
+    readonly keys?: readonly string[];
+    readonly bare?: string;
+    /** What messages show of the text, where secrets may be in it. */
+    readonly shown?: (text: string) => string;
+  } = {},
 ): Result<ReadonlyMap<string, string>> {
   const fields = csvFields(text);
-  if (!fields.ok) return usage(flag, text, fields.error);
+  const shown = options.shown?.(text) ?? text;
+  if (!fields.ok) return usage(flag, shown, fields.error);
   const map = new Map<string, string>();
   for (const field of fields.value) {
     const equals = field.indexOf('=');
     if (equals === -1 && options.bare === undefined)
-      return usage(flag, text, `"${field}" must be key=value`);
+      return usage(flag, shown, `"${field}" must be key=value`);
     const key = (equals === -1 ? field : field.slice(0, equals)).trim().toLowerCase();
     if (options.keys !== undefined && !options.keys.includes(key))
-      return usage(flag, text, `unknown key "${key}"`, `known keys: ${options.keys.join(', ')}`);
+      return usage(flag, shown, `unknown key "${key}"`, `known keys: ${options.keys.join(', ')}`);
     map.set(key, equals === -1 ? (options.bare ?? '') : field.slice(equals + 1));
   }
   return ok(map);

@@ -16,7 +16,7 @@ test('caches are read from directories, registries and bare names', () => {
       'type=registry,ref=reg.test:5000/a',
       'type=local,src=dir',
       `type=local,src=/dir,tag=main,digest=${digest}`,
-    ].map((text) => cacheFromFlag(text, '/srv')),
+    ].map((text) => cacheFromFlag(text, { cwd: '/srv', env: {} })),
     [
       [registry('docker.io/team/app:cache')],
       [registry('docker.io/library/one:latest'), registry('docker.io/library/two:2')],
@@ -34,7 +34,7 @@ test('caches are kept in directories, registries and images', () => {
       'type=inline',
       'type=local,dest=dir,mode=max,tag=main,compression=zstd,compression-level=3',
       'type=registry,ref=a,force-compression=true,ignore-error=true,image-manifest=true',
-    ].map((text) => cacheToFlag(text, '/srv')),
+    ].map((text) => cacheToFlag(text, { cwd: '/srv', env: {} })),
     [
       { ...target, place: registry('docker.io/team/app:cache') },
       { ...target, place: { kind: 'inline' } },
