@@ -14,6 +14,7 @@ const RANKS: Readonly<Record<string, number>> = {
   lower: 2,
   cachekey: 2,
   ports: 3,
+  http: 3,
   content: 4,
   snapshot: 4,
   cachedb: 4,

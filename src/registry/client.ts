@@ -1,9 +1,8 @@
 import { hexOf } from '../base/index.ts';
+import type { RetryPolicy, Secrets } from '../http/index.ts';
 import { type Descriptor, formatReference, type Reference } from '../oci/index.ts';
 import type { ContentStore } from '../ports/index.ts';
 import type { Endpoint } from './hosts.ts';
-import type { RetryPolicy } from './retry.ts';
-import type { Secrets } from './secrets.ts';
 import type { Session } from './session.ts';
 
 /** The parts of a client that its operations share. */

@@ -1,11 +1,10 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
+import { type HttpAnswer, type HttpRequest, TransientError, withRetries } from '../http/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 import type { TransferProgress } from '../ports/index.ts';
 import { type Client, partialKeyOf, pullScope } from './client.ts';
 import { statusFailure } from './errors.ts';
 import type { Endpoint } from './hosts.ts';
-import { type HttpAnswer, type HttpRequest, TransientError } from './http.ts';
-import { withRetries } from './retry.ts';
 
 interface Options {
   readonly signal: AbortSignal;
@@ -23,17 +22,14 @@ export async function downloadBlob(
   options: Options,
 ): Promise<Result<void>> {
   let before = await client.content.partial(partialKeyOf(blob));
-  return await withRetries(
-    client.retry,
-    options.signal,
-    () => attempt(client, at, blob, options),
-    async () => {
+  return await withRetries(client.retry, options.signal, () => attempt(client, at, blob, options), {
+    progressed: async () => {
       const now = await client.content.partial(partialKeyOf(blob));
       const moved = now - before >= PROGRESS_BYTES;
       before = now;
       return moved;
     },
-  );
+  });
 }
 
 async function attempt(

@@ -1,6 +1,11 @@
 import { type Failure, failure, isRecord, parseJson, redact } from '../base/index.ts';
-import { type HttpAnswer, type HttpRequest, readCapped, TransientError } from './http.ts';
-import type { Secrets } from './secrets.ts';
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  readCapped,
+  type Secrets,
+  TransientError,
+} from '../http/index.ts';
 
 const MAX_ERROR_BYTES = 65_536;
 

@@ -1,16 +1,11 @@
+import type { TlsConfig } from '../http/index.ts';
+
 /** How one registry host is reached. */
-export interface HostConfig {
+export interface HostConfig extends TlsConfig {
   /** `host[:port]` of mirrors that are asked first when pulling. */
   readonly mirrors?: readonly string[];
   /** Speak plain HTTP; by default only to loopback addresses without a `ca`. */
   readonly plainHttp?: boolean;
-  /** Certificates (PEM) that are trusted for this host, besides the system's. */
-  readonly ca?: string;
-  /** Client certificate and key (PEM). */
-  readonly cert?: string;
-  readonly key?: string;
-  /** Accept any certificate. */
-  readonly skipVerify?: boolean;
 }
 
 /** A base URL with the way to reach it. */

@@ -10,6 +10,16 @@ import {
   sha256,
 } from '../base/index.ts';
 import {
+  type HttpAnswer,
+  HttpClient,
+  type HttpRequest,
+  type RetryPolicy,
+  readCapped,
+  Secrets,
+  TransientError,
+  withRetries,
+} from '../http/index.ts';
+import {
   type Descriptor,
   formatReference,
   isIndexType,
@@ -33,16 +43,7 @@ import type { CredentialSource } from './credentials.ts';
 import { downloadBlob } from './download.ts';
 import { statusFailure } from './errors.ts';
 import { type Endpoint, endpointOf, type HostConfig } from './hosts.ts';
-import {
-  type HttpAnswer,
-  HttpClient,
-  type HttpRequest,
-  readCapped,
-  TransientError,
-} from './http.ts';
 import { resolveImage } from './resolve.ts';
-import { type RetryPolicy, withRetries } from './retry.ts';
-import { Secrets } from './secrets.ts';
 import { Session } from './session.ts';
 import { uploadBlob } from './upload.ts';
 

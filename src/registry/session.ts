@@ -8,21 +8,21 @@ import {
   type Result,
   redact,
 } from '../base/index.ts';
-import type { Clock } from '../ports/index.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
-import type { Credential, CredentialSource } from './credentials.ts';
-import { statusFailure } from './errors.ts';
-import type { Endpoint } from './hosts.ts';
 import {
   type HttpAnswer,
   type HttpClient,
   type HttpRequest,
   readCapped,
+  retryAfterMs,
+  type Secrets,
   TransientError,
-} from './http.ts';
-import { retryAfterMs } from './retry.ts';
+} from '../http/index.ts';
+import type { Clock } from '../ports/index.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
+import type { Credential, CredentialSource } from './credentials.ts';
+import { statusFailure } from './errors.ts';
+import type { Endpoint } from './hosts.ts';
 import { mergeScopes } from './scopes.ts';
-import type { Secrets } from './secrets.ts';
 
 /** What a `Session` is made of. */
 export interface SessionDeps {

@@ -1,11 +1,10 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
+import { type HttpAnswer, type HttpRequest, TransientError, withRetries } from '../http/index.ts';
 import { type Descriptor, parseReference, type Reference } from '../oci/index.ts';
 import type { TransferProgress } from '../ports/index.ts';
 import { type Client, ownEndpoint, pullScope, pushScope } from './client.ts';
 import { statusFailure } from './errors.ts';
 import type { Endpoint } from './hosts.ts';
-import { type HttpAnswer, type HttpRequest, TransientError } from './http.ts';
-import { withRetries } from './retry.ts';
 
 interface Options {
   readonly signal: AbortSignal;
@@ -35,12 +34,9 @@ export async function uploadBlob(
     return err(
       failure('RG015', 3, `blob ${blob.digest} is not in the store, so it cannot be sent`),
     );
-  const sent = await withRetries(
-    client.retry,
-    options.signal,
-    () => upload.send(),
-    () => Promise.resolve(upload.moved()),
-  );
+  const sent = await withRetries(client.retry, options.signal, () => upload.send(), {
+    progressed: () => Promise.resolve(upload.moved()),
+  });
   return sent.ok ? ok('uploaded') : sent;
 }
 

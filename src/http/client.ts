@@ -1,7 +1,23 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { FailureError, failure, isErrno, redact } from '../base/index.ts';
-import type { Endpoint, HostConfig } from './hosts.ts';
+
+/** Certificates of one host. */
+export interface TlsConfig {
+  /** Certificates (PEM) that are trusted for this host, besides the system's. */
+  readonly ca?: string;
+  /** Client certificate and key (PEM). */
+  readonly cert?: string;
+  readonly key?: string;
+  /** Accept any certificate. */
+  readonly skipVerify?: boolean;
+}
+
+/** A host that requests are meant for. */
+export interface HttpTarget {
+  readonly base: URL;
+  readonly config: TlsConfig;
+}
 
 /** One request; the body is a function so that it can be sent again. */
 export interface HttpRequest {
@@ -22,7 +38,7 @@ export interface HttpAnswer {
   drop(): void;
 }
 
-/** A failure of the network that another attempt may not meet: thrown inside this folder, never out of it. */
+/** A failure of the network that another attempt may not meet: thrown between adapters' own files, never out of one. */
 export class TransientError extends Error {
   readonly retryAfterMs: number | undefined;
   constructor(
@@ -56,7 +72,7 @@ export class HttpClient implements AsyncDisposable {
   }
 
   /** Sends a request and follows redirects; a network failure throws `TransientError`. */
-  async send(request: HttpRequest, endpoint: Endpoint): Promise<HttpAnswer> {
+  async send(request: HttpRequest, endpoint: HttpTarget): Promise<HttpAnswer> {
     let { url, headers = {} } = request;
     for (let hop = 0; ; hop++) {
       const answer = await this.#once({ ...request, url, headers }, endpoint);
@@ -82,7 +98,7 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  async #once(request: HttpRequest, endpoint: Endpoint): Promise<HttpAnswer> {
+  async #once(request: HttpRequest, endpoint: HttpTarget): Promise<HttpAnswer> {
     const { request: send } = await import('./undici.ts');
     const { url, method, signal } = request;
     try {
@@ -115,10 +131,10 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
-  async #pool(url: URL, endpoint: Endpoint): Promise<Dispatcher> {
+  async #pool(url: URL, endpoint: HttpTarget): Promise<Dispatcher> {
     const proxy = this.#options.proxyFor?.(url);
     // The host's certificates are for the host, not for where it redirects to.
-    const config: HostConfig = url.host === endpoint.base.host ? endpoint.config : {};
+    const config: TlsConfig = url.host === endpoint.base.host ? endpoint.config : {};
     const secure = url.protocol === 'https:';
     const own = config === endpoint.config ? endpoint.base.host : '';
     const key = `${proxy ?? ''}|${own}|${url.protocol}`;
@@ -142,7 +158,7 @@ export class HttpClient implements AsyncDisposable {
 }
 
 /** Trusted are the authorities of Node, of the system, and of the host; made once a pool, since reading them takes a while. */
-function tlsOptions(config: HostConfig): {
+function tlsOptions(config: TlsConfig): {
   readonly secureContext: SecureContext;
   readonly rejectUnauthorized: boolean;
 } {

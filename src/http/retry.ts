@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { err, FailureError, failure, type Result } from '../base/index.ts';
-import { TransientError } from './http.ts';
+import { err, type Failure, FailureError, failure, type Result } from '../base/index.ts';
+import { TransientError } from './client.ts';
 
 /** How often and after which pauses something is tried again. */
 export interface RetryPolicy {
@@ -20,7 +20,11 @@ export async function withRetries<T>(
   policy: RetryPolicy,
   signal: AbortSignal,
   attempt: () => Promise<Result<T>>,
-  progressed: () => Promise<boolean> = () => Promise.resolve(false),
+  options: {
+    readonly progressed?: () => Promise<boolean>;
+    /** The failure after the last attempt. */
+    readonly gaveUp?: (last: TransientError) => Failure;
+  } = {},
 ): Promise<Result<T>> {
   for (let failed = 1; ; failed++) {
     signal.throwIfAborted();
@@ -30,8 +34,9 @@ export async function withRetries<T>(
       signal.throwIfAborted();
       if (e instanceof FailureError) return err(e.failure);
       if (!(e instanceof TransientError)) throw e;
-      if (await progressed()) failed = 1;
+      if ((await options.progressed?.()) === true) failed = 1;
       if (failed >= policy.tries) {
+        if (options.gaveUp !== undefined) return err(options.gaveUp(e));
         return err(
           failure('RG001', 3, e.message, {
             help: `tried ${policy.tries} times; check the network and the registry`,

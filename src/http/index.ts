@@ -1,0 +1,12 @@
+export {
+  type HttpAnswer,
+  HttpClient,
+  type HttpClientOptions,
+  type HttpRequest,
+  type HttpTarget,
+  readCapped,
+  type TlsConfig,
+  TransientError,
+} from './client.ts';
+export { type RetryPolicy, retryAfterMs, withRetries } from './retry.ts';
+export { Secrets } from './secrets.ts';
