@@ -8,6 +8,7 @@ const RANKS: Readonly<Record<string, number>> = {
   events: 1,
   oci: 1,
   archive: 1,
+  chunks: 1,
   dockerfile: 1,
   llb: 1,
   template: 1,

@@ -1,0 +1,2 @@
+export { Chunker } from './chunker.ts';
+export { CHUNK, cutLength } from './cut.ts';
