@@ -10,6 +10,7 @@ export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {
   BuildRequest,
   CachePlace,
+  CacheSource,
   CacheTarget,
   NamedContext,
   OutputSpec,

@@ -39,7 +39,7 @@ export interface BuildRequest {
   /** Normalised references. */
   readonly tags: readonly string[];
   readonly outputs: readonly OutputSpec[];
-  readonly cacheFrom: readonly CachePlace[];
+  readonly cacheFrom: readonly CacheSource[];
   readonly cacheTo: readonly CacheTarget[];
 }
 
@@ -55,6 +55,9 @@ export type CachePlace =
       readonly digest?: Digest;
     };
 
+/** A `--cache-from`: a place, and whether directories of cache mounts are taken from there too. */
+export type CacheSource = CachePlace & { readonly mounts?: boolean };
+
 /** A `--cache-to`: a place, or the image itself. */
 export interface CacheTarget {
   readonly place: CachePlace | { readonly kind: 'inline' };
@@ -66,6 +69,8 @@ export interface CacheTarget {
   readonly force: boolean;
   /** A cache that cannot be written is a warning. */
   readonly ignoreError: boolean;
+  /** The directories of the build's cache mounts are kept there too. */
+  readonly mounts?: boolean;
 }
 
 /** A context that is an address or a repository. */

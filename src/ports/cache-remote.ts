@@ -42,4 +42,9 @@ export interface CacheRemote {
     mediaType: string,
     options: { readonly signal: AbortSignal },
   ): Promise<Result<void>>;
+  /**
+   * The same place under a further name, which belongs to this one: what hangs on the cache without being part of its
+   * manifest (directories of cache mounts). `name` is made of `a-z0-9-`. Rights, scopes and blobs are those of this remote.
+   */
+  named?(name: string): CacheRemote;
 }

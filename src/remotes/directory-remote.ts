@@ -24,6 +24,7 @@ import {
   MEDIA,
 } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
+import { furtherName } from './further-name.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
@@ -32,6 +33,8 @@ export interface DirectoryPlace {
   readonly dir: string;
   readonly tag: string;
   readonly digest?: Digest;
+  /** No other manifest stands in when there is none with the tag. */
+  readonly only?: boolean;
 }
 
 /**
@@ -85,6 +88,8 @@ export function createDirectoryRemote(
         const index = encodeIndex({ mediaType: MEDIA.ociIndex, manifests: [...kept, named] });
         await writeAtomically(join(dir, 'index.json'), index);
       }),
+    named: (further) =>
+      createDirectoryRemote(deps, { dir, tag: furtherName(tag, further), only: true }),
   };
 }
 
@@ -93,7 +98,7 @@ async function manifestDigest(place: DirectoryPlace): Promise<Result<Digest>> {
   const manifests = await readIndex(place.dir);
   if (!manifests.ok) return manifests;
   const found = manifests.value.find((d) => d.annotations?.[REF_NAME] === place.tag);
-  const only = manifests.value.length === 1 ? manifests.value[0] : undefined;
+  const only = manifests.value.length === 1 && place.only !== true ? manifests.value[0] : undefined;
   const chosen = found ?? only;
   return chosen === undefined
     ? err(missing(`${place.dir} has no cache with the tag ${place.tag}`))

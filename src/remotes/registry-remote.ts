@@ -1,21 +1,34 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
-import { formatReference, parseReference, repositoryOf, withDefaultTag } from '../oci/index.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  repositoryOf,
+  withDefaultTag,
+} from '../oci/index.ts';
 import type { CacheRemote, ContentStore, Registry } from '../ports/index.ts';
+import { furtherName } from './further-name.ts';
 
 const IMAGE = 'docker-image://';
 
+interface RegistryRemoteDeps {
+  readonly registry: Registry;
+  readonly content: ContentStore;
+}
+
 /** A cache under a name in a registry; `ref` is a normalised reference. */
-export function createRegistryRemote(
-  deps: { readonly registry: Registry; readonly content: ContentStore },
-  ref: string,
-): Result<CacheRemote> {
+export function createRegistryRemote(deps: RegistryRemoteDeps, ref: string): Result<CacheRemote> {
   const parsed = parseReference(ref);
-  if (!parsed.ok) return err(failure('RG005', 2, `${JSON.stringify(ref)}: ${parsed.error}`));
+  return parsed.ok
+    ? ok(remoteAt(deps, withDefaultTag(parsed.value)))
+    : err(failure('RG005', 2, `${JSON.stringify(ref)}: ${parsed.error}`));
+}
+
+function remoteAt(deps: RegistryRemoteDeps, tagged: Reference): CacheRemote {
   const { registry, content } = deps;
-  const tagged = withDefaultTag(parsed.value);
   const name = formatReference(tagged);
   const repository = repositoryOf(tagged);
-  return ok({
+  return {
     name,
     origin: `${IMAGE}${repository}`,
     manifest: async (options, child) => {
@@ -50,5 +63,9 @@ export function createRegistryRemote(
       const pushed = await registry.pushManifest(name, manifest, mediaType, options);
       return pushed.ok ? ok(undefined) : pushed;
     },
-  });
+    named: (further) => {
+      const { digest: _pinned, ...place } = tagged;
+      return remoteAt(deps, { ...place, tag: furtherName(tagged.tag ?? 'latest', further) });
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { ok, type Result } from '../../base/index.ts';
-import type { CachePlace, CacheTarget } from '../../build/index.ts';
+import type { CacheSource, CacheTarget } from '../../build/index.ts';
 import type { Compression } from '../../oci/index.ts';
 import { localCache } from './cache-local.ts';
 import { registryCache, registryPlace } from './cache-registry.ts';
@@ -8,6 +8,7 @@ import {
   type CacheSpec,
   type CacheType,
   cacheSpec,
+  flagValue,
   withoutSecrets,
 } from './cache-type.ts';
 import { csvFields, csvMap, usage } from './csv.ts';
@@ -21,15 +22,17 @@ const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
 /** Settings of every `--cache-to`. */
 const TO_KEYS = [
   ...['mode', 'compression', 'compression-level', 'force-compression', 'ignore-error'],
-  ...['image-manifest', 'oci-mediatypes'],
+  ...['image-manifest', 'oci-mediatypes', 'mounts'],
 ];
+/** Settings of every `--cache-from`. */
+const FROM_KEYS = ['mounts'];
 
 /** `type=TYPE,…`, or names of images and caches (Docker's `--cache-from`). */
-export function cacheFromFlag(text: string, io: CacheFlagIo): Result<readonly CachePlace[]> {
+export function cacheFromFlag(text: string, io: CacheFlagIo): Result<readonly CacheSource[]> {
   const flag = '--cache-from';
   const fields = csvFields(text);
   if (fields.ok && fields.value.every((field) => !field.includes('='))) {
-    const places: CachePlace[] = [];
+    const places: CacheSource[] = [];
     for (const ref of fields.value) {
       const place = registryPlace(cacheSpec(flag, text, new Map(), io), ref);
       if (!place.ok) return place;
@@ -39,11 +42,16 @@ export function cacheFromFlag(text: string, io: CacheFlagIo): Result<readonly Ca
   }
   const found = typed(flag, text, io, {
     types: new Map([...TYPES].filter(([, type]) => type.from !== undefined)),
-    keys: (type) => type.fromKeys,
+    keys: (type) => [...type.fromKeys, ...FROM_KEYS],
   });
   if (!found.ok) return found;
   const { type, spec } = found.value;
-  return type.from?.(spec) ?? ok([]);
+  const mounts = flagValue(spec, 'mounts', false);
+  if (!mounts.ok) return mounts;
+  const places = type.from?.(spec) ?? ok([]);
+  return places.ok && mounts.value
+    ? ok(places.value.map((place) => ({ ...place, mounts: true })))
+    : places;
 }
 
 /** `type=TYPE,…`, or a name (Docker's `--cache-to`). */
@@ -107,10 +115,15 @@ function targetOf(spec: CacheSpec, place: CacheTarget['place']): Result<CacheTar
   for (const key of ['image-manifest', 'oci-mediatypes'])
     if ((map.get(key) ?? 'true') !== 'true')
       return refuse(`${key}=false is not supported`, 'leave it out');
+  const mounts = flagValue(spec, 'mounts', false);
+  if (!mounts.ok) return mounts;
+  if (mounts.value && place.kind === 'inline')
+    return refuse('an image cannot hold cache mounts', 'leave mounts=true out');
   return ok({
     ...{ place, mode, compression },
     ...(level === undefined ? {} : { level: Number(level) }),
     force: map.get('force-compression') === 'true',
     ignoreError: map.get('ignore-error') === 'true',
+    ...(mounts.value ? { mounts: true } : {}),
   });
 }
