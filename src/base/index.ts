@@ -19,6 +19,7 @@ export { livenessOf, ownIdentity, type ProcessIdentity } from './process-identit
 export { redact } from './redact.ts';
 export { err, ok, type Result, unreachable } from './result.ts';
 export { resolveInRoot } from './rooted-path.ts';
+export { Secret } from './secret.ts';
 export { Semaphore } from './semaphore.ts';
 export {
   codePoints,

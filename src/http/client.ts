@@ -21,11 +21,13 @@ export interface HttpTarget {
 
 /** One request; the body is a function so that it can be sent again. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: () => AsyncIterable<Uint8Array> | Uint8Array;
   readonly signal: AbortSignal;
+  /** Gives an answer that leads elsewhere to the caller: the request is signed for one address. */
+  readonly stay?: boolean;
 }
 
 /** An answer whose body has not been read: read it, or `drop` it. */
@@ -76,7 +78,8 @@ export class HttpClient implements AsyncDisposable {
     let { url, headers = {} } = request;
     for (let hop = 0; ; hop++) {
       const answer = await this.#once({ ...request, url, headers }, endpoint);
-      const location = REDIRECTS.has(answer.status) ? answer.header('location') : undefined;
+      const leads = REDIRECTS.has(answer.status) && request.stay !== true;
+      const location = leads ? answer.header('location') : undefined;
       if (location === undefined) return answer;
       answer.drop();
       const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;

@@ -1,6 +1,5 @@
-import { hexOf } from '../base/index.ts';
 import type { RetryPolicy, Secrets } from '../http/index.ts';
-import { type Descriptor, formatReference, type Reference } from '../oci/index.ts';
+import { formatReference, type Reference } from '../oci/index.ts';
 import type { ContentStore } from '../ports/index.ts';
 import type { Endpoint } from './hosts.ts';
 import type { Session } from './session.ts';
@@ -27,6 +26,3 @@ export function ownEndpoint(client: Client, ref: Reference): Endpoint {
   if (endpoint === undefined) throw new Error(`no endpoint for ${formatReference(ref)}`);
   return endpoint;
 }
-
-/** The key under which a download of a blob is kept when it breaks off. */
-export const partialKeyOf = (blob: Descriptor): string => `blob-${hexOf(blob.digest)}`;
