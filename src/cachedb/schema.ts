@@ -126,4 +126,29 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (namespace, key)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What is kept whatever the policy says, and what was removed by it (so that a later miss can be explained).
+  CREATE TABLE pin (
+    resource TEXT PRIMARY KEY,
+    reason TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE eviction (
+    record INTEGER PRIMARY KEY REFERENCES record ON DELETE CASCADE,
+    resource TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    at REAL NOT NULL
+  ) STRICT;
+  CREATE INDEX eviction_at ON eviction (at);
+  CREATE TABLE disk_use (
+    resource TEXT PRIMARY KEY,
+    stamp TEXT NOT NULL,
+    bytes INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- The cache that a result was imported from; NULL for what this store made itself.
+  ALTER TABLE result ADD COLUMN source TEXT;
+  `,
 ];

@@ -10,6 +10,7 @@ import type {
   Leases,
   MemoDb,
   TraceDb,
+  UpkeepDb,
   WorkLocks,
 } from '../ports/index.ts';
 import { Layers } from './chains.ts';
@@ -20,6 +21,7 @@ import { LeaseTable } from './leases.ts';
 import { openDatabase } from './open-database.ts';
 import { Records } from './records.ts';
 import { Memos, Traces } from './traces.ts';
+import { Upkeep } from './upkeep.ts';
 import { createWorkLocks } from './work-locks.ts';
 
 /** What openStateDb needs. */
@@ -58,6 +60,8 @@ export interface StateDb extends Disposable {
   readonly history: HistoryDb;
   readonly memo: MemoDb;
   readonly traces: TraceDb;
+  /** What looking after the store asks. */
+  readonly upkeep: UpkeepDb;
   /** Set when the database was lost or damaged; to be said to the user. */
   readonly recovery?: Recovery;
   /** Statements executed so far. */
@@ -95,15 +99,17 @@ function assemble(
   recovery: Recovery | undefined,
 ): StateDb {
   const layers = new Layers(db, clock);
+  const leases = new LeaseTable(db, clock);
   return {
     cache: new Records(db, layers, clock),
     layers,
     images,
-    leases: new LeaseTable(db, clock),
+    leases,
     locks: createWorkLocks(join(dirname(path), 'locks')),
     history: new History(db),
     memo: new Memos(db, clock),
     traces: new Traces(db),
+    upkeep: new Upkeep(db, leases, clock),
     ...(recovery === undefined ? {} : { recovery }),
     statements: () => db.executed,
     close: () => db.close(),

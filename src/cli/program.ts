@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { failure } from '../base/index.ts';
+import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 
 /** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
@@ -55,6 +56,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addCompose(program, run);
   addImage(program, run);
   addHistory(program, run);
+  addCache(program, run);
   addDoctor(program, run);
   program
     .command('completion <shell>')

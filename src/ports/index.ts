@@ -57,3 +57,16 @@ export {
   type TreeContext,
   type TreeProvider,
 } from './tree-provider.ts';
+export type {
+  BuildFact,
+  ChainRow,
+  DatabaseProblem,
+  Eviction,
+  ExecutedStep,
+  HeldNow,
+  LayerRow,
+  Measured,
+  Pin,
+  ResultRow,
+  UpkeepDb,
+} from './upkeep-db.ts';

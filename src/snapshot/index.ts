@@ -1,1 +1,2 @@
+export { type DiskUse, measureDisk } from './disk-usage.ts';
 export { createSnapshotter, type LayerStore, type SnapshotterOptions } from './snapshotter.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfHex, err, failure, isErrno, ok, parseDigest, type Result } from '../base/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, MountedTree, Snapshotter } from '../ports/index.ts';
-import { syncFileSystem } from '../sys/index.ts';
+import { inUserNamespace, syncFileSystem } from '../sys/index.ts';
 import { DirectoryLayer, makeLayerDir, mountAt } from './active-layer.ts';
 import { DigestFile } from './digest-file.ts';
 import { diskUsage } from './disk-usage.ts';
@@ -21,13 +21,15 @@ export interface LayerStore extends Snapshotter {
   settle(): void;
   /** Removes what dead processes and crashes left behind. */
   sweep(): Promise<void>;
+  /** Directories of whole layers; a layer that took something from those below it may have several. */
+  directories(): AsyncIterable<{ readonly dir: string; readonly id: LayerId }>;
 }
 
 /** Options of `createSnapshotter`. */
 export interface SnapshotterOptions {
   /** Directory of its own, on a file system that overlayfs takes as an upper layer. */
   readonly root: string;
-  /** `user.overlay.*` attributes, for a process inside a user namespace. */
+  /** `user.overlay.*` attributes, for a process inside a user namespace; by default when this process is in one. */
   readonly userXattrs?: boolean;
 }
 
@@ -46,7 +48,7 @@ class DirectorySnapshotter implements LayerStore {
 
   constructor(options: SnapshotterOptions) {
     this.#root = options.root;
-    this.#userXattrs = options.userXattrs ?? false;
+    this.#userXattrs = options.userXattrs ?? inUserNamespace();
     this.#layout = new Layout(options.root);
   }
 
@@ -172,6 +174,10 @@ class DirectorySnapshotter implements LayerStore {
 
   sweep(): Promise<void> {
     return this.#layout.sweep();
+  }
+
+  directories(): AsyncIterable<{ readonly dir: string; readonly id: LayerId }> {
+    return this.#layout.layers();
   }
 
   /** The `fs` directories of a chain, lowest first. */

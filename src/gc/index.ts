@@ -1,0 +1,1 @@
+export { type Cost, ENTRY_KINDS, type Entry, type EntryKind, type Hold } from './entry.ts';

@@ -1,0 +1,37 @@
+import type { CacheMounts } from '../ops/index.ts';
+import type {
+  Clock,
+  ContentStore,
+  HistoryDb,
+  ImageDb,
+  UpkeepDb,
+  WorkLocks,
+} from '../ports/index.ts';
+import type { LayerStore } from '../snapshot/index.ts';
+
+/** What looking after a store needs. */
+export interface UpkeepDeps {
+  readonly clock: Clock;
+  readonly content: ContentStore;
+  readonly layers: LayerStore;
+  readonly mounts: CacheMounts;
+  readonly images: ImageDb;
+  readonly history: HistoryDb;
+  readonly db: UpkeepDb;
+  readonly locks: WorkLocks;
+  readonly paths: UpkeepPaths;
+}
+
+/** Where things lie. */
+export interface UpkeepPaths {
+  readonly root: string;
+  readonly content: string;
+  readonly snapshots: string;
+  readonly mounts: string;
+  readonly packages: string;
+  readonly git: string;
+  readonly contexts: string;
+  readonly logs: string;
+  readonly tmp: string;
+  readonly db: string;
+}

@@ -1,0 +1,2 @@
+export type { UpkeepDeps, UpkeepPaths } from './deps.ts';
+export { takeInventory } from './inventory.ts';

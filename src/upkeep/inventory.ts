@@ -1,0 +1,28 @@
+import type { Digest } from '../base/index.ts';
+import type { Entry } from '../gc/index.ts';
+import { blobEntries, imageEntries, recordEntries } from './blob-entries.ts';
+import type { UpkeepDeps } from './deps.ts';
+import { gatherFacts } from './facts.ts';
+import { housekeepingEntries, mountEntries, otherEntries, packageEntries } from './file-entries.ts';
+import { layerDirs, layerEntries, layerUses, Parents } from './layer-entries.ts';
+
+/** Everything the store holds. */
+export async function takeInventory(deps: UpkeepDeps): Promise<readonly Entry[]> {
+  const facts = await gatherFacts(deps);
+  const blobs = new Map<Digest, number>();
+  for await (const { digest, size } of deps.content.list()) blobs.set(digest, size);
+  const forms = { dirs: await layerDirs(deps), blobs };
+  const shared = { forms, parents: new Parents(facts, forms), uses: layerUses(facts) };
+  const entries = [
+    ...layerEntries(facts, forms, shared),
+    ...blobEntries(deps, facts, shared),
+    ...mountEntries(deps, facts),
+    ...packageEntries(deps, facts),
+    ...otherEntries(deps, facts),
+    ...imageEntries(facts),
+    ...recordEntries(facts, forms),
+    ...housekeepingEntries(deps, facts),
+  ];
+  deps.db.remember(facts.sizes.fresh);
+  return entries;
+}

@@ -1,0 +1,221 @@
+import { lstatSync } from 'node:fs';
+import type { Digest } from '../base/index.ts';
+import type { Cost, Entry, EntryKind } from '../gc/index.ts';
+import type { LayerRow, ResultRow } from '../ports/index.ts';
+import type { UpkeepDeps } from './deps.ts';
+import { both, downloading, extracting, running } from './estimate.ts';
+import { type Facts, holdsOn, pinText, short } from './facts.ts';
+
+/** Which forms of each layer are on this machine. */
+export interface Forms {
+  /** Directories of extracted layers, by layer id. */
+  readonly dirs: ReadonlyMap<string, readonly string[]>;
+  /** Sizes of blobs. */
+  readonly blobs: ReadonlyMap<Digest, number>;
+}
+
+/** How often, and when last, a layer or one above it answered for a step. */
+export interface LayerUse {
+  uses: number;
+  usedAt: number;
+  /** Number of results that need the layer. */
+  results: number;
+}
+
+/** Uses of every layer: a hit on a result uses all layers below it. */
+export function layerUses(facts: Facts): ReadonlyMap<string, LayerUse> {
+  const uses = new Map<string, LayerUse>();
+  const byChain = new Map<number, LayerUse>();
+  const empty = (): LayerUse => ({ uses: 0, usedAt: 0, results: 0 });
+  for (const result of facts.results) {
+    const use = byChain.get(result.chain) ?? empty();
+    byChain.set(result.chain, add(use, { ...result, results: 1 }));
+  }
+  // A node has a higher number than the one it stands on: every node is complete before it is added to its parent.
+  for (const { id, parent, layer } of [...facts.chains.values()].sort((a, b) => b.id - a.id)) {
+    const use = byChain.get(id) ?? empty();
+    uses.set(layer, add(uses.get(layer) ?? empty(), use));
+    if (parent !== 0) byChain.set(parent, add(byChain.get(parent) ?? empty(), use));
+  }
+  return uses;
+}
+
+function add(to: LayerUse, from: LayerUse): LayerUse {
+  return {
+    uses: to.uses + from.uses,
+    usedAt: Math.max(to.usedAt, from.usedAt),
+    results: to.results + from.results,
+  };
+}
+
+/** The forms of the layers directly below a layer, wherever it stands in a chain. */
+export class Parents {
+  readonly #below: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly #facts: Facts;
+  readonly #forms: Forms;
+
+  constructor(facts: Facts, forms: Forms) {
+    const below = new Map<string, Set<number>>();
+    for (const { parent, layer } of facts.chains.values())
+      below.set(layer, (below.get(layer) ?? new Set()).add(parent));
+    this.#below = below;
+    this.#facts = facts;
+    this.#forms = forms;
+  }
+
+  /** Entries that forms of `layer` are of no use without. */
+  of(layer: string): string[] {
+    const found = new Set<string>();
+    const seen = new Set<number>();
+    const todo = [...(this.#below.get(layer) ?? [])];
+    for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+      const node = at === 0 || seen.has(at) ? undefined : this.#facts.chains.get(at);
+      if (node === undefined) continue;
+      seen.add(at);
+      if (this.#forms.dirs.has(node.layer)) {
+        found.add(`layer:${node.layer}`);
+        continue;
+      }
+      const blobs = (this.#facts.layers.get(node.layer)?.blobs ?? []).filter((b) =>
+        this.#forms.blobs.has(b.digest),
+      );
+      for (const blob of blobs) found.add(`blob:${blob.digest}`);
+      // Nothing of it is here: what is above it leans on what is below it.
+      if (blobs.length === 0) todo.push(node.parent);
+    }
+    return [...found].sort();
+  }
+}
+
+/** Entries for extracted layers. */
+export function layerEntries(
+  facts: Facts,
+  forms: Forms,
+  shared: { readonly parents: Parents; readonly uses: ReadonlyMap<string, LayerUse> },
+): Entry[] {
+  return [...forms.dirs].map(([id, dirs]) => {
+    const row = facts.layers.get(id);
+    const stats = dirs.map((dir) => lstatSync(dir, { throwIfNoEntry: false }));
+    const stamp = stats.map((s) => `${s?.ino ?? 0}:${s?.mtimeMs ?? 0}`).join(' ');
+    const entryId = `layer:${id}`;
+    const size = facts.sizes.stamped(entryId, stamp, dirs);
+    const made = makerOf(facts, id, row);
+    const use = shared.uses.get(id) ?? { uses: 0, usedAt: 0, results: 0 };
+    const createdAt = row?.createdAt ?? stats[0]?.mtimeMs ?? facts.now;
+    const twins = blobsHere(row, forms).map((digest) => `blob:${digest}`);
+    const lastCost = costOfLosing(facts, id, size.bytes);
+    return {
+      id: entryId,
+      kind: made.kind,
+      label: made.label,
+      ...size,
+      createdAt,
+      usedAt: Math.max(use.usedAt, row?.usedAt ?? 0, createdAt),
+      uses: use.uses,
+      madeBy: made.madeBy,
+      usedBy: usersOf(facts, id, row, use),
+      holds: [...holdsOn(facts, entryId), ...pinsAbove(facts, id, row)],
+      parents: shared.parents.of(id),
+      twins,
+      cost: twins.length > 0 ? extracting(size.bytes) : lastCost,
+      lastCost,
+      paths: dirs,
+    };
+  });
+}
+
+/** Digests of compressed forms that are on this machine. */
+export function blobsHere(row: LayerRow | undefined, forms: Forms): Digest[] {
+  return (row?.blobs ?? []).map((b) => b.digest).filter((digest) => forms.blobs.has(digest));
+}
+
+/** What it takes to have a layer again of which nothing is left here. */
+export function costOfLosing(facts: Facts, id: string, bytes: number): Cost {
+  const row = facts.layers.get(id);
+  if (row?.origin !== undefined)
+    return both(downloading(row.blobs[0]?.size ?? bytes), extracting(bytes));
+  const results = facts.resultsOf.get(id) ?? [];
+  return running(Math.max(0, ...results.map((result) => result.costMs)));
+}
+
+interface Maker {
+  readonly kind: EntryKind;
+  readonly label: string;
+  readonly madeBy: Entry['madeBy'];
+}
+
+/** Who made a layer, by its results and the history. */
+export function makerOf(facts: Facts, id: string, row: LayerRow | undefined): Maker {
+  const results = facts.resultsOf.get(id) ?? [];
+  const step = firstOf(results, facts);
+  if (row?.origin !== undefined) {
+    const from = row.origin.replace(/^(?:docker-image|oci-layout):\/\//, '');
+    return { kind: 'layer', label: `layer of ${from}`, madeBy: { from } };
+  }
+  if (step !== undefined) {
+    return {
+      kind: kindOfStep(step.name),
+      label: step.name.replaceAll(/\s+/g, ' '),
+      madeBy: { build: step.build, step: step.name },
+    };
+  }
+  const [image] = facts.images.filter(
+    (i) => row?.diffId !== undefined && i.diffIds.has(row.diffId),
+  );
+  if (image !== undefined)
+    return { kind: 'layer', label: `layer of ${image.familiar}`, madeBy: {} };
+  if (results.length > 0)
+    return {
+      kind: 'layer',
+      label: `layer ${short(id)} of a step no longer in the history`,
+      madeBy: {},
+    };
+  return { kind: 'source', label: 'copy of a build context', madeBy: {} };
+}
+
+function firstOf(results: readonly ResultRow[], facts: Facts) {
+  for (const result of [...results].sort((a, b) => a.createdAt - b.createdAt)) {
+    const step = facts.makers.of(result);
+    if (step !== undefined) return step;
+  }
+  return undefined;
+}
+
+/** Sources and root file systems by the display names that front ends give their steps. */
+function kindOfStep(name: string): EntryKind {
+  if (/^\[context [^\]]*\] compose /.test(name)) return 'rootfs';
+  return name.startsWith('[') && !/^\[[^\]]*\] (?:http|https|git):/.test(name) ? 'layer' : 'source';
+}
+
+function usersOf(facts: Facts, id: string, row: LayerRow | undefined, use: LayerUse): string[] {
+  const images = facts.images
+    .filter((image) => row?.diffId !== undefined && image.diffIds.has(row.diffId))
+    .map((image) => `image ${image.familiar}`);
+  const own = facts.resultsOf.get(id)?.length ?? 0;
+  const above = use.results - own;
+  return [
+    ...images,
+    ...(own > 0 ? [`${own} cache record${own === 1 ? '' : 's'}`] : []),
+    ...(above > 0 ? [`${above} cache record${above === 1 ? '' : 's'} of steps above it`] : []),
+  ];
+}
+
+/** A pinned image keeps the layers of its cache, a pinned build those of its steps. */
+function pinsAbove(facts: Facts, id: string, row: LayerRow | undefined): Entry['holds'] {
+  const holds: Entry['holds'][number][] = [];
+  for (const image of facts.images) {
+    const pin = facts.pins.get(`image:${image.row.name}`);
+    if (pin !== undefined && row?.diffId !== undefined && image.diffIds.has(row.diffId))
+      holds.push({ by: 'pin', text: `image ${image.familiar} is ${pinText(pin)}` });
+  }
+  for (const build of facts.buildPins.get(id) ?? []) holds.push({ by: 'pin', text: build });
+  return holds;
+}
+
+/** Directories of whole layers, by id. */
+export async function layerDirs(deps: UpkeepDeps): Promise<ReadonlyMap<string, readonly string[]>> {
+  const dirs = new Map<string, string[]>();
+  for await (const { dir, id } of deps.layers.directories())
+    dirs.set(id, [...(dirs.get(id) ?? []), dir]);
+  return dirs;
+}
