@@ -25,6 +25,8 @@ need dpkg-deb dpkg
 need apt-ftparchive apt-utils
 need mke2fs e2fsprogs
 need setfattr attr
+need newuidmap uidmap
+need crun crun
 [ -x /usr/bin/busybox ] || [ -x /bin/busybox ] || missing="$missing busybox-static"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -1,16 +1,50 @@
-import { writeSync } from 'node:fs';
+import { statSync, writeSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fail, type Io, storeRoot } from './io.ts';
 import { installInterrupts } from './signals.ts';
+import type { NamespaceEntry } from './user-namespace.ts';
 
 /*
  * Nothing but this file's few imports is loaded before the compile cache is on; commands are imported when they are run.
  */
 const root = storeRoot({ env: process.env, uid: process.getuid?.() ?? -1 });
-enableCompileCache(join(root, 'compile-cache'));
+const refused = process.getuid?.() === 0 ? undefined : await becomeRoot();
+if (ownsOrLacks(root)) {
+  // Node makes missing directories with the mode that is left by this mask: nobody else may look into the store.
+  const mask = process.umask(0o077);
+  enableCompileCache(join(root, 'compile-cache'));
+  process.umask(mask);
+}
+process.exitCode = refused ?? (await start());
 
-process.exitCode = await start();
+/**
+ * A user who is not root continues as root of a user namespace: this very process, so that its parent, terminal and signals
+ * stay as they are. Returns an exit code when that cannot be.
+ */
+async function becomeRoot(): Promise<number | undefined> {
+  const { namespaceEntry, needsNamespace, OUTER_USER } = await import('./user-namespace.ts');
+  const argv = process.argv.slice(2);
+  if (!needsNamespace(argv)) return undefined;
+  const uid = process.getuid?.() ?? -1;
+  const entry: NamespaceEntry = namespaceEntry({ uid, path: process.env['PATH'] ?? '' });
+  if (!entry.ok) {
+    if (argv[0] === 'doctor') return undefined;
+    const { renderFailure } = await import('../base/index.ts');
+    writeAll(2, `${renderFailure(entry.error)}\n`);
+    return entry.error.exit;
+  }
+  if (process.execve === undefined) return undefined;
+  const node = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const env = { ...process.env, VARVE_ROOT: root, [OUTER_USER]: String(uid) };
+  return process.execve(entry.file, [...entry.args, ...node], env);
+}
+
+/** Code that another user could have written into the cache of compiled code is not run. */
+function ownsOrLacks(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined || stat.uid === process.getuid?.();
+}
 
 async function start(): Promise<number> {
   const interrupts = installInterrupts((text) => writeAll(2, text));

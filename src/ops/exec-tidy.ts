@@ -1,7 +1,6 @@
 import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fsPath, resolveInRoot } from '../base/index.ts';
-import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer } from '../ports/index.ts';
 import { getXattr, setTimes } from '../sys/index.ts';
 
@@ -14,13 +13,15 @@ export function dropUntouchedDirs(layer: ActiveLayer, points: readonly string[])
     const at = resolveInRoot(point, (path) => layer.lower.lstat(path)?.link);
     if (at === undefined || at === '/') continue;
     for (let dir = dirname(at); dir !== '/'; dir = dirname(dir)) {
-      if (!isUntouched(layer.upper + dir, layer.lower, dir)) break;
+      if (!isUntouched(layer, dir)) break;
       removeDir(layer.upper, dir);
     }
   }
 }
 
-function isUntouched(path: string, lower: FileTree, dir: string): boolean {
+function isUntouched(layer: ActiveLayer, dir: string): boolean {
+  const { lower } = layer;
+  const path = layer.upper + dir;
   const own = lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
   const below = lower.lstat(dir);
   return (
@@ -31,7 +32,7 @@ function isUntouched(path: string, lower: FileTree, dir: string): boolean {
     Number(own.uid) === below.uid &&
     Number(own.gid) === below.gid &&
     readdirSync(fsPath(path)).length === 0 &&
-    getXattr(path, 'trusted.overlay.opaque') === undefined
+    getXattr(path, layer.opaqueXattr) === undefined
   );
 }
 

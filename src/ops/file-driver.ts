@@ -13,6 +13,7 @@ import type {
   TreeProvider,
 } from '../ports/index.ts';
 import { runFileAction } from './file-actions.ts';
+import { refusalOf } from './file-error.ts';
 import { FileLayer } from './file-layer.ts';
 import { readOwner } from './file-owner.ts';
 import { Pause } from './file-pause.ts';
@@ -44,7 +45,8 @@ export function createFileDriver(deps: FileDriverDeps): OpDriver {
       try {
         return ok(await run.execute());
       } catch (e) {
-        if (e instanceof FailureError) return err(e.failure);
+        const known = refusalOf('writing files', e);
+        if (known instanceof FailureError) return err(known.failure);
         throw e;
       }
     },

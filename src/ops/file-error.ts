@@ -1,4 +1,4 @@
-import { FailureError, failure } from '../base/index.ts';
+import { FailureError, failure, isErrno } from '../base/index.ts';
 
 /** Texts of system errors as Go and the C library write them, so that messages read as BuildKit's. */
 const TEXTS = {
@@ -20,4 +20,29 @@ export function fileError(call: string, path: string, errno: FileErrno): Failure
 /** A file operation that cannot be done, in BuildKit's words. */
 export function fileFailure(message: string): FailureError {
   return new FailureError(failure('SB101', 1, message));
+}
+
+/** What the file system refuses because of a name, a kind, an owner or an attribute that was asked for. */
+const REFUSALS = [
+  'EPERM',
+  'EINVAL',
+  'ENAMETOOLONG',
+  'ENOTDIR',
+  'EISDIR',
+  'EEXIST',
+  'ENOENT',
+  'ELOOP',
+  'EMLINK',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ERANGE',
+  'E2BIG',
+  'EFBIG',
+  'ENOTEMPTY',
+] as const;
+
+/** A refusal of the file system as the failure of what was being done; other errors stay what they are. */
+export function refusalOf(doing: string, e: unknown): unknown {
+  if (!isErrno(e, ...REFUSALS)) return e;
+  return fileFailure(`${doing}: ${e.syscall ?? 'writing'}: ${e.code ?? ''}`);
 }

@@ -18,7 +18,7 @@ import { dirname } from 'node:path';
 import { byUtf8, fsPath, nameOfBytes, resolveInRoot } from '../base/index.ts';
 import type { FileEntry, FileTree, FileType } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
-import { fileError } from './file-error.ts';
+import { fileError, fileFailure } from './file-error.ts';
 
 /** What an entry is, without what only a copy of it needs to know. */
 export interface EntryKind {
@@ -45,8 +45,6 @@ export interface EntryMetadata {
  */
 type Upper = 'merged' | 'alone' | 'entry' | 'gone';
 
-/** `trusted.overlay.opaque=y`: the directory hides the parents' (overlayfs.rst, "whiteouts and opaque directories"). */
-const OPAQUE = 'trusted.overlay.opaque';
 const YES = Uint8Array.of('y'.charCodeAt(0));
 
 /**
@@ -58,13 +56,20 @@ const YES = Uint8Array.of('y'.charCodeAt(0));
 export class FileLayer {
   readonly #dir: string;
   readonly #lower: FileTree;
+  readonly #opaqueXattr: string | undefined;
   readonly #upper = new Map<string, Upper>([['/', 'merged']]);
   /** Modification times that changes below a directory must not disturb. */
   readonly #times = new Map<string, bigint>();
 
-  constructor(layer: { readonly upper: string; readonly lower: FileTree }) {
+  /** `opaqueXattr=y` on a directory hides the parents' (overlayfs.rst, "whiteouts and opaque directories"); without it nothing is hidden. */
+  constructor(layer: {
+    readonly upper: string;
+    readonly lower: FileTree;
+    readonly opaqueXattr?: string;
+  }) {
     this.#dir = layer.upper;
     this.#lower = layer.lower;
+    this.#opaqueXattr = layer.opaqueXattr;
     const root = layer.lower.lstat('/');
     if (root !== undefined) this.#times.set('/', root.mtimeNs);
   }
@@ -110,7 +115,8 @@ export class FileLayer {
     const hides = this.#enter(path, 'mkdir') === 'gone';
     mkdirSync(this.#disk(path));
     chmodSync(this.#disk(path), mode);
-    if (hides) setXattr(this.#dir + path, OPAQUE, YES);
+    if (hides && this.#opaqueXattr !== undefined)
+      setXattr(this.#dir + path, this.#opaqueXattr, YES);
     this.#upper.set(path, 'alone');
   }
 
@@ -177,6 +183,9 @@ export class FileLayer {
       readonly device?: { readonly major: number; readonly minor: number };
     },
   ): void {
+    // In a layer directory that would delete the name instead.
+    if (node.type === 'char' && (node.device?.major ?? 0) === 0 && (node.device?.minor ?? 0) === 0)
+      throw fileFailure(`mknod ${path}: a character device 0:0 cannot be kept in a layer`);
     this.#enter(path, 'mknod');
     makeNode(this.#dir + path, { type: node.type, mode: node.mode, ...node.device });
     this.#upper.set(path, 'entry');
@@ -193,8 +202,7 @@ export class FileLayer {
     const { owner, mode, xattrs, mtimeNs } = metadata;
     if (owner !== undefined) lchownSync(this.#disk(path), owner.uid, owner.gid);
     if (mode !== undefined) chmodSync(this.#disk(path), mode);
-    if (xattrs !== undefined)
-      for (const [name, value] of xattrs) setXattr(this.#dir + path, name, value);
+    if (xattrs !== undefined) for (const [name, value] of xattrs) this.#setXattr(path, name, value);
     if (mtimeNs === undefined) return;
     if (this.#upper.get(path) === 'entry')
       setTimes(this.#dir + path, { atimeNs: mtimeNs, mtimeNs });
@@ -223,6 +231,12 @@ export class FileLayer {
     }
     for (const [path, mtimeNs] of [...this.#times].reverse())
       setTimes(this.#dir + path, { atimeNs: mtimeNs, mtimeNs });
+  }
+
+  /** Attributes of overlayfs itself would change what the layer means, and are no part of a file. */
+  #setXattr(path: string, name: string, value: Uint8Array): void {
+    if (/^(?:trusted|user)\.overlay\./.test(name)) return;
+    setXattr(this.#dir + path, name, value);
   }
 
   #disk(path: string): string | Buffer {

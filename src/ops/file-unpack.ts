@@ -1,10 +1,10 @@
-import { decompress, type TarEntry, TarReader } from '../archive/index.ts';
+import { decompress, quoted, type TarEntry, TarReader } from '../archive/index.ts';
 import { FailureError, ok, type Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { FileActionCopy } from '../llb/index.ts';
 import type { ActionContext } from './file-actions.ts';
 import { makeDirs } from './file-dirs.ts';
-import { fileFailure } from './file-error.ts';
+import { fileFailure, refusalOf } from './file-error.ts';
 import type { FileLayer } from './file-layer.ts';
 import type { Owner } from './file-owner.ts';
 import { child, cleanPath, resolveSource } from './file-paths.ts';
@@ -36,7 +36,9 @@ export async function unpackArchive(
       if (pause.due) await pause.wait();
       const entry = must(await reader.next(), path);
       if (entry === undefined) break;
-      await extraction.add(entry, reader);
+      await extraction.add(entry, reader).catch((e: unknown) => {
+        throw refusalOf(`extracting ${path}: entry ${quoted(entry.name)}`, e);
+      });
     }
     extraction.finish();
   } finally {
@@ -136,7 +138,7 @@ class Extraction {
         const target = this.#place(entry.link ?? '');
         if (!this.#layer.isOwn(target))
           throw fileFailure(
-            `hard link ${entry.name} to ${entry.link ?? ''}, which is not in the archive`,
+            `hard link ${quoted(entry.name)} to ${quoted(entry.link ?? '')}, which is not in the archive`,
           );
         this.#layer.link(target, path);
         return;

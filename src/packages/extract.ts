@@ -80,7 +80,8 @@ class Root {
     try {
       await this.#writeAt(path, entry, reader);
     } catch (e) {
-      if (!isErrno(e, 'ENOTDIR', 'EEXIST', 'ENOENT', 'EPERM', 'ENAMETOOLONG')) throw e;
+      if (!isErrno(e, 'ENOTDIR', 'EEXIST', 'ENOENT', 'EPERM', 'ENAMETOOLONG', 'ENOTSUP', 'EINVAL'))
+        throw e;
       throw this.#refuse(entry.name, `cannot be written (${e.code ?? ''})`);
     }
   }
@@ -97,6 +98,8 @@ class Root {
     }
     const disk = this.#disk(at);
     this.#clear(at);
+    if (entry.type === 'char' && entry.device?.major === 0 && entry.device.minor === 0)
+      throw this.#refuse(entry.name, 'is a character device 0:0, which deletes in a layer');
     switch (entry.type) {
       case 'file':
         await writeData(disk, reader);
@@ -157,7 +160,11 @@ class Root {
     const disk = this.#disk(at);
     lchownSync(disk, entry.uid, entry.gid);
     if (entry.type !== 'symlink') chmodSync(disk, entry.mode);
-    for (const [name, value] of entry.xattrs) setXattr(this.#root + at, name, value);
+    for (const [name, value] of entry.xattrs) {
+      // These would change what the layer means (Linux, overlayfs.rst).
+      if (/^(?:trusted|user)\.overlay\./.test(name)) continue;
+      setXattr(this.#root + at, name, value);
+    }
     setTimes(this.#root + at, { atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
   }
 

@@ -38,7 +38,11 @@ export interface SandboxSpec {
 
 export interface SandboxLimits {
   readonly memoryBytes?: number;
+  /** Memory and swap together; -1: any amount of swap. Without it a memory limit allows no swap. */
+  readonly memorySwapBytes?: number;
   readonly cpus?: number;
+  /** Processors by number, `0-2,4` (cpuset(7), list format). */
+  readonly cpusetCpus?: string;
   readonly pids?: number;
   readonly timeoutMs?: number;
 }

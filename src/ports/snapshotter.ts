@@ -65,8 +65,10 @@ export interface MountedTree extends AsyncDisposable {
 export interface ActiveLayer extends AsyncDisposable {
   readonly id: LayerId;
   readonly parents: LayerChain;
-  /** Directory of the layer's own entries in overlayfs form: whiteouts are character devices 0:0, opaque directories have `trusted.overlay.opaque=y`. */
+  /** Directory of the layer's own entries in overlayfs form: whiteouts are character devices 0:0, opaque directories have `opaqueXattr=y`. */
   readonly upper: string;
+  /** `trusted.overlay.opaque`, or in a user namespace `user.overlay.opaque`. */
+  readonly opaqueXattr: string;
   /** The parents' merged tree (as it was at the start). */
   readonly lower: FileTree;
   /** Mounts parents and upper read-write as one tree until disposed. */

@@ -1,12 +1,15 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
+import type { SandboxLimits } from '../ports/index.ts';
 
 /** Where the machine's control groups are mounted. Both kinds at once ("hybrid") counts as v1: there the controllers are. */
 export interface CgroupMounts {
   readonly version: 1 | 2;
   /** Mount point of every hierarchy. */
   readonly roots: readonly string[];
+  /** Controllers of version 1 hierarchies; those of version 2 are found in its files. */
+  readonly controllers: readonly string[];
 }
 
 /** Reads the hierarchies from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). */
@@ -16,13 +19,33 @@ export function cgroupMounts(mountinfo: string): CgroupMounts {
     const type = right.split(' ')[0] ?? '';
     const target = left.split(' ')[4];
     return target !== undefined && /^cgroup2?$/.test(type)
-      ? [{ target: unescape(target), type }]
+      ? [{ target: unescape(target), type, options: right.split(' ')[2] ?? '' }]
       : [];
   });
   return {
     version: mounts.some((m) => m.type === 'cgroup') ? 1 : 2,
     roots: mounts.map((m) => m.target),
+    controllers: mounts.flatMap((m) => (m.type === 'cgroup' ? m.options.split(',') : [])),
   };
+}
+
+/** What of the limits the machine's control groups cannot hold, in the words of the flags. */
+export function unlimitable(mounts: CgroupMounts, limits: SandboxLimits): string[] {
+  const available = new Set(mounts.controllers);
+  // On a machine with both kinds the runtime uses version 1 only.
+  if (mounts.version === 2)
+    for (const root of mounts.roots)
+      for (const name of (readIfThere(join(root, 'cgroup.controllers')) ?? '').trim().split(' '))
+        available.add(name);
+  const needs: readonly (readonly [unknown, string, string])[] = [
+    [limits.memoryBytes, 'memory', 'memory'],
+    [limits.cpus, 'cpu', 'processor time'],
+    [limits.cpusetCpus, 'cpuset', 'the choice of processors'],
+    [limits.pids, 'pids', 'the number of processes'],
+  ];
+  return needs.flatMap(([value, controller, what]) =>
+    value === undefined || available.has(controller) ? [] : [what],
+  );
 }
 
 /** Octal escapes of spaces and the like in mount tables. */

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
-import { deviceParts } from '../sys/index.ts';
+import { deviceParts, inUserNamespace } from '../sys/index.ts';
 import { capabilitiesOfMask } from './capabilities.ts';
 import { type CgroupMounts, cgroupMounts } from './cgroup.ts';
 import type { RuntimeDevice } from './runtime-spec-types.ts';
@@ -10,6 +10,8 @@ import type { RuntimeDevice } from './runtime-spec-types.ts';
 export interface Machine {
   readonly architecture: string;
   readonly grantable: readonly string[];
+  /** Inside a user namespace. */
+  readonly rootless: boolean;
   readonly cgroups: CgroupMounts;
   /** Open files this process may grant: its own hard limit. */
   readonly openFiles: number;
@@ -34,6 +36,7 @@ export function readMachine(): Machine {
   return {
     architecture: ARCHITECTURES[arch()] ?? arch(),
     grantable: capabilitiesOfMask(/^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'),
+    rootless: inUserNamespace(),
     cgroups: cgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8')),
     openFiles: hard === undefined ? OPEN_FILES : Math.min(OPEN_FILES, Number(hard)),
   };

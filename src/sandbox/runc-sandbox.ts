@@ -11,9 +11,9 @@ import {
   ok,
   type Result,
 } from '../base/index.ts';
-import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
+import type { Sandbox, SandboxExit, SandboxLimits, SandboxSpec } from '../ports/index.ts';
 import { openAgentSockets } from './agent-sockets.ts';
-import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
+import { limitsSwap, processesIn, removeCgroup, unlimitable, wasOutOfMemory } from './cgroup.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
 import { hostsFile } from './network-files.ts';
@@ -59,9 +59,25 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       machine ??= readMachine();
       tidied ??= removeAbandoned(options, machine);
       await tidied;
+      const refused = refuseLimits(spec.limits ?? {}, machine);
+      if (refused !== undefined) return err(refused);
       return await new Run(options, machine, spec).execute(io);
     },
   };
+}
+
+/** Limits that would silently not hold are refused. */
+function refuseLimits(limits: SandboxLimits, machine: Machine): Failure | undefined {
+  const none = { ...machine.cgroups, roots: [], controllers: [] };
+  const lost = unlimitable(machine.rootless ? none : machine.cgroups, limits);
+  if (limits.memorySwapBytes !== undefined && lost.length === 0 && !limitsSwap(machine.cgroups))
+    lost.push('swap');
+  if (lost.length === 0) return undefined;
+  return failure('SB012', 3, `steps cannot be limited here in ${lost.join(' and ')}`, {
+    help: machine.rootless
+      ? 'control groups belong to root: run varve as root, or leave the limit out'
+      : 'the kernel or its mounts lack the control group for it; see varve doctor',
+  });
 }
 
 /** Ends and removes what runs of killed processes left: containers, control groups, mounts of secrets, bundles. */
@@ -137,6 +153,7 @@ class Run {
       cgroupsPath: this.#cgroupsPath,
       openFiles: this.#machine.openFiles,
       limitsSwap: limitsSwap(this.#machine.cgroups),
+      rootless: this.#machine.rootless,
       ...made,
       ...files,
     });

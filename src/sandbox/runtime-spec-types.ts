@@ -46,7 +46,7 @@ export interface RuntimeMount {
 
 export interface RuntimeLinux {
   readonly namespaces: readonly { readonly type: string }[];
-  readonly cgroupsPath: string;
+  readonly cgroupsPath?: string;
   readonly resources: RuntimeResources;
   readonly devices: readonly RuntimeDevice[];
   readonly maskedPaths: readonly string[];
@@ -65,9 +65,9 @@ export interface RuntimeDevice {
 }
 
 export interface RuntimeResources {
-  readonly devices: readonly { readonly allow: boolean; readonly access: string }[];
+  readonly devices?: readonly { readonly allow: boolean; readonly access: string }[];
   readonly memory?: { readonly limit: number; readonly swap?: number };
-  readonly cpu?: { readonly quota: number; readonly period: number };
+  readonly cpu?: { readonly quota?: number; readonly period?: number; readonly cpus?: string };
   readonly pids?: { readonly limit: number };
 }
 

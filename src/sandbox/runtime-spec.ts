@@ -17,6 +17,8 @@ export interface RunFacts {
   readonly grantable: readonly string[];
   /** Devices of the machine that an insecure step gets. */
   readonly devices: readonly RuntimeDevice[];
+  /** Inside a user namespace: no control group, no device nodes, and the machine's `/sys` as far as it is visible. */
+  readonly rootless: boolean;
   readonly cgroupsPath: string;
   /** Open files of a step that does not say; it would inherit this program's limits otherwise. */
   readonly openFiles: number;
@@ -85,9 +87,13 @@ function linux(spec: SandboxSpec, facts: RunFacts, capabilities: readonly string
   const namespaces = ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
   return {
     namespaces: spec.network === 'none' ? [...namespaces, { type: 'network' }] : namespaces,
-    cgroupsPath: facts.cgroupsPath,
-    resources: resources(spec.limits ?? {}, { insecure, limitsSwap: facts.limitsSwap }),
-    devices: insecure ? facts.devices : [],
+    ...(facts.rootless
+      ? { resources: {} }
+      : {
+          cgroupsPath: facts.cgroupsPath,
+          resources: resources(spec.limits ?? {}, { insecure, limitsSwap: facts.limitsSwap }),
+        }),
+    devices: insecure && !facts.rootless ? facts.devices : [],
     maskedPaths: insecure ? [] : MASKED_PATHS,
     readonlyPaths: insecure ? [] : READONLY_PATHS,
     ...(insecure ? {} : { seccomp: seccompProfile(facts.architecture, capabilities) }),
@@ -113,19 +119,22 @@ function resources(
   limits: SandboxLimits,
   how: { readonly insecure: boolean; readonly limitsSwap: boolean },
 ): RuntimeResources {
-  const { memoryBytes, cpus, pids } = limits;
+  const { memoryBytes, memorySwapBytes, cpus, cpusetCpus, pids } = limits;
+  const time =
+    cpus === undefined
+      ? {}
+      : { quota: Math.max(1000, Math.round(cpus * CPU_PERIOD)), period: CPU_PERIOD };
+  const cpu = { ...time, ...(cpusetCpus === undefined ? {} : { cpus: cpusetCpus }) };
   return {
     devices: [{ allow: how.insecure, access: 'rwm' }],
     ...(memoryBytes === undefined
       ? {}
       : {
           memory: how.limitsSwap
-            ? { limit: memoryBytes, swap: memoryBytes }
+            ? { limit: memoryBytes, swap: memorySwapBytes ?? memoryBytes }
             : { limit: memoryBytes },
         }),
-    ...(cpus === undefined
-      ? {}
-      : { cpu: { quota: Math.max(1000, Math.round(cpus * CPU_PERIOD)), period: CPU_PERIOD } }),
+    ...(Object.keys(cpu).length === 0 ? {} : { cpu }),
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
   };
 }
@@ -154,10 +163,13 @@ function systemMounts(spec: SandboxSpec, facts: RunFacts): RuntimeMount[] {
     ]),
     at('/dev/shm', 'tmpfs', 'shm', [...quiet, 'mode=1777', `size=${shm}`]),
     at('/dev/mqueue', 'mqueue', 'mqueue', quiet),
-    at('/sys', 'sysfs', 'sysfs', [...quiet, access]),
+    // Only who owns the network namespace may mount sysfs.
+    facts.rootless && spec.network !== 'none'
+      ? at('/sys', 'bind', '/sys', [...quiet, 'rbind', access])
+      : at('/sys', 'sysfs', 'sysfs', [...quiet, access]),
     at('/etc/resolv.conf', 'bind', facts.resolvFile, generated),
     at('/etc/hosts', 'bind', facts.hostsFile, generated),
-    at('/sys/fs/cgroup', 'cgroup', 'cgroup', [...quiet, access]),
+    ...(facts.rootless ? [] : [at('/sys/fs/cgroup', 'cgroup', 'cgroup', [...quiet, access])]),
   ];
 }
 

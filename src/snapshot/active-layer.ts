@@ -41,6 +41,10 @@ export class DirectoryLayer implements ActiveLayer {
     return this.#parts.upper;
   }
 
+  get opaqueXattr(): string {
+    return this.#parts.userXattrs ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
+  }
+
   get lower(): OverlayTree {
     return this.#parts.lower;
   }

@@ -12,4 +12,5 @@ export {
 } from './file.ts';
 export { bindMount, type MountFlag, mount, mountProc, mountTmpfs, unmount } from './mount.ts';
 export { mountOverlay, type OverlayMount } from './overlay.ts';
+export { inUserNamespace } from './user-namespace.ts';
 export { getXattr, listXattrs, readXattrs, removeXattr, setXattr } from './xattr.ts';

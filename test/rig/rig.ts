@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -26,6 +27,8 @@ export interface Run {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;
+  /** Runs as this user; the world must be the user's (`Rig.giveTo`). */
+  readonly as?: { readonly uid: number; readonly gid: number };
 }
 
 /** Why tests that run steps cannot run here; false when they can. */
@@ -56,6 +59,13 @@ export class Rig implements AsyncDisposable {
     writeFileSync(join(this.work, path), content);
   }
 
+  /** Makes the whole world another user's. */
+  giveTo(user: { readonly uid: number; readonly gid: number }): void {
+    for (const entry of readdirSync(this.root, { recursive: true }))
+      lchownSync(join(this.root, String(entry)), user.uid, user.gid);
+    lchownSync(this.root, user.uid, user.gid);
+  }
+
   /** A context directory with a static shell. */
   context(name: string, files: Readonly<Record<string, string>>): void {
     mkdirSync(join(this.work, name), { recursive: true });
@@ -79,6 +89,7 @@ export class Rig implements AsyncDisposable {
       cwd: this.work,
       env: { PATH: process.env['PATH'], HOME: this.root, VARVE_ROOT: this.store, ...options.env },
       detached: true,
+      ...options.as,
     });
     this.#running.add(child);
     let [stdout, stderr] = ['', ''];

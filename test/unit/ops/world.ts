@@ -184,6 +184,7 @@ export class World implements AsyncDisposable {
       id: ref.id,
       parents,
       upper,
+      opaqueXattr: 'trusted.overlay.opaque',
       lower: diskTree(parents.length === 0 ? this.#newDir('scratch') : this.merged(parents)),
       mount: () => Promise.resolve(this.#mountActive(parents, upper)),
       commit: () => {

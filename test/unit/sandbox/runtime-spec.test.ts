@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { capabilitiesOfMask, DEFAULT_CAPABILITIES } from '../../../src/sandbox/capabilities.ts';
-import { cgroupMounts } from '../../../src/sandbox/cgroup.ts';
+import { cgroupMounts, unlimitable } from '../../../src/sandbox/cgroup.ts';
 import { runtimeSpec } from '../../../src/sandbox/runtime-spec.ts';
 import { seccompProfile } from '../../../src/sandbox/seccomp.ts';
 import { shellSpec } from './busybox.ts';
@@ -10,6 +10,7 @@ const FACTS = {
   architecture: 'amd64',
   grantable: ['CAP_CHOWN', 'CAP_SYS_ADMIN'],
   devices: [],
+  rootless: false,
   cgroupsPath: '/varve-x',
   openFiles: 1024,
   limitsSwap: false,
@@ -81,6 +82,36 @@ test('limits become resources, without swap where it cannot be limited', () => {
   assert.deepEqual(resources(false), { ...common, memory: { limit: 1 << 30 } });
 });
 
+test('swap is what is allowed above memory, and processors are chosen without a share of time', () => {
+  const limits = { memoryBytes: 1 << 20, memorySwapBytes: -1, cpusetCpus: '0-1' };
+  const spec = runtimeSpec({ ...shellSpec('/r', 'x', ''), limits }, { ...FACTS, limitsSwap: true });
+  assert.deepEqual(spec.linux.resources, {
+    devices: [{ allow: false, access: 'rwm' }],
+    memory: { limit: 1 << 20, swap: -1 },
+    cpu: { cpus: '0-1' },
+  });
+});
+
+test('in a user namespace there is no control group and no device, and sysfs only with a network of its own', () => {
+  const facts = { ...FACTS, rootless: true };
+  const seen = (network: 'default' | 'none') => {
+    const { linux, mounts } = runtimeSpec({ ...shellSpec('/r', 'x', ''), network }, facts);
+    const { cgroupsPath, resources, devices } = linux;
+    const at = mounts.filter((m) => m.destination.startsWith('/sys')).map((m) => m.type);
+    return { cgroupsPath, resources, devices, sys: at };
+  };
+  const none = { cgroupsPath: undefined, resources: {}, devices: [] };
+  assert.deepEqual(seen('default'), { ...none, sys: ['bind'] });
+  assert.deepEqual(seen('none'), { ...none, sys: ['sysfs'] });
+});
+
+test('limits that the machine has no control group for are named', () => {
+  const limits = { memoryBytes: 1, cpus: 1, cpusetCpus: '0', pids: 1 };
+  const v1 = { version: 1, roots: [], controllers: ['rw', 'memory', 'pids'] } as const;
+  assert.deepEqual(unlimitable(v1, limits), ['processor time', 'the choice of processors']);
+  assert.deepEqual(unlimitable({ ...v1, controllers: [] }, { timeoutMs: 5 }), []);
+});
+
 test('a mount of the step replaces the system’s mount at the same place', () => {
   const mounts = [{ kind: 'tmpfs', target: '/dev/shm', sizeBytes: 5 }] as const;
   const spec = runtimeSpec({ ...shellSpec('/r', 'x', ''), mounts }, FACTS);
@@ -117,9 +148,11 @@ test('control group hierarchies are told from the mount table', () => {
   assert.deepEqual(cgroupMounts(`${v2}\n1 1 0:1 / / rw - ext4 /dev/x rw\n`), {
     version: 2,
     roots: ['/sys/fs/cgroup'],
+    controllers: [],
   });
   assert.deepEqual(cgroupMounts(`${v2}\n${v1}\n`), {
     version: 1,
     roots: ['/sys/fs/cgroup', '/sys/fs/cgroup/cpu x'],
+    controllers: ['rw', 'cpu'],
   });
 });
