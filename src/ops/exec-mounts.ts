@@ -1,7 +1,15 @@
 import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { byUtf8, FailureError, failure, fsPath, resolveInRoot } from '../base/index.ts';
-import type { ExecOp, Mount } from '../llb/index.ts';
+import {
+  byUtf8,
+  type Digest,
+  FailureError,
+  failure,
+  fsPath,
+  resolveInRoot,
+} from '../base/index.ts';
+import { contentDigest } from '../cachekey/index.ts';
+import type { ExecOp, Mount, Vertex } from '../llb/index.ts';
 import type {
   ActiveLayer,
   LayerChain,
@@ -13,7 +21,8 @@ import type {
   Snapshotter,
   TreeProvider,
 } from '../ports/index.ts';
-import type { CacheMounts, Sharing } from './cache-mounts.ts';
+import type { Sharing } from './cache-mount-slot.ts';
+import type { CacheMountOffer, CacheMounts } from './cache-mounts.ts';
 import { copyWhole } from './exec-base-content.ts';
 import { dropUntouchedDirs } from './exec-tidy.ts';
 import { cleanPath } from './file-paths.ts';
@@ -26,12 +35,25 @@ export interface ExecSecrets {
   agent(id: string): string | undefined;
 }
 
+/** Finds what is kept elsewhere of a cache mount; reports to the step that wants it. */
+export type CacheMountOffers = (
+  mount: {
+    readonly id: string;
+    /** Digest of its initial content; empty without one. */
+    readonly base: Digest | '';
+    readonly platform: string;
+  },
+  context: OpContext,
+) => Promise<CacheMountOffer | undefined>;
+
 /** What mounts are made of. */
 export interface MountDeps {
   readonly snapshotter: Snapshotter;
   readonly trees: TreeProvider;
   readonly cacheMounts: CacheMounts;
   readonly secrets: ExecSecrets;
+  /** Looks elsewhere for the directory of a cache mount. */
+  readonly offers?: CacheMountOffers;
   /** Whether a cache mount must start empty in this build; asked once a mount. */
   readonly startsEmpty: (id: string) => boolean;
 }
@@ -155,6 +177,8 @@ export class ExecMounts implements AsyncDisposable {
     const base = this.#input(mount) ?? [];
     if (mount.output !== -1 && mount.input !== -1) this.#outputs.set(mount.output, base);
     const { signal } = this.#context;
+    const platform = platformOf(this.#context.vertex);
+    const { offers } = this.#deps;
     const held = await this.#deps.cacheMounts.acquire({
       id: ID,
       base: base.map((layer) => layer.id).join(' '),
@@ -167,6 +191,17 @@ export class ExecMounts implements AsyncDisposable {
         if (!tree.ok) throw new FailureError(tree.error);
         await copyWhole(tree.value, dir, new Pause(signal));
       },
+      content: async () => {
+        const tree = await this.#deps.trees.tree(base, this.#context);
+        if (!tree.ok) throw new FailureError(tree.error);
+        const digest = await contentDigest([], tree.value, signal);
+        if (!digest.ok) throw new FailureError(failure('GR013', 1, digest.error));
+        return digest.value;
+      },
+      platform,
+      ...(offers === undefined
+        ? {}
+        : { offer: (content) => offers({ id: ID, base: content, platform }, this.#context) }),
     });
     this.#cleanUp.use(held);
     return {
@@ -224,6 +259,12 @@ export class ExecMounts implements AsyncDisposable {
       throw new FailureError(failure('SB007', 1, `mount ${mount.dest}: "${selector}": not found`));
     return root + at;
   }
+}
+
+/** `linux/arm64/v8`; empty where a step has none. */
+function platformOf({ op }: Vertex): string {
+  const { OS, Architecture, Variant = '' } = op.platform ?? { OS: '', Architecture: '' };
+  return [OS, Architecture, Variant].filter((part) => part !== '').join('/');
 }
 
 const SHARING: Readonly<Record<0 | 1 | 2, Sharing>> = { 0: 'shared', 1: 'private', 2: 'locked' };

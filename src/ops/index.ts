@@ -1,11 +1,8 @@
-export {
-  type CacheMountInfo,
-  type CacheMounts,
-  createCacheMounts,
-} from './cache-mounts.ts';
+export type { CacheMountInfo, CacheMountSync } from './cache-mount-slot.ts';
+export { type CacheMountOffer, type CacheMounts, createCacheMounts } from './cache-mounts.ts';
 export { createDiffDriver } from './diff-driver.ts';
 export { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
-export type { ExecSecrets } from './exec-mounts.ts';
+export type { CacheMountOffers, ExecSecrets } from './exec-mounts.ts';
 export { createFileDriver, type FileDriverDeps } from './file-driver.ts';
 export { isTarArchive } from './file-unpack.ts';
 export { createMergeDriver, type MergeDriverDeps } from './merge-driver.ts';

@@ -14,12 +14,28 @@ export {
 } from './cache-manifest.ts';
 export { decodeCacheConfig, type LayerFacts } from './decode-cache-config.ts';
 export { createDirectoryRemote, type DirectoryPlace } from './directory-remote.ts';
-export { type Imported, importGraph } from './import-graph.ts';
+export {
+  type ImportClaims,
+  type Imported,
+  type ImportOrigin,
+  importGraph,
+  type LayerClaim,
+  noClaims,
+} from './import-graph.ts';
 export {
   decodeInlineCache,
   encodeInlineCache,
   INLINE_CACHE_MEMBER,
   type InlineRecord,
 } from './inline-cache.ts';
+export { type ExportedMount, exportMount, type MountExport } from './mount-export.ts';
+export {
+  type FoundMount,
+  findMount,
+  type MountKey,
+  mountRemote,
+  readMountIndex,
+} from './mount-manifest.ts';
+export { type RestoredMount, type RestoreOptions, restoreMount } from './mount-restore.ts';
 export { readCache } from './read-cache.ts';
 export { createRegistryRemote } from './registry-remote.ts';

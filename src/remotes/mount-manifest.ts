@@ -1,0 +1,111 @@
+import {
+  type Digest,
+  err,
+  failure,
+  goJson,
+  hexOf,
+  ok,
+  type Result,
+  sha256,
+} from '../base/index.ts';
+import { type Descriptor, decodeManifest, encodeManifest, MEDIA } from '../oci/index.ts';
+import type { CacheRemote } from '../ports/index.ts';
+import { decodeMountIndex, MOUNT_LIMITS } from './mount-decode.ts';
+import type { MountIndex, MountPack } from './mount-index.ts';
+
+/** Media type of the index of a cache mount. */
+export const MOUNT_INDEX_MEDIA_TYPE = 'application/vnd.varve.cache-mount.index.v1+zstd';
+/** Media type of a pack of chunks. */
+export const MOUNT_PACK_MEDIA_TYPE = 'application/vnd.varve.cache-mount.pack.v1';
+
+const KEY = 'vnd.varve.cache-mount.key';
+const ID = 'vnd.varve.cache-mount.id';
+const CREATED = 'org.opencontainers.image.created';
+
+/** What tells one cache mount from another, wherever it is. */
+export interface MountKey {
+  /** Its id in the Dockerfile, namespace included. */
+  readonly id: string;
+  /** Content of its initial directory (`from=`, `mode=`, `uid=`); empty when it has none. */
+  readonly base: Digest | '';
+  /** `linux/amd64`. */
+  readonly platform: string;
+}
+
+/** A cache mount that is kept at a remote; its index and packs are not read yet. */
+export interface FoundMount {
+  readonly remote: CacheRemote;
+  readonly index: Descriptor;
+  /** Milliseconds since the epoch of the export; 0 when it is not said. */
+  readonly createdAt: number;
+}
+
+/** Where a remote keeps a cache mount: under a further name of its own. */
+export function mountRemote(cache: CacheRemote, key: MountKey): Result<CacheRemote> {
+  const remote = cache.named?.(`mount-${keyText(key).slice(0, 32)}`);
+  return remote === undefined
+    ? err(failure('RC023', 3, `${cache.name} cannot keep cache mounts`))
+    : ok(remote);
+}
+
+const keyText = ({ id, base, platform }: MountKey): string =>
+  hexOf(sha256(goJson(['varve.cache-mount.v1', id, base, platform])));
+
+/** The manifest of a cache mount: an image manifest, so that registries keep its blobs. */
+export function encodeMountManifest(
+  key: MountKey,
+  index: { readonly digest: Digest; readonly size: number },
+  more: { readonly packs: readonly MountPack[]; readonly createdAt: number },
+): Uint8Array {
+  return encodeManifest({
+    mediaType: MEDIA.ociManifest,
+    config: { mediaType: MOUNT_INDEX_MEDIA_TYPE, digest: index.digest, size: index.size },
+    layers: more.packs.map(({ digest, size }) => ({
+      mediaType: MOUNT_PACK_MEDIA_TYPE,
+      digest,
+      size,
+    })),
+    annotations: {
+      [KEY]: keyText(key),
+      [ID]: key.id,
+      [CREATED]: new Date(more.createdAt).toISOString(),
+    },
+  });
+}
+
+/** Looks for a cache mount; undefined when none was stored there. Reads the manifest only. */
+export async function findMount(
+  remote: CacheRemote,
+  key: MountKey,
+  options: { readonly signal: AbortSignal },
+): Promise<Result<FoundMount | undefined>> {
+  const bytes = await remote.manifest(options);
+  if (!bytes.ok) return ABSENT.has(bytes.error.code) ? ok(undefined) : bytes;
+  const document = decodeManifest(bytes.value, remote.name);
+  if (!document.ok) return document;
+  if (document.value.kind !== 'manifest') return err(foreign(remote));
+  const { config, annotations = {} } = document.value.manifest;
+  if (config.mediaType !== MOUNT_INDEX_MEDIA_TYPE || annotations[KEY] !== keyText(key))
+    return err(foreign(remote));
+  if (config.size > MOUNT_LIMITS.indexBytes)
+    return err(failure('RC022', 3, `${remote.name}: its index has ${config.size} bytes`));
+  const createdAt = Date.parse(annotations[CREATED] ?? '');
+  return ok({ remote, index: config, createdAt: Number.isNaN(createdAt) ? 0 : createdAt });
+}
+
+/** What remotes say of a name that they do not have. */
+const ABSENT: ReadonlySet<string> = new Set(['RG003', 'RC005']);
+
+function foreign(remote: CacheRemote): ReturnType<typeof failure> {
+  return failure('RC020', 3, `${remote.name} is not this cache mount`);
+}
+
+/** Reads the index of a cache mount that was found. */
+export async function readMountIndex(
+  found: FoundMount,
+  options: { readonly signal: AbortSignal },
+): Promise<Result<MountIndex>> {
+  const maxBytes = MOUNT_LIMITS.indexBytes;
+  const bytes = await found.remote.read(found.index, { ...options, maxBytes });
+  return bytes.ok ? await decodeMountIndex(bytes.value) : bytes;
+}
