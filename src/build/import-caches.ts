@@ -2,12 +2,20 @@ import { type Failure, ok, type Result, sha256 } from '../base/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { importGraph, readCache } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { ImportedSources, sourceName } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
 import { rememberCacheOrigin } from './lost-layers.ts';
-import type { CachePlace } from './request.ts';
+import type { CacheSource } from './request.ts';
 
 type ImportDeps = Pick<BuildDeps, 'cache' | 'content' | 'memo' | 'openLayout' | 'registry'>;
+
+/** One cache that is read. */
+interface Reading {
+  readonly place: CacheSource;
+  readonly remote: CacheRemote;
+  readonly source: string;
+}
 
 /**
  * Brings the keys of every given cache into the store. A cache that is not there yet, or that cannot be read, is no reason
@@ -15,47 +23,68 @@ type ImportDeps = Pick<BuildDeps, 'cache' | 'content' | 'memo' | 'openLayout' | 
  */
 export async function importCaches(
   deps: ImportDeps,
-  places: readonly CachePlace[],
+  places: readonly CacheSource[],
   report: StepReport & { readonly signal: AbortSignal },
-): Promise<Result<void>> {
-  const remotes: CacheRemote[] = [];
+): Promise<Result<ImportedSources>> {
+  const sources = new ImportedSources();
+  const readings: Reading[] = [];
   for (const place of places) {
     const remote = openCacheRemote(deps, place);
     if (!remote.ok) return remote;
-    remotes.push(remote.value);
+    const source = sourceName(place, remote.value);
+    sources.add(source);
+    readings.push({ place, remote: metered(remote.value, sources, source), source });
   }
   const imports: Promise<void>[] = [];
-  for (const remote of remotes) {
+  for (const reading of readings) {
     // Read at once, entered in turn: the first one given is the preferred one.
-    imports.push(importCache(deps, remote, { ...report, turn: imports.at(-1) }));
+    imports.push(importCache(deps, reading, { ...report, sources, turn: imports.at(-1) }));
   }
   await Promise.all(imports);
-  return ok(undefined);
+  return ok(sources);
 }
 
 async function importCache(
   deps: ImportDeps,
-  remote: CacheRemote,
+  { remote, source }: Reading,
   report: StepReport & {
     readonly signal: AbortSignal;
+    readonly sources: ImportedSources;
     readonly turn: Promise<void> | undefined;
   },
 ): Promise<void> {
   const name = `importing cache manifest from ${remote.name}`;
+  const { sources } = report;
   await internalStep(report, name, async (step) => {
     const read = await readCache(remote, { signal: report.signal });
     await report.turn;
     if (!read.ok) {
+      sources.unused(source, 'unread', read.error);
       report.emit(unusable(name, read.error, remote));
       return ok(undefined);
     }
     rememberCacheOrigin(deps.memo, remote.origin);
     for (const graph of read.value) {
-      const { records, results } = importGraph(deps.cache, graph, remote.origin);
-      step.done(`${records} keys and ${results} results`);
+      const { origin } = remote;
+      const imported = importGraph(deps.cache, graph, { origin, source, claims: sources.claims });
+      sources.entered(source, imported);
+      step.done(`${imported.records} keys and ${imported.results} results`);
     }
     return ok(undefined);
   });
+}
+
+/** A remote that counts what is read of it. */
+function metered(remote: CacheRemote, sources: ImportedSources, source: string): CacheRemote {
+  const count = (read: Result<Uint8Array>): Result<Uint8Array> => {
+    if (read.ok) sources.read(source, read.value.length);
+    return read;
+  };
+  return {
+    ...remote,
+    manifest: async (...args) => count(await remote.manifest(...args)),
+    read: async (...args) => count(await remote.read(...args)),
+  };
 }
 
 function unusable(

@@ -7,7 +7,7 @@ import {
   type TreeProviderDeps,
 } from '../ops/index.ts';
 import type { LayerChain, LocalSource, TreeProvider } from '../ports/index.ts';
-import type { SolverDeps } from '../solve/index.ts';
+import type { CacheSources, SolverDeps } from '../solve/index.ts';
 import type { BuildDeps } from './deps.ts';
 import { layoutDir, MAIN_CONTEXT } from './lower-rounds.ts';
 import type { BuildRequest } from './request.ts';
@@ -26,6 +26,8 @@ export interface Solving {
   readonly layouts: ReadonlyMap<string, string>;
   readonly trees: Trees;
   readonly logPath: NonNullable<OpWorld['logPath']>;
+  /** The caches that the build was given. */
+  readonly sources?: CacheSources;
   /** Results that cannot be used although they seem to be there. */
   readonly isLost: (chain: LayerChain) => boolean;
 }
@@ -45,7 +47,7 @@ export function openTrees(
 
 /** What the solver of one build works with. */
 export function solverDeps(solving: Solving): SolverDeps {
-  const { deps, request, trees, layouts } = solving;
+  const { deps, request, trees, layouts, sources } = solving;
   return {
     ...deps,
     resolver: createOpResolver({
@@ -60,6 +62,7 @@ export function solverDeps(solving: Solving): SolverDeps {
       logPath: solving.logPath,
       workDir: deps.paths.work,
     }),
+    ...(sources === undefined ? {} : { sources }),
     available: async (chain) => !solving.isLost(chain) && (await isAvailable(deps, chain)),
   };
 }

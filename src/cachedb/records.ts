@@ -8,7 +8,7 @@ import type {
   RecordLink,
 } from '../ports/index.ts';
 import type { Layers } from './chains.ts';
-import { type Connection, number, type Row } from './connection.ts';
+import { type Connection, number, optionalText, type Row } from './connection.ts';
 import { digest as digestColumn, optionalDigest } from './stored-json.ts';
 
 // Brand constructor: the column holds record numbers.
@@ -67,13 +67,19 @@ export class Records implements CacheDb {
   results(record: RecordId): readonly CachedResult[] {
     return this.#db
       .all(
-        'SELECT chain, created_at, cost_ms FROM result WHERE record = ? ORDER BY created_at DESC, chain DESC',
+        'SELECT chain, created_at, cost_ms, source FROM result WHERE record = ? ORDER BY created_at DESC, chain DESC',
         record,
       )
       .flatMap((row) => {
         const chain = this.#layers.load(number(row, 'chain'));
         if (chain === undefined) return [];
-        return [{ chain, createdAt: number(row, 'created_at'), costMs: number(row, 'cost_ms') }];
+        const source = optionalText(row, 'source');
+        return [
+          {
+            ...{ chain, createdAt: number(row, 'created_at'), costMs: number(row, 'cost_ms') },
+            ...(source === undefined ? {} : { source }),
+          },
+        ];
       });
   }
 
@@ -81,9 +87,12 @@ export class Records implements CacheDb {
     this.#db.write(() => {
       const chain = this.#layers.save(result.chain);
       this.#db.run(
-        `INSERT INTO result (record, chain, created_at, cost_ms, used_at, uses) VALUES (?, ?, ?, ?, ?, 0)
-         ON CONFLICT (record, chain) DO UPDATE SET created_at = excluded.created_at`,
+        `INSERT INTO result (record, chain, created_at, cost_ms, used_at, uses, source)
+         VALUES (?, ?, ?, ?, ?, 0, ?)
+         ON CONFLICT (record, chain) DO UPDATE
+         SET created_at = excluded.created_at, source = excluded.source`,
         ...[record, chain, result.createdAt, result.costMs, this.#clock.now()],
+        result.source ?? null,
       );
     });
   }

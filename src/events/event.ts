@@ -101,12 +101,20 @@ export interface Decision {
   readonly by: 'definition' | 'content' | 'none';
   /** Digest of the cache record used (hit), or computed (miss). */
   readonly key: Digest;
-  /** Where the hit came from: `local`, or a remote's name. */
+  /** Where the hit came from: `local`, or the name of a cache (`registry:NAME`, `dir:PATH@SCOPE`, …). */
   readonly source: string;
   /** One sentence for people. */
   readonly reason: string;
   /** On a miss: the nearest earlier execution of the same step, and the first input that differs. */
   readonly nearest?: { readonly key: Digest; readonly differs: string };
+  /** What each given cache knew of the step, in the order of preference; absent when none was given. */
+  readonly asked?: readonly SourceAnswer[];
+}
+
+/** What one cache knew of a step: a result, its key only, nothing, or it could not be read or trusted. */
+export interface SourceAnswer {
+  readonly source: string;
+  readonly answer: 'result' | 'key' | 'nothing' | 'unread' | 'refused';
 }
 
 /** Receives events in order; must not throw. */

@@ -6,6 +6,7 @@ export type {
   Event,
   EventSink,
   Millis,
+  SourceAnswer,
   VertexCompleted,
   VertexDeclared,
   VertexLog,

@@ -39,6 +39,10 @@ export interface MaterializerDeps {
   readonly parallel?: number;
   /** Told of a layer whose blob cannot be had from its origin, or is not what it was said to be. */
   readonly onLost?: (layer: LayerRef, why: Failure) => void;
+  /** Other places that have the layer, asked in turn when its own has not. */
+  readonly elsewhere?: (layer: LayerRef) => readonly LayerRef[];
+  /** Told of each blob that came from a layer's origin. */
+  readonly onFetched?: (layer: LayerRef, blob: Descriptor) => void;
 }
 
 /** Fetches the blob of a layer into the content store (nothing is done when it is there). */
@@ -53,7 +57,15 @@ const ALWAYS_ALLOWED = 2 ** 30;
 export function createBlobFetcher(
   deps: Pick<
     MaterializerDeps,
-    'content' | 'registry' | 'layers' | 'clock' | 'openLayout' | 'parallel' | 'onLost'
+    | 'content'
+    | 'registry'
+    | 'layers'
+    | 'clock'
+    | 'openLayout'
+    | 'parallel'
+    | 'onLost'
+    | 'elsewhere'
+    | 'onFetched'
   >,
 ): BlobFetcher {
   const slots = new Semaphore(deps.parallel ?? 4);
@@ -62,12 +74,22 @@ export function createBlobFetcher(
     if (blob === undefined) return err(nowhere(layer));
     if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
     const fetched = await slots.run(context.signal, () => download(deps, layer, blob, context));
-    if (!fetched.ok) {
-      deps.onLost?.(layer, fetched.error);
-      return fetched;
+    if (fetched.ok) {
+      deps.onFetched?.(layer, blob);
+      deps.layers.addBlob(layer.id, blob);
+      return ok(blob);
     }
-    deps.layers.addBlob(layer.id, blob);
-    return ok(blob);
+    for (const other of deps.elsewhere?.(layer) ?? []) {
+      const form = other.blob;
+      if (form === undefined) continue;
+      const got = await slots.run(context.signal, () => download(deps, other, form, context));
+      if (!got.ok) continue;
+      deps.onFetched?.(other, form);
+      deps.layers.addBlob(layer.id, form);
+      return ok(form);
+    }
+    deps.onLost?.(layer, fetched.error);
+    return fetched;
   };
 }
 

@@ -48,6 +48,8 @@ export interface CachedResult {
   readonly createdAt: Millis;
   /** How long the execution took; what a hit saves. */
   readonly costMs: Millis;
+  /** Name of the cache that it was imported from; absent for what this store made itself. */
+  readonly source?: string;
 }
 
 /**

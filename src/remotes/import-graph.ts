@@ -13,14 +13,48 @@ import type { CacheGraph, GraphLayer, GraphRecord, GraphResult } from './cache-g
 export interface Imported {
   readonly records: number;
   readonly results: number;
+  /** What the graph has of each record it knows. */
+  readonly known: ReadonlyMap<RecordId, 'result' | 'key'>;
+}
+
+/** Where a graph comes from. */
+export interface ImportOrigin {
+  /** Where its layers can be had (`LayerRef.origin`). */
+  readonly origin: string;
+  /** Name of the cache (`CachedResult.source`). */
+  readonly source: string;
+  /**
+   * Layers and results that preferred caches of the same build gave already, added to here: they stay theirs. What a layer
+   * is called there is added to `elsewhere`, for when it cannot be had from its first place.
+   */
+  readonly claims: ImportClaims;
+}
+
+/** What the caches of one build gave so far. */
+export interface ImportClaims {
+  readonly layers: Map<LayerId, LayerClaim>;
+  readonly results: Set<string>;
+}
+
+/** Which cache has a layer, and which others. */
+export interface LayerClaim {
+  readonly source: string;
+  readonly origin: string;
+  readonly elsewhere: { readonly source: string; readonly layer: LayerRef }[];
+}
+
+/** Nothing is claimed yet. */
+export function noClaims(): ImportClaims {
+  return { layers: new Map(), results: new Set() };
 }
 
 /**
  * Enters a graph into the database: records below those they link to, results whose layers stay at `origin` until a step
  * needs their files. What the store made itself is preferred to what is imported.
  */
-export function importGraph(cache: CacheDb, graph: CacheGraph, origin: string): Imported {
+export function importGraph(cache: CacheDb, graph: CacheGraph, from: ImportOrigin): Imported {
   const ids = new Map<number, RecordId>();
+  const known = new Map<RecordId, 'result' | 'key'>();
   let results = 0;
   for (const index of parentsFirst(graph.records)) {
     const record = graph.records[index];
@@ -30,13 +64,15 @@ export function importGraph(cache: CacheDb, graph: CacheGraph, origin: string): 
     if (inputs.some((alternatives) => alternatives.length === 0)) continue;
     const id = cache.ensureRecord(record.digest, inputs);
     ids.set(index, id);
+    if (!known.has(id)) known.set(id, 'key');
     for (const result of record.results) {
       if (result.layers.length === 0) continue;
-      addResult(cache, id, result, origin);
+      addResult(cache, id, result, from);
+      known.set(id, 'result');
       results++;
     }
   }
-  return { records: ids.size, results };
+  return { records: ids.size, results, known };
 }
 
 function inputsOf(
@@ -50,19 +86,40 @@ function inputsOf(
   });
 }
 
-function addResult(cache: CacheDb, id: RecordId, result: GraphResult, origin: string): void {
-  const chain = result.layers.map((layer) => layerRef(layer, result, origin));
+function addResult(cache: CacheDb, id: RecordId, result: GraphResult, from: ImportOrigin): void {
+  const chain = result.layers.map((layer) => claim(layerRef(layer, result, from.origin), from));
+  const name = [id, ...chain.map((layer) => layer.id)].join(' ');
+  const { results } = from.claims;
   const known = cache.results(id);
   const same = known.find((each) => sameChain(each.chain, chain));
   const made = millisOf(result.createdAt);
   const oldest = Math.min(...known.map((each) => each.createdAt));
+  // What this store made itself stays its own; what several caches have is the preferred one's.
+  const own = same !== undefined && same.source === undefined;
+  const source = own ? undefined : results.has(name) ? same?.source : from.source;
+  results.add(name);
   // The chain that is known already is entered again for where its layers can be had now.
   const entry: CachedResult = {
     chain,
     createdAt: same?.createdAt ?? Math.min(made, oldest - 1),
     costMs: same?.costMs ?? 0,
+    ...(source === undefined ? {} : { source }),
   };
   cache.addResult(id, entry);
+}
+
+/** A layer as it is entered: one that a preferred cache has stays where it is known to be. */
+function claim(layer: LayerRef, { claims, source, origin }: ImportOrigin): LayerRef {
+  const claimed = claims.layers.get(layer.id);
+  if (claimed === undefined) {
+    claims.layers.set(layer.id, { source, origin, elsewhere: [] });
+    return layer;
+  }
+  if (claimed.source === source) return layer;
+  if (claimed.elsewhere.every((each) => each.source !== source))
+    claimed.elsewhere.push({ source, layer });
+  const { blob: _blob, origin: _origin, ...rest } = layer;
+  return rest;
 }
 
 function layerRef(layer: GraphLayer, result: GraphResult, origin: string): LayerRef {

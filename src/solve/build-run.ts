@@ -1,10 +1,11 @@
 import { type Digest, err, type Failure, ok, type Result } from '../base/index.ts';
-import type { Decision, Event, EventSink } from '../events/index.ts';
+import type { Decision, Event, EventSink, SourceAnswer } from '../events/index.ts';
 import type { Definition, OpInput, Vertex } from '../llb/index.ts';
 import { isLocalLayer, type LayerChain, type Lease } from '../ports/index.ts';
 import { Edge } from './edge.ts';
 import { explainMiss, stepIdentity, traceInputs } from './explain.ts';
 import { nameOf, Progress } from './progress.ts';
+import { LOCAL_SOURCE } from './sources.ts';
 import type { SolveOptions, SolverDeps, StepExecutor } from './types.ts';
 import { VertexWork } from './vertex-work.ts';
 
@@ -104,9 +105,10 @@ export class BuildRun {
         outcome: edge.forced ? 'forced' : 'miss',
         by: edge.forced ? 'none' : edge.contents.some(Boolean) ? 'content' : 'definition',
         key: edge.recordDigest,
-        source: 'local',
+        source: LOCAL_SOURCE,
         reason: cause.reason,
         ...(nearest === undefined ? {} : { nearest }),
+        ...this.#asked(edge),
       });
     });
     return await this.track(execution);
@@ -116,12 +118,15 @@ export class BuildRun {
   hit(edge: Edge, by: 'definition' | 'content'): void {
     const { vertex } = edge.work;
     this.progress.started(vertex.digest);
+    const { source = LOCAL_SOURCE } = edge;
+    if (source !== LOCAL_SOURCE) this.progress.from(vertex.digest, source);
     this.progress.completed(vertex.digest, { cached: true });
     this.#decide(vertex, {
       outcome: 'hit',
       by,
       key: edge.recordDigest,
-      source: 'local',
+      source,
+      ...this.#asked(edge),
       reason:
         by === 'definition'
           ? 'the step and everything below it are unchanged'
@@ -207,17 +212,46 @@ export class BuildRun {
 
   #decideImplied(): void {
     const edges = new Map([...this.#edges.values()].map((edge) => [edge.work.vertex, edge]));
-    for (const vertex of this.progress.impliedCached()) {
+    const implied = [...this.progress.impliedCached()].flatMap((vertex) => {
       const edge = edges.get(vertex);
-      if (edge === undefined || this.#decided.has(vertex.digest)) continue;
-      this.#decide(vertex, {
+      return edge === undefined || this.#decided.has(vertex.digest) ? [] : [edge];
+    });
+    const sources = this.#impliedSources(implied);
+    for (const edge of implied)
+      this.#decide(edge.work.vertex, {
         outcome: 'hit',
         by: 'definition',
         key: edge.recordDigest,
-        source: 'local',
+        source: sources.get(edge) ?? LOCAL_SOURCE,
+        ...this.#asked(edge),
         reason: 'a later step was found, so its result was not needed',
       });
+  }
+
+  /**
+   * Where the results would have been taken from that were not needed: by their own records where caches were given, else
+   * from where the step above them was.
+   */
+  #impliedSources(implied: readonly Edge[]): ReadonlyMap<Edge, string> {
+    const sources = new Map<Edge, string>();
+    for (const edge of this.#edges.values())
+      if (edge.identity !== '') sources.set(edge, edge.source ?? LOCAL_SOURCE);
+    const above = new Map<Edge, Edge[]>();
+    for (const edge of this.#edges.values())
+      for (const input of edge.inputs) above.set(input, [...(above.get(input) ?? []), edge]);
+    // Steps stand behind their inputs: from the last one on, what is above a step is known.
+    for (const edge of implied.toReversed()) {
+      const found = this.deps.sources?.given === true ? edge.foundAt() : undefined;
+      const user = above.get(edge)?.find((each) => sources.has(each));
+      const inherited = user === undefined ? undefined : sources.get(user);
+      sources.set(edge, found === undefined ? (inherited ?? LOCAL_SOURCE) : found);
     }
+    return sources;
+  }
+
+  #asked(edge: Edge): { readonly asked?: readonly SourceAnswer[] } {
+    const asked = edge.forced ? [] : (this.deps.sources?.answers(edge.keys) ?? []);
+    return asked.length === 0 ? {} : { asked };
   }
 
   /** What to report when waiting ended with a throw. */

@@ -3,6 +3,7 @@ import { contentRecordDigest, recordDigest } from '../cachekey/index.ts';
 import type { CachedResult, LayerChain, RecordId, RecordInput } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import { allOk } from './parallel.ts';
+import { byPreference, type Candidate, LOCAL_SOURCE } from './sources.ts';
 import type { VertexWork } from './vertex-work.ts';
 
 /**
@@ -23,6 +24,8 @@ export class Edge {
   readonly contents: (Digest | undefined)[];
   /** A record was known, but the layers of its result are gone. */
   evicted = false;
+  /** Name of the cache that the result came from; undefined for the store itself. */
+  source: string | undefined;
   /** This solve only plans, and the step would run: there is no result. */
   unknown = false;
   readonly #build: BuildRun;
@@ -254,12 +257,8 @@ export class Edge {
   /** Takes the newest result of the known records whose layers can be had. */
   async #findResult(by: 'definition' | 'content'): Promise<boolean> {
     if (this.forced) return false;
-    const { cache, available } = this.#build.deps;
-    const results = [...this.keys].flatMap((record) =>
-      cache.results(record).map((result) => ({ record, result })),
-    );
-    results.sort((a, b) => b.result.createdAt - a.result.createdAt);
-    for (const { record, result } of results) {
+    const { available } = this.#build.deps;
+    for (const { record, result } of this.#candidates()) {
       // Held before it is looked for: nobody can remove it in between.
       this.#build.hold(result.chain);
       if (await available(result.chain)) {
@@ -271,9 +270,25 @@ export class Edge {
     return false;
   }
 
+  /** Results of the known records that this build may use, the preferred one first. */
+  #candidates(): Candidate[] {
+    const { cache, sources } = this.#build.deps;
+    const results = [...this.keys].flatMap((record) =>
+      cache.results(record).map((result) => ({ record, result })),
+    );
+    return byPreference(results, sources);
+  }
+
+  /** Where the result would be taken from, were it needed; undefined when the known records have none. */
+  foundAt(): string | undefined {
+    const [best] = this.forced ? [] : this.#candidates();
+    return best === undefined ? undefined : (best.result.source ?? LOCAL_SOURCE);
+  }
+
   #take(record: RecordId, result: CachedResult, by: 'definition' | 'content'): void {
     const { cache } = this.#build.deps;
     cache.used(record, result);
+    this.source = result.source;
     if (this.inputs.length === 0) {
       // A source known by one of its names is known by all of them from now on.
       for (const digest of this.#rootDigests()) {

@@ -63,6 +63,12 @@ export class Progress {
     this.#emit({ type: 'vertex-completed', vertex: digest, at: this.#clock.now(), ...how });
   }
 
+  /** Says of a step that is about to be shown as cached which cache has it. */
+  from(digest: Digest, source: string): void {
+    const at = this.#clock.now();
+    this.#emit({ type: 'status', vertex: digest, id: `from ${source}`, at, completed: true });
+  }
+
   /** Vertices that were shown as cached because a later step needed them no more. */
   *impliedCached(): Iterable<Vertex> {
     for (const shown of this.#shown.values()) if (shown.cached) yield shown.vertex;

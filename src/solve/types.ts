@@ -14,6 +14,7 @@ import type {
 } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import type { Edge } from './edge.ts';
+import type { CacheSources } from './sources.ts';
 
 /** What a solver works with. */
 export interface SolverDeps {
@@ -25,6 +26,8 @@ export interface SolverDeps {
   readonly resolver: OpResolver;
   /** Whether the layers of a result can still be had, here or at their origin. A result without them is a miss. */
   readonly available: (chain: LayerChain) => Promise<boolean>;
+  /** The caches that the build was given; absent: none. */
+  readonly sources?: CacheSources;
   /** Steps that execute at once. */
   readonly maxParallel: number;
 }

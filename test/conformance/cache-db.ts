@@ -87,6 +87,19 @@ export function runCacheDbTests(name: string, make: () => CacheDbs): void {
     assert.deepEqual(cache.results(record), [old]);
   });
 
+  check('a result says which cache it was imported from last, if any', ({ cache }) => {
+    const record = cache.ensureRoot(A);
+    const own = { chain: [layer('x')], createdAt: 10, costMs: 5 };
+    const imported = { chain: [layer('y')], createdAt: 5, costMs: 0, source: 'registry:a' };
+    for (const result of [own, imported]) cache.addResult(record, result);
+    assert.deepEqual(cache.results(record), [own, imported]);
+    cache.addResult(record, { ...imported, source: 'registry:b' });
+    assert.deepEqual(cache.results(record), [own, { ...imported, source: 'registry:b' }]);
+    const { source: _source, ...made } = imported;
+    cache.addResult(record, made);
+    assert.deepEqual(cache.results(record), [own, made]);
+  });
+
   check('what is learnt of a layer later shows in the results that use it', ({ cache, layers }) => {
     const record = cache.ensureRoot(A);
     cache.addResult(record, { chain: [layer('new:1')], createdAt: 1, costMs: 1 });

@@ -6,10 +6,29 @@ import { test } from 'node:test';
 import { sha256 } from '../../../src/base/index.ts';
 import { openStateDb, type StateDb } from '../../../src/cachedb/index.ts';
 import type { LayerId, LayerRef, RecordId } from '../../../src/ports/index.ts';
-import { type CacheGraph, type GraphLayer, importGraph } from '../../../src/remotes/index.ts';
+import {
+  type CacheGraph,
+  importGraph as enter,
+  type GraphLayer,
+  type ImportClaims,
+  noClaims,
+} from '../../../src/remotes/index.ts';
 
 const ORIGIN = 'docker-image://registry.test/cache';
 const MEDIA_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
+
+const SOURCE = 'registry:registry.test/cache:main';
+
+/** Enters a graph as a build does whose caches gave `claims` so far. */
+function importGraph(
+  db: StateDb,
+  graph: CacheGraph,
+  from: { readonly origin?: string; readonly source?: string; readonly claims?: ImportClaims } = {},
+): { readonly records: number; readonly results: number } {
+  const { origin = ORIGIN, source = SOURCE, claims = noClaims() } = from;
+  const { records, results } = enter(db.cache, graph, { origin, source, claims });
+  return { records, results };
+}
 
 function withDb(work: (db: StateDb) => void): void {
   const dir = mkdtempSync(join(tmpdir(), 'varve-import-'));
@@ -71,22 +90,22 @@ function step(db: StateDb, parent: string, selector?: string): RecordId {
 
 test('an imported step is found below each of its inputs, with layers that stay at their origin', () => {
   withDb((db) => {
-    assert.deepEqual(importGraph(db.cache, GRAPH, ORIGIN), { records: 3, results: 1 });
+    assert.deepEqual(importGraph(db, GRAPH), { records: 3, results: 1 });
     const record = step(db, 'image', '/');
     assert.equal(step(db, 'content'), record);
     assert.deepEqual(db.cache.results(record), [
-      { chain: [ref('a'), ref('b')], createdAt: 2000.25, costMs: 0 },
+      { chain: [ref('a'), ref('b')], createdAt: 2000.25, costMs: 0, source: SOURCE },
     ]);
   });
 });
 
 test('importing a graph again adds nothing, and moves its layers to where they are now', () => {
   withDb((db) => {
-    importGraph(db.cache, GRAPH, ORIGIN);
+    importGraph(db, GRAPH);
     const moved = 'oci-layout:///cache';
-    assert.deepEqual(importGraph(db.cache, GRAPH, moved), { records: 3, results: 1 });
+    assert.deepEqual(importGraph(db, GRAPH, { origin: moved }), { records: 3, results: 1 });
     assert.deepEqual(db.cache.results(step(db, 'content')), [
-      { chain: [ref('a', moved), ref('b', moved)], createdAt: 2000.25, costMs: 0 },
+      { chain: [ref('a', moved), ref('b', moved)], createdAt: 2000.25, costMs: 0, source: SOURCE },
     ]);
   });
 });
@@ -97,7 +116,7 @@ test('a result of this store comes before an imported one, however new that is',
     const record = db.cache.ensureRecord(sha256('step'), [[{ record: root }]]);
     const own: LayerRef = { id: 'new:1' as LayerId, createdAt: 7 };
     db.cache.addResult(record, { chain: [own], createdAt: 10, costMs: 3 });
-    importGraph(db.cache, GRAPH, ORIGIN);
+    importGraph(db, GRAPH);
     assert.deepEqual(
       db.cache.results(step(db, 'content')).map(({ chain }) => chain.map(({ id }) => id)),
       [['new:1'], [ref('a').id, ref('b').id]],
@@ -114,6 +133,29 @@ test('a record that one of its inputs never leads to is left out with all above 
         { digest: sha256('above'), inputs: [[{ record: 1 }]], results: [{ layers: [layer('a')] }] },
       ],
     };
-    assert.deepEqual(importGraph(db.cache, graph, ORIGIN), { records: 1, results: 0 });
+    assert.deepEqual(importGraph(db, graph), { records: 1, results: 0 });
+  });
+});
+
+test('of several caches of one build the first one keeps what all have, and the others stand by', () => {
+  withDb((db) => {
+    const claims = noClaims();
+    importGraph(db, GRAPH, { claims });
+    const second = { origin: 'oci-layout:///second', source: 'local:/second' };
+    importGraph(db, GRAPH, { claims, ...second });
+    assert.deepEqual(db.cache.results(step(db, 'content')), [
+      { chain: [ref('a'), ref('b')], createdAt: 2000.25, costMs: 0, source: SOURCE },
+    ]);
+    assert.deepEqual(claims.layers.get(ref('a').id), {
+      ...{ source: SOURCE, origin: ORIGIN },
+      elsewhere: [{ source: second.source, layer: ref('a', second.origin) }],
+    });
+    importGraph(db, GRAPH, second);
+    assert.deepEqual(db.cache.results(step(db, 'content')), [
+      {
+        chain: [ref('a', second.origin), ref('b', second.origin)],
+        ...{ createdAt: 2000.25, costMs: 0, source: second.source },
+      },
+    ]);
   });
 });

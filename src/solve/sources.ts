@@ -1,0 +1,39 @@
+import type { SourceAnswer } from '../events/index.ts';
+import type { CachedResult, RecordId } from '../ports/index.ts';
+
+/** Name of what this store made itself, in decisions. */
+export const LOCAL_SOURCE = 'local';
+
+/** The caches that a build was given. */
+export interface CacheSources {
+  /** Whether there are any. */
+  readonly given: boolean;
+  /**
+   * Place of a result's source in the order of preference: the store itself comes first, then the caches as they were given,
+   * then those that were imported by earlier builds. Undefined: results from there are not used in this build.
+   */
+  rank(source: string | undefined): number | undefined;
+  /** What each given cache knows of a step that these records stand for. */
+  answers(records: Iterable<RecordId>): readonly SourceAnswer[];
+}
+
+/** A record and one of its results. */
+export interface Candidate {
+  readonly record: RecordId;
+  readonly result: CachedResult;
+}
+
+/** Results that may be used, the preferred one first: by source, then the newest. */
+export function byPreference(
+  candidates: readonly Candidate[],
+  sources: CacheSources | undefined,
+): Candidate[] {
+  return candidates
+    .flatMap((candidate) => {
+      const { source } = candidate.result;
+      const rank = sources === undefined ? (source === undefined ? 0 : 1) : sources.rank(source);
+      return rank === undefined ? [] : [{ candidate, rank }];
+    })
+    .sort((a, b) => a.rank - b.rank || b.candidate.result.createdAt - a.candidate.result.createdAt)
+    .map(({ candidate }) => candidate);
+}
