@@ -6,6 +6,7 @@ import { openLocalSource } from '../context/index.ts';
 import { hostPlatform, normaliseReference } from '../oci/index.ts';
 import { cacheFromFlag, cacheToFlag } from './flags/cache.ts';
 import { usage } from './flags/csv.ts';
+import { stepLimits } from './flags/limits.ts';
 import { outputFlag } from './flags/output.ts';
 import { secretFlag, sshFlag } from './flags/secrets.ts';
 import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
@@ -218,7 +219,7 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
   if (!network.ok) return network;
   const entitlements = all(options.list('allow'), entitlement);
   if (!entitlements.ok) return entitlements;
-  const limits = stepLimits(options);
+  const limits = stepLimits((name) => options.text(name));
   if (!limits.ok) return limits;
   const shm = options.text('shmSize');
   const shmSize = shm === undefined ? ok(undefined) : byteSize('--shm-size', shm);
@@ -291,27 +292,4 @@ function networkMode(text: string | undefined): Result<BuildRequest['network']> 
 function entitlement(text: string): Result<BuildRequest['entitlements'][number]> {
   if (text === 'network.host' || text === 'security.insecure') return ok(text);
   return usage('--allow', text, 'unknown entitlement', 'known: network.host, security.insecure');
-}
-
-function stepLimits(options: Options): Result<BuildRequest['limits']> {
-  const memory = options.text('memory');
-  const memoryBytes = memory === undefined ? ok(undefined) : byteSize('--memory', memory);
-  if (!memoryBytes.ok) return memoryBytes;
-  const cpus = positive('--cpus', options.text('cpus'));
-  if (!cpus.ok) return cpus;
-  const seconds = positive('--step-timeout', options.text('stepTimeout'));
-  if (!seconds.ok) return seconds;
-  return ok({
-    ...(memoryBytes.value === undefined ? {} : { memoryBytes: memoryBytes.value }),
-    ...(cpus.value === undefined ? {} : { cpus: cpus.value }),
-    ...(seconds.value === undefined ? {} : { timeoutMs: seconds.value * 1000 }),
-  });
-}
-
-function positive(flag: string, text: string | undefined): Result<number | undefined> {
-  if (text === undefined) return ok(undefined);
-  const value = Number(text);
-  return value > 0 && Number.isFinite(value)
-    ? ok(value)
-    : usage(flag, text, 'not a positive number');
 }

@@ -33,7 +33,7 @@ export function namespaceEntry(user: {
   if (find(user.path, 'newuidmap') === undefined || find(user.path, 'newgidmap') === undefined)
     return no('the programs "newuidmap" and "newgidmap" are not installed', 'uidmap');
   const tried = spawnSync(file, [...ENTER, 'true'], { encoding: 'utf8' });
-  if (tried.status === 0) return { ok: true, file, args: [`${file}`, ...ENTER] };
+  if (tried.status === 0) return { ok: true, file, args: [file, ...ENTER] };
   const said = tried.stderr.trim().split('\n')[0] ?? '';
   if (readText('/proc/sys/user/max_user_namespaces').trim() === '0')
     return no(`${said}: user namespaces are turned off`, undefined, {

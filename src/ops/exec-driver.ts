@@ -29,6 +29,7 @@ import { ExecMounts, extraHosts, type MountDeps, secretMissing } from './exec-mo
 import { OutputTail } from './exec-output.ts';
 import { type ExecUser, lookUpUser } from './exec-user.ts';
 import { contentKeyOf, keyOf } from './op-keys.ts';
+import { SecretMask } from './secret-mask.ts';
 import { MAX_USER_FILE_BYTES } from './user-database.ts';
 
 /** What exec ops need. One driver serves one build: it remembers which cache mounts the build has used. */
@@ -85,14 +86,26 @@ async function runExec(
   makeWorkingDirectory(mounts.root, op.meta.cwd, user.value);
   const secrets = await secretVariables(op.secretenv, deps, signal);
   const tail = new OutputTail();
-  const spec = sandboxSpec(op, { mounts, user: user.value, env: execEnv(op.meta, secrets), deps });
+  const env = execEnv(
+    op.meta,
+    secrets.map(({ name, value }) => `${name}=${Buffer.from(value).toString('utf8')}`),
+  );
+  const spec = sandboxSpec(op, { mounts, user: user.value, env, deps });
+  const values = [
+    ...secrets.map((secret) => secret.value),
+    ...mounts.mounts.flatMap((mount) => (mount.kind === 'secret' ? [mount.data] : [])),
+  ];
+  const masks = { 1: new SecretMask(values), 2: new SecretMask(values) };
+  const say = (stream: 1 | 2, data: Uint8Array): void => {
+    if (data.length === 0) return;
+    tail.add(data);
+    emit({ type: 'log', vertex: vertex.digest, at: deps.clock.now(), stream, data });
+  };
   const exit = await deps.sandbox.run(spec, {
     signal,
-    output: (stream, data) => {
-      tail.add(data);
-      emit({ type: 'log', vertex: vertex.digest, at: deps.clock.now(), stream, data });
-    },
+    output: (stream, data) => say(stream, masks[stream].push(data)),
   });
+  for (const stream of [1, 2] as const) say(stream, masks[stream].end());
   if (!exit.ok) return exit;
   const codes = op.meta.validExitCodes.length === 0 ? [0] : op.meta.validExitCodes;
   if (exit.value.timedOut || !codes.includes(exit.value.code))
@@ -145,17 +158,17 @@ function refuseDevices(op: ExecOp): void {
     );
 }
 
-/** `NAME=value` of the secrets that go into the environment; an optional one that is absent is empty, as BuildKit's. */
+/** The secrets that go into the environment; an optional one that is absent is empty, as BuildKit's. */
 async function secretVariables(
   wanted: readonly SecretEnv[],
   deps: MountDeps,
   signal: AbortSignal,
-): Promise<string[]> {
-  const variables: string[] = [];
+): Promise<{ readonly name: string; readonly value: Uint8Array }[]> {
+  const variables: { readonly name: string; readonly value: Uint8Array }[] = [];
   for (const { ID, name, optional } of wanted) {
     const data = await deps.secrets.secret(ID, signal);
     if (data === undefined && !optional) throw secretMissing(ID);
-    variables.push(`${name}=${Buffer.from(data ?? []).toString('utf8')}`);
+    variables.push({ name, value: data ?? new Uint8Array() });
   }
   return variables;
 }

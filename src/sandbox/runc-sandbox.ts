@@ -1,19 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import {
-  err,
-  type Failure,
-  failure,
-  type GoJson,
-  goJson,
-  isErrno,
-  ok,
-  type Result,
-} from '../base/index.ts';
-import type { Sandbox, SandboxExit, SandboxLimits, SandboxSpec } from '../ports/index.ts';
+import { err, failure, type GoJson, goJson, isErrno, ok, type Result } from '../base/index.ts';
+import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
 import { openAgentSockets } from './agent-sockets.ts';
-import { limitsSwap, processesIn, removeCgroup, unlimitable, wasOutOfMemory } from './cgroup.ts';
+import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
 import { hostsFile } from './network-files.ts';
@@ -28,6 +19,7 @@ import {
 } from './run-runtime.ts';
 import { type RunFacts, runtimeSpec } from './runtime-spec.ts';
 import type { RuntimeSpec } from './runtime-spec-types.ts';
+import { refuseLimits, runtimeMissing, startFailure } from './sandbox-failures.ts';
 import { dropSecretFiles, writeSecretFiles } from './secret-files.ts';
 
 /** How to make a sandbox. */
@@ -64,20 +56,6 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       return await new Run(options, machine, spec).execute(io);
     },
   };
-}
-
-/** Limits that would silently not hold are refused. */
-function refuseLimits(limits: SandboxLimits, machine: Machine): Failure | undefined {
-  const none = { ...machine.cgroups, roots: [], controllers: [] };
-  const lost = unlimitable(machine.rootless ? none : machine.cgroups, limits);
-  if (limits.memorySwapBytes !== undefined && lost.length === 0 && !limitsSwap(machine.cgroups))
-    lost.push('swap');
-  if (lost.length === 0) return undefined;
-  return failure('SB012', 3, `steps cannot be limited here in ${lost.join(' and ')}`, {
-    help: machine.rootless
-      ? 'control groups belong to root: run varve as root, or leave the limit out'
-      : 'the kernel or its mounts lack the control group for it; see varve doctor',
-  });
 }
 
 /** Ends and removes what runs of killed processes left: containers, control groups, mounts of secrets, bundles. */
@@ -261,29 +239,6 @@ function typeOf(mount: SandboxSpec['mounts'][number]): 'file' | 'dir' {
     default:
       return mount satisfies never;
   }
-}
-
-function runtimeMissing(program: string, cause: NodeJS.ErrnoException): Failure {
-  return failure('SB001', 3, `the container runtime "${program}" cannot be started`, {
-    help: 'install runc 1.1 or newer',
-    cause,
-  });
-}
-
-/** The runtime could not start the process: the user's doing when the program is not there, else the machine's. */
-function startFailure(spec: SandboxSpec, program: string, message: string): Failure {
-  const said = message
-    .replace(/^runc run failed: /, '')
-    .replace(/^unable to start container process: /, '');
-  const users =
-    /^exec(?::| )|^chdir to cwd|no such file or directory$|permission denied$|executable file not found/;
-  if (users.test(said))
-    return failure(
-      'SB002',
-      1,
-      `process ${JSON.stringify(spec.args.join(' '))} could not be started: ${said}`,
-    );
-  return failure('SB003', 3, `${program} could not set up the sandbox of a step: ${said}`);
 }
 
 /** `config.json`; limits are 64-bit numbers, which `JSON.stringify` cannot write. */

@@ -136,7 +136,7 @@ test('what cannot work without root is refused with the reason', { skip }, async
       'an id outside the range',
       `${BUSYBOX}COPY --chown=70000 busybox /x\n`,
       [],
-      /error\[SB101\]: writing files: chown: EINVAL/,
+      /error\[SB101\]: writing files: lchown: EINVAL/,
     ],
     [
       'device nodes',

@@ -15,8 +15,10 @@ import {
 } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
 import { buildRequest, Options } from '../build-request.ts';
+import { withTimeout } from '../build-timeout.ts';
 import { createBuildDeps } from '../build-world.ts';
 import { loadDocker } from '../docker-load.ts';
+import { positive } from '../flags/limits.ts';
 import { fail, type Io, printJson } from '../io.ts';
 import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
@@ -66,6 +68,8 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     io.out(options.is('json') ? `${answer.value.json}\n` : answer.value.text);
     return answer.value.failed ? 2 : 0;
   }
+  const seconds = positive('--timeout', options.text('timeout'));
+  if (!seconds.ok) return fail(io, seconds.error);
   let done: Result<BuildOutcome>;
   const executed = new Set<string>();
   const watching: EventSink = (event) => {
@@ -73,10 +77,14 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     emit(event);
   };
   try {
-    done = await buildImage(
-      wantingImage(request, options),
-      { ...deps, emit: watching },
-      edgeOf(io),
+    done = await withTimeout(
+      async (signal) =>
+        await buildImage(
+          wantingImage(request, options),
+          { ...deps, emit: watching },
+          { ...edgeOf(io), signal },
+        ),
+      { seconds: seconds.value, signal: io.signal },
     );
   } finally {
     display.end();

@@ -254,44 +254,51 @@ test('without cache a cache mount starts empty once a build', needsContainers, a
   assert.equal(steps.output(), '1\n1\n2\n');
 });
 
-test('secrets arrive as files and variables and are in no layer', needsContainers, async () => {
-  await using steps = new Steps();
-  const secretOpt = { ID: 's1', uid: 0, gid: 0, mode: 0o400, optional: false };
-  const results = await steps.run('cat /run/secrets/s1; echo " $SEC [$NONE]"', {
-    mounts: [
-      mountOf('/run/secrets/s1', { mountType: 1, secretOpt }),
-      mountOf('/run/secrets/no', {
-        mountType: 1,
-        secretOpt: { ...secretOpt, ID: 'no', optional: true },
-      }),
-    ],
-    op: {
-      secretenv: [
-        { ID: 's1', name: 'SEC', optional: false },
-        { ID: 'no', name: 'NONE', optional: true },
-      ],
-    },
-  });
-  assert.ok(Array.isArray(results));
-  assert.deepEqual(
-    [results.map(namesOf), steps.output()],
-    [[['run', 'run/secrets']], 'sesame sesame []\n'],
-  );
-  const needed = mountOf('/x', { mountType: 1, secretOpt: { ...secretOpt, ID: 'no' } });
-  assert.deepEqual(await steps.run('true', { mounts: [needed] }), {
-    code: 'SB005',
-    exit: 1,
-    message: 'secret no: not found',
-    help: 'pass it with --secret',
-  });
-  const agent = mountOf('/a', { mountType: 2, SSHOpt: { ...secretOpt, ID: 'default' } });
-  assert.deepEqual(await steps.run('true', { mounts: [agent] }), {
-    code: 'SB006',
-    exit: 1,
-    message: 'no SSH key "default" forwarded from the client',
-    help: 'pass it with --ssh',
-  });
-});
+test(
+  'secrets arrive as files and variables, are in no layer, and are not shown',
+  needsContainers,
+  async () => {
+    await using steps = new Steps();
+    const secretOpt = { ID: 's1', uid: 0, gid: 0, mode: 0o400, optional: false };
+    const results = await steps.run(
+      'test "$SEC" = ses"ame" && cat /run/secrets/s1 && wc -c < /run/secrets/s1; echo " $SEC [$NONE]"',
+      {
+        mounts: [
+          mountOf('/run/secrets/s1', { mountType: 1, secretOpt }),
+          mountOf('/run/secrets/no', {
+            mountType: 1,
+            secretOpt: { ...secretOpt, ID: 'no', optional: true },
+          }),
+        ],
+        op: {
+          secretenv: [
+            { ID: 's1', name: 'SEC', optional: false },
+            { ID: 'no', name: 'NONE', optional: true },
+          ],
+        },
+      },
+    );
+    assert.ok(Array.isArray(results));
+    assert.deepEqual(
+      [results.map(namesOf), steps.output()],
+      [[['run', 'run/secrets']], '****6\n **** []\n'],
+    );
+    const needed = mountOf('/x', { mountType: 1, secretOpt: { ...secretOpt, ID: 'no' } });
+    assert.deepEqual(await steps.run('true', { mounts: [needed] }), {
+      code: 'SB005',
+      exit: 1,
+      message: 'secret no: not found',
+      help: 'pass it with --secret',
+    });
+    const agent = mountOf('/a', { mountType: 2, SSHOpt: { ...secretOpt, ID: 'default' } });
+    assert.deepEqual(await steps.run('true', { mounts: [agent] }), {
+      code: 'SB006',
+      exit: 1,
+      message: 'no SSH key "default" forwarded from the client',
+      help: 'pass it with --ssh',
+    });
+  },
+);
 
 test(
   'proxy variables are set in both spellings and PATH has a default',
