@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  type Entry,
+  type GcPlan,
+  type GcPolicy,
+  PRESETS,
+  planGc,
+  planPrune,
+} from '../../../src/gc/index.ts';
+import { note } from '../../rig/golden.ts';
+
+const DAY = 24 * 3600_000;
+const NOW = 100 * DAY;
+const MB = 1e6;
+const state = { now: NOW, disk: { size: 1000 * MB, free: 500 * MB } };
+
+/** An entry of one megabyte that cost a second and was used today, but for what a test says. */
+function entry(id: string, own: Partial<Entry> & { readonly seconds?: number } = {}): Entry {
+  const { seconds = 1, ...rest } = own;
+  const cost = { ms: seconds * 1000, bytes: 0 };
+  return {
+    id,
+    kind: 'layer',
+    label: id,
+    bytes: MB,
+    shared: 0,
+    createdAt: 0,
+    usedAt: NOW,
+    uses: 0,
+    madeBy: {},
+    usedBy: [],
+    holds: [],
+    parents: [],
+    twins: [],
+    cost,
+    lastCost: cost,
+    paths: [],
+    ...rest,
+  };
+}
+
+const removed = (plan: GcPlan): string[] => plan.removals.map((r) => `${r.entry.id} ${r.rule}`);
+const gc = (entries: readonly Entry[], policy: GcPolicy): GcPlan => planGc(entries, policy, state);
+const cap = (megabytes: number): GcPolicy => ({ maxUsedSpace: { bytes: megabytes * MB } });
+const lease = [{ by: 'lease' as const, text: 'build 1 is at work with it' }];
+
+describe('the cap', () => {
+  test('nothing goes from a store that is under it', () => {
+    assert.deepEqual(gc([entry('a'), entry('b')], cap(2)), {
+      removals: [],
+      usedBefore: 2 * MB,
+      usedAfter: 2 * MB,
+      unmet: [],
+    });
+  });
+
+  test('what saves the fewest seconds for its size goes first, and no more than needed', () => {
+    const entries = [
+      entry('dear', { seconds: 60 }),
+      entry('cheap', { seconds: 2 }),
+      entry('big', { seconds: 10, bytes: 10 * MB }),
+      entry('used', { seconds: 2, uses: 9 }),
+    ];
+    const plan = gc(entries, cap(2));
+    assert.deepEqual(removed(plan), ['big max-used-space', 'cheap max-used-space']);
+    assert.deepEqual(
+      plan.removals.map((r) => r.why),
+      [
+        'the store is over 2MB; saves 1 s per MB (used 0 times)',
+        'the store is over 2MB; saves 2 s per MB (used 0 times)',
+      ],
+    );
+    assert.deepEqual([plan.usedBefore, plan.usedAfter, plan.unmet], [13 * MB, 2 * MB, []]);
+  });
+
+  test('of equal entries the one that was used longest ago goes first, then by name', () => {
+    const entries = [entry('new'), entry('c', { usedAt: 5 }), entry('b', { usedAt: 5 })];
+    assert.deepEqual(removed(gc(entries, cap(1))), ['b max-used-space', 'c max-used-space']);
+  });
+
+  test('what something kept stands on stays, however cheap it is', () => {
+    const entries = [
+      entry('base', { seconds: 0 }),
+      entry('middle', { parents: ['base'], seconds: 0 }),
+      entry('top', { parents: ['middle'], seconds: 100 }),
+      entry('aside', { seconds: 50 }),
+    ];
+    assert.deepEqual(removed(gc(entries, cap(3))), ['aside max-used-space']);
+    assert.deepEqual(removed(gc(entries, cap(2))), ['aside max-used-space', 'top max-used-space']);
+    assert.deepEqual(removed(gc(entries, cap(0))), [
+      'aside max-used-space',
+      'top max-used-space',
+      'middle max-used-space',
+      'base max-used-space',
+    ]);
+  });
+
+  test('a cap that cannot hold says what is in its way', () => {
+    const entries = [
+      entry('base'),
+      entry('top', { parents: ['base'], holds: lease }),
+      entry('named', { bytes: 5 * MB, holds: [{ by: 'image', text: 'image app' }] }),
+    ];
+    assert.deepEqual(gc(entries, cap(1)), {
+      removals: [],
+      usedBefore: 7 * MB,
+      usedAfter: 7 * MB,
+      unmet: [
+        {
+          rule: 'max-used-space',
+          wanted: MB,
+          reached: 7 * MB,
+          heldBy: [
+            { text: 'image app', bytes: 5 * MB },
+            { text: 'build 1 is at work with it', bytes: MB },
+            { text: 'something kept stands on it', bytes: MB },
+          ],
+        },
+      ],
+    });
+  });
+
+  test('a second form of a layer is cheap to lose as long as the first is there', () => {
+    const lastCost = { ms: 600_000, bytes: 0 };
+    const twin = (id: string, other: string, ms: number): Entry =>
+      entry(id, { twins: [other], cost: { ms, bytes: 0 }, lastCost });
+    const entries = [
+      twin('dir', 'blob', 20),
+      twin('blob', 'dir', 30),
+      entry('other', { seconds: 5 }),
+    ];
+    assert.deepEqual(removed(gc(entries, cap(2))), ['dir max-used-space']);
+    assert.deepEqual(removed(gc(entries, cap(1))), ['dir max-used-space', 'other max-used-space']);
+  });
+
+  test('is a share of the disk where it is given in per cent', () => {
+    const entries = [entry('a', { bytes: 150 * MB }), entry('b', { bytes: 100 * MB })];
+    const plan = gc(entries, { maxUsedSpace: { percent: 10 } });
+    assert.deepEqual(removed(plan), ['a max-used-space']);
+  });
+});
+
+describe('the other rules', () => {
+  test('what was not used for longer than the keep duration goes, and what stands on something younger stays', () => {
+    const entries = [
+      entry('old base', { usedAt: NOW - 20 * DAY }),
+      entry('young', { parents: ['old base'], usedAt: NOW - DAY }),
+      entry('old', { usedAt: NOW - 9 * DAY }),
+      entry('older', { usedAt: NOW - 10 * DAY, parents: ['old'] }),
+      entry('pinned', { usedAt: 0, holds: [{ by: 'pin', text: 'pinned' }] }),
+    ];
+    const plan = gc(entries, { keepDuration: 7 * DAY });
+    assert.deepEqual(
+      plan.removals.map((r) => [r.entry.id, r.why]),
+      [
+        ['older', 'not used for 10 days, longer than 7 days'],
+        ['old', 'not used for 9 days, longer than 7 days'],
+      ],
+    );
+  });
+
+  test('age and free space take nothing from what is reserved', () => {
+    const entries = ['a', 'b', 'c'].map((id) => entry(id, { usedAt: 0 }));
+    const reservedSpace = { bytes: 2 * MB };
+    assert.deepEqual(removed(gc(entries, { keepDuration: DAY, reservedSpace })), [
+      'a keep-duration',
+    ]);
+    const free = gc(entries, { minFreeSpace: { percent: 90 }, reservedSpace });
+    assert.deepEqual(removed(free), ['a min-free-space']);
+    assert.deepEqual(free.unmet, [
+      { rule: 'min-free-space', wanted: 900 * MB, reached: 501 * MB, heldBy: [] },
+    ]);
+  });
+
+  test('free space is made until there is enough of it', () => {
+    const entries = ['a', 'b', 'c'].map((id) => entry(id));
+    assert.deepEqual(removed(gc(entries, { minFreeSpace: { bytes: 502 * MB } })), [
+      'a min-free-space',
+      'b min-free-space',
+    ]);
+  });
+
+  test('a kind has a budget and an age of its own', () => {
+    const entries = [
+      entry('m1', { kind: 'mount', usedAt: NOW - 40 * DAY }),
+      entry('m2', { kind: 'mount', seconds: 9 }),
+      entry('m3', { kind: 'mount', seconds: 3 }),
+      entry('layer', { usedAt: NOW - 40 * DAY, seconds: 0 }),
+    ];
+    const kinds = { mount: { maxUsedSpace: { bytes: MB }, keepDuration: 30 * DAY } };
+    assert.deepEqual(removed(gc(entries, { kinds })), ['m1 keep-duration', 'm3 kind-budget']);
+  });
+
+  test('a selection goes whole but for what is held, or until the store is small enough', () => {
+    const entries = [
+      entry('a', { kind: 'blob' }),
+      entry('b', { kind: 'blob', holds: lease }),
+      entry('c', { kind: 'blob', seconds: 9 }),
+      entry('d'),
+    ];
+    const wanted = (e: Entry): boolean => e.kind === 'blob';
+    assert.deepEqual(removed(planPrune(entries, { wanted }, state)), ['a asked', 'c asked']);
+    assert.deepEqual(removed(planPrune(entries, { wanted, keepBytes: 3 * MB }, state)), [
+      'a asked',
+    ]);
+  });
+});
+
+describe('a large store', () => {
+  /** Chains of ten layers with blobs beside half of them, one in fifty held; numbers from a linear congruence. */
+  function synthetic(count: number): Entry[] {
+    let seed = 42;
+    const random = (below: number): number => {
+      seed = (seed * 1103515245 + 12345) % 2 ** 31;
+      return seed % below;
+    };
+    return Array.from({ length: count }, (_, i) => {
+      const even = i % 20 < 10;
+      return entry(`e${i}`, {
+        kind: even ? 'layer' : 'blob',
+        bytes: 4096 * (1 + random(5000)),
+        seconds: random(300),
+        uses: random(20),
+        usedAt: NOW - random(90 * DAY),
+        parents: even && i % 10 !== 0 ? [`e${i - 1}`] : [],
+        twins: even ? [`e${i + 10}`] : [`e${i - 10}`],
+        holds: random(50) === 0 ? lease : [],
+      });
+    });
+  }
+
+  /** Every promise of a plan, checked without the planner. */
+  function problems(entries: readonly Entry[], plan: GcPlan): string[] {
+    const found: string[] = [];
+    const gone = new Set<string>();
+    const children = Map.groupBy(
+      entries.flatMap((e) => e.parents.map((parent) => ({ parent, child: e.id }))),
+      (pair) => pair.parent,
+    );
+    for (const { entry: e } of plan.removals) {
+      if (gone.has(e.id)) found.push(`${e.id} goes twice`);
+      if (e.holds.length > 0) found.push(`${e.id} is held`);
+      for (const { child } of children.get(e.id) ?? [])
+        if (!gone.has(child)) found.push(`${e.id} goes before ${child}`);
+      gone.add(e.id);
+    }
+    const freed = plan.removals.reduce((sum, r) => sum + r.entry.bytes, 0);
+    if (plan.usedBefore - freed !== plan.usedAfter) found.push('sums differ');
+    return found;
+  }
+
+  test('of 100,000 entries is planned without a broken promise', () => {
+    const entries = synthetic(100_000);
+    const used = entries.reduce((sum, e) => sum + e.bytes, 0);
+    const policy: GcPolicy = { ...PRESETS['ci'], maxUsedSpace: { bytes: Math.floor(used / 4) } };
+    const from = performance.now();
+    const plan = gc(entries, policy);
+    const ms = performance.now() - from;
+    assert.deepEqual(problems(entries, plan), []);
+    const [rules, last] = [new Set(plan.removals.map((r) => r.rule)), plan.removals.at(-1)];
+    assert.deepEqual(rules, new Set(['keep-duration', 'max-used-space']));
+    assert.ok(plan.usedAfter <= used / 4);
+    assert.ok(plan.usedAfter + (last?.entry.bytes ?? 0) > used / 4, 'no more than needed');
+    assert.deepEqual(plan, gc(entries, policy));
+    note(
+      `a plan over ${entries.length} entries removes ${plan.removals.length}: ${ms.toFixed(0)} ms`,
+    );
+  });
+});
