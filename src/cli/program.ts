@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { failure } from '../base/index.ts';
 import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
+import { removeLeftovers } from './leftovers.ts';
 
 /** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
 export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
@@ -49,6 +50,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   const run =
     <A extends readonly unknown[]>(load: () => Promise<(io: Io, ...args: A) => Promise<number>>) =>
     async (...args: A): Promise<void> => {
+      await removeLeftovers(io);
       const command = await load();
       setExit(await command(io, ...args));
     };
@@ -136,7 +138,10 @@ function addBuild(program: Command, run: Run): void {
     .option('--iidfile <path>', 'write the image ID')
     .option('--plan', 'say what would run and what is cached, and why; run nothing')
     .option('--check', 'check the Dockerfile and build nothing')
-    .addOption(new Option('--call <method>', 'what to do').choices(['build', 'check', 'targets']))
+    .option(
+      '--call <method>',
+      'ask the Dockerfile: check, outline or targets, with ,format=json; build is the default',
+    )
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
     .addOption(progressOption());

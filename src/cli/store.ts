@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { type Failure, FailureError, failure, isErrno, ok, type Result } from '../base/index.ts';
 import { openStateDb, type StateDb } from '../cachedb/index.ts';
 import { createContentStore, createNamesFile } from '../content/index.ts';
 import type { ContentStore } from '../ports/index.ts';
@@ -32,18 +32,21 @@ export const storePaths = (root: string) =>
 export function openStore(io: Io): Result<Store> {
   const root = storeRoot(io);
   try {
-    mkdirSync(root, { recursive: true, mode: 0o711 });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    closeToOthers(root, io.uid);
   } catch (e) {
     const known = rootFailure(e, root);
     if (known !== undefined) return { ok: false, error: known };
     throw e;
   }
   const paths = storePaths(root);
+  const mask = process.umask(0o077);
   const db = openStateDb({
     path: paths.db,
     clock: io.clock,
     names: createNamesFile(paths.content),
   });
+  process.umask(mask);
   if (!db.ok) return db;
   const { recovery } = db.value;
   if (recovery !== undefined) {
@@ -57,7 +60,28 @@ export function openStore(io: Io): Result<Store> {
   return ok({ root, content, db: db.value, [Symbol.dispose]: () => db.value.close() });
 }
 
+/**
+ * Layers hold programs with the rights of root, and files that were private in their image: nobody but the owner may look
+ * into the store. A root that the user made is left as it is, what is in it is closed.
+ */
+function closeToOthers(root: string, uid: number): void {
+  const owner = statSync(root).uid;
+  if (owner !== uid)
+    throw new FailureError(
+      failure('ST023', 3, `the store ${root} belongs to another user (id ${owner})`, {
+        help: 'whoever owns it could change what is built: set VARVE_ROOT to a directory of your own',
+      }),
+    );
+  for (const path of Object.values(storePaths(root))) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) {
+      if (!path.endsWith('.db')) mkdirSync(path, { mode: 0o700 });
+    } else if ((stat.mode & 0o077) !== 0) chmodSync(path, stat.mode & 0o7700);
+  }
+}
+
 function rootFailure(e: unknown, root: string): Failure | undefined {
+  if (e instanceof FailureError) return e.failure;
   if (!isErrno(e, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOSPC', 'EEXIST')) return undefined;
   return failure('ST021', 3, `the store ${root} cannot be made: ${e.message}`, {
     help: 'set VARVE_ROOT to a directory that you may write',

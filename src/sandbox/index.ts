@@ -1,1 +1,1 @@
-export { createSandbox, type SandboxOptions } from './runc-sandbox.ts';
+export { createSandbox, removeAbandonedRuns, type SandboxOptions } from './runc-sandbox.ts';

@@ -49,7 +49,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     run: async (spec, io) => {
       io.signal.throwIfAborted();
       machine ??= readMachine();
-      tidied ??= removeAbandoned(options, machine);
+      tidied ??= removeAbandonedRuns(options);
       await tidied;
       const refused = refuseLimits(spec.limits ?? {}, machine);
       if (refused !== undefined) return err(refused);
@@ -59,11 +59,13 @@ export function createSandbox(options: SandboxOptions): Sandbox {
 }
 
 /** Ends and removes what runs of killed processes left: containers, control groups, mounts of secrets, bundles. */
-async function removeAbandoned(options: SandboxOptions, machine: Machine): Promise<void> {
+export async function removeAbandonedRuns(options: SandboxOptions): Promise<void> {
+  let machine: Machine | undefined;
   for (const abandoned of abandonedRuns(options.stateDir)) {
     using run = abandoned;
     const container = containerOf(options, run.id);
     if (existsSync(container.bundle)) await deleteContainer(container);
+    machine ??= readMachine();
     removeCgroup(machine.cgroups, run.cgroupsPath);
     dropSecretFiles(join(container.bundle, 'secrets'));
     rmSync(container.bundle, { recursive: true, force: true });

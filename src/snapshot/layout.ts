@@ -104,12 +104,17 @@ export class Layout {
 
   /** Removes what dead processes left and layers that a crash of the machine may have torn. */
   async sweep(): Promise<void> {
-    for (const name of await readdir(join(this.#root, 'work')))
-      await removeIfOrphan(join(this.#root, 'work', name));
+    await this.sweepWork();
     for (const name of await readdir(join(this.#root, 'layers'))) {
       const dir = join(this.#root, 'layers', name);
       if (!this.#isWhole(dir)) await this.discard(dir);
     }
+  }
+
+  /** Removes the working directories of dead processes. */
+  async sweepWork(): Promise<void> {
+    for (const name of await readdir(join(this.#root, 'work')))
+      await removeIfOrphan(join(this.#root, 'work', name));
   }
 
   #isWhole(dir: string): boolean {

@@ -2,12 +2,22 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfHex, err, failure, isErrno, ok, parseDigest, type Result } from '../base/index.ts';
-import type { ActiveLayer, LayerChain, LayerId, MountedTree, Snapshotter } from '../ports/index.ts';
+import type { FileTree } from '../cachekey/index.ts';
+import type {
+  ActiveLayer,
+  LayerChain,
+  LayerEntry,
+  LayerId,
+  MountedTree,
+  Snapshotter,
+  TarOptions,
+} from '../ports/index.ts';
 import { inUserNamespace, syncFileSystem } from '../sys/index.ts';
 import { DirectoryLayer, makeLayerDir, mountAt } from './active-layer.ts';
 import { DigestFile } from './digest-file.ts';
 import { diskUsage } from './disk-usage.ts';
 import { LayerExtractor } from './extract.ts';
+import { layerEntries } from './layer-entries.ts';
 import { layerTar } from './layer-tar.ts';
 import { Layout } from './layout.ts';
 import { OverlayTree } from './overlay-tree.ts';
@@ -21,6 +31,8 @@ export interface LayerStore extends Snapshotter {
   settle(): void;
   /** Removes what dead processes and crashes left behind. */
   sweep(): Promise<void>;
+  /** Removes what dead processes worked with, mounts included; layers are not looked at. */
+  sweepWork(): Promise<void>;
   /** Directories of whole layers; a layer that took something from those below it may have several. */
   directories(): AsyncIterable<{ readonly dir: string; readonly id: LayerId }>;
 }
@@ -83,8 +95,12 @@ class DirectorySnapshotter implements LayerStore {
     return ok(undefined);
   }
 
-  begin(parents: LayerChain): Promise<ActiveLayer> {
-    const lowerDirs = this.#dirs(parents);
+  begin(
+    parents: LayerChain,
+    options: { readonly lower?: FileTree } = {},
+  ): Promise<ActiveLayer> {
+    const { lower } = options;
+    const lowerDirs = lower === undefined ? this.#dirs(parents) : undefined;
     const work = this.#layout.work();
     // Brand constructor: ids of this form are made here only.
     const id = `new:${randomBytes(16).toString('hex')}` as LayerId;
@@ -94,8 +110,8 @@ class DirectorySnapshotter implements LayerStore {
         parents,
         work,
         upper: makeLayerDir(work),
-        lower: this.#tree(parents),
-        lowerDirs,
+        lower: lower ?? this.#tree(parents),
+        ...(lowerDirs === undefined ? {} : { lowerDirs }),
         userXattrs: this.#userXattrs,
         install: async (chain) => {
           this.#unsettled.add(await this.#layout.install(work, chain, false));
@@ -106,6 +122,10 @@ class DirectorySnapshotter implements LayerStore {
 
   tree(chain: LayerChain): Promise<OverlayTree> {
     return Promise.resolve(this.#tree(chain));
+  }
+
+  entries(chain: LayerChain): Iterable<LayerEntry> {
+    return layerEntries(this.#dir(chain));
   }
 
   async mount(chain: LayerChain): Promise<MountedTree> {
@@ -126,13 +146,9 @@ class DirectorySnapshotter implements LayerStore {
     }
   }
 
-  tar(
-    chain: LayerChain,
-    options: { readonly signal: AbortSignal; readonly epoch?: number },
-  ): AsyncIterable<Uint8Array> {
-    const dir = this.#dirs(chain).at(-1);
-    if (dir === undefined) throw new Error('an empty chain has no layer tar');
-    return layerTar(dir, this.#tree(chain.slice(0, -1)), options);
+  tar(chain: LayerChain, options: TarOptions): AsyncIterable<Uint8Array> {
+    const { lower, ...rest } = options;
+    return layerTar(this.#dir(chain), lower ?? this.#tree(chain.slice(0, -1)), rest);
   }
 
   async usage(id: LayerId): Promise<number | undefined> {
@@ -180,13 +196,20 @@ class DirectorySnapshotter implements LayerStore {
     return this.#layout.layers();
   }
 
+  sweepWork(): Promise<void> {
+    return this.#layout.sweepWork();
+  }
+
+  /** The `fs` directory of the top layer. */
+  #dir(chain: LayerChain): string {
+    const dir = this.#layout.find(chain);
+    if (dir === undefined) throw new Error(`layer ${chain.at(-1)?.id ?? 'of scratch'} is not extracted`);
+    return join(dir, 'fs');
+  }
+
   /** The `fs` directories of a chain, lowest first. */
   #dirs(chain: LayerChain): string[] {
-    return chain.map((layer, i) => {
-      const dir = this.#layout.find(chain.slice(0, i + 1));
-      if (dir === undefined) throw new Error(`layer ${layer.id} is not extracted`);
-      return join(dir, 'fs');
-    });
+    return chain.map((_, i) => this.#dir(chain.slice(0, i + 1)));
   }
 
   #tree(chain: LayerChain): OverlayTree {

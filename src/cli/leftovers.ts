@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { isErrno, TempDir } from '../base/index.ts';
+import { type Io, storeRoot } from './io.ts';
+
+/**
+ * Removes what killed processes left in the store: mounts, control groups, processes of steps, half-made layers, temporary
+ * directories. Every command begins with it; where nothing was left it looks at three directories and loads nothing.
+ */
+export async function removeLeftovers(io: Io): Promise<void> {
+  const root = storeRoot(io);
+  const [run, snapshots, tmp] = ['run', 'snapshots', 'tmp'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
+  if (namesIn(join(run, 'owners')).length > 0) {
+    const { removeAbandonedRuns } = await import('../sandbox/index.ts');
+    const runtime = io.env['VARVE_RUNTIME'];
+    await removeAbandonedRuns({ stateDir: run, ...(runtime === undefined ? {} : { runtime }) });
+  }
+  if (hasDirectories(join(snapshots, 'work'))) {
+    const { createSnapshotter } = await import('../snapshot/index.ts');
+    await createSnapshotter({ root: snapshots }).sweepWork();
+  }
+  // A mount in a directory of another process would lead out of it.
+  if (namesIn(tmp).length > 0 && !readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${tmp}/`))
+    await TempDir.sweep(tmp);
+}
+
+/** Told by the number of links, which most file systems keep for directories; 1 is what the others say. */
+function hasDirectories(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && stat.nlink !== 2;
+}
+
+function namesIn(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'EACCES', 'ENOTDIR')) return [];
+    throw e;
+  }
+}
