@@ -26,10 +26,13 @@ import { openCacheRemote } from './cache-remotes.ts';
 import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import { exportCaches, inlineCache } from './export-cache.ts';
+import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
 import { LostLayers } from './lost-layers.ts';
 import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
 import { openContext } from './open-context.ts';
+import { mountOffers } from './mount-offers.ts';
+import { type MountUse, mountsOf } from './mount-use.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
 import { locate, platformResult } from './platform-result.ts';
 import { readDockerfile } from './read-dockerfile.ts';
@@ -129,6 +132,8 @@ class Build {
   readonly #images: ImageResolver;
   readonly #layouts = new Map<string, string>();
   readonly #lost: LostLayers;
+  /** Cache mounts of every definition that was solved. */
+  readonly #mounts: MountUse[] = [];
 
   constructor(request: BuildRequest, deps: BuildDeps, state: BuildState) {
     this.#request = request;
@@ -204,7 +209,10 @@ class Build {
       { records: results.flatMap((r) => r.records), targets: request.cacheTo },
       report,
     );
-    return exported.ok ? written : exported;
+    if (!exported.ok) return exported;
+    const what = { targets: request.cacheTo, wanted: this.#mounts };
+    const stored = await exportMounts(this.#deps, what, report);
+    return stored.ok ? written : stored;
   }
 
   async #buildPlatform(
@@ -230,6 +238,7 @@ class Build {
   async #solve(definition: Definition, trees: Trees, file: SourceFile): Promise<Result<Solution>> {
     if (definition.result === undefined) return ok({ chain: [], records: [] });
     const { signal } = this.#state.edge;
+    this.#mounts.push(...mountsOf(definition));
     const solver = createSolver(
       solverDeps({
         request: this.#request,
@@ -239,6 +248,7 @@ class Build {
         trees,
         logPath: (vertex) => this.#state.recorder.logPath(vertex),
         isLost: (chain) => this.#lost.among(chain),
+        offers: mountOffers(this.#deps, this.#request.cacheFrom),
       }),
     );
     const { emit } = this.#deps;

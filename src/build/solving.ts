@@ -1,4 +1,5 @@
 import {
+  type CacheMountOffers,
   createOpResolver,
   createTreeProvider,
   type ImageResolver,
@@ -26,6 +27,8 @@ export interface Solving {
   readonly layouts: ReadonlyMap<string, string>;
   readonly trees: Trees;
   readonly logPath: NonNullable<OpWorld['logPath']>;
+  /** Finds directories of cache mounts elsewhere. */
+  readonly offers?: CacheMountOffers;
   /** The caches that the build was given. */
   readonly sources?: CacheSources;
   /** Results that cannot be used although they seem to be there. */
@@ -61,6 +64,7 @@ export function solverDeps(solving: Solving): SolverDeps {
       limits: request.limits,
       logPath: solving.logPath,
       workDir: deps.paths.work,
+      ...(solving.offers === undefined ? {} : { offers: solving.offers }),
     }),
     ...(sources === undefined ? {} : { sources }),
     available: async (chain) => !solving.isLost(chain) && (await isAvailable(deps, chain)),

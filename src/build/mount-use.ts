@@ -1,0 +1,53 @@
+import type { Definition } from '../llb/index.ts';
+import type { BuildDeps } from './deps.ts';
+import type { CachePlace } from './request.ts';
+
+/** What moving cache mounts needs. */
+export type MountDeps = Pick<
+  BuildDeps,
+  'cacheMounts' | 'clock' | 'content' | 'memo' | 'openLayout' | 'registry'
+>;
+
+/** A cache mount as a step names it. */
+export interface MountUse {
+  readonly id: string;
+  readonly platform: string;
+}
+
+/** The cache mounts that the steps of a definition name. */
+export function mountsOf(definition: Definition): readonly MountUse[] {
+  return [...definition.vertices.values()].flatMap(({ op }) => {
+    if (op.body.kind !== 'exec') return [];
+    const { OS = '', Architecture = '', Variant = '' } = op.platform ?? {};
+    const platform = [OS, Architecture, Variant].filter((part) => part !== '').join('/');
+    return op.body.exec.mounts.flatMap(({ cacheOpt }) =>
+      cacheOpt === undefined ? [] : [{ id: cacheOpt.ID, platform }],
+    );
+  });
+}
+
+/** Under which name a directory remembers how it stands to a place. */
+export function syncName(place: CachePlace, platform: string): string {
+  const { mounts: _, ...where } = { mounts: true, ...place };
+  return `${JSON.stringify(where)} ${platform}`;
+}
+
+/** The id of a mount without the `/` that stands between it and its (mostly empty) namespace. */
+export const shownMount = ({ id }: { readonly id: string }): string => id.replace(/^\//, '');
+
+/** `1 file`, `2 files`. */
+export const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+/** Bytes in decimal units, as the progress display has them. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  for (const [unit, name] of UNITS)
+    if (bytes >= unit) return `${(bytes / unit).toFixed(1)} ${name}`;
+  return `${bytes} B`;
+}
+
+const UNITS: readonly (readonly [number, string])[] = [
+  [1e9, 'GB'],
+  [1e6, 'MB'],
+  [1e3, 'kB'],
+];
