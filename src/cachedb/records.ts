@@ -8,7 +8,7 @@ import type {
   RecordLink,
 } from '../ports/index.ts';
 import type { Layers } from './chains.ts';
-import { type Connection, number, optionalText, type Row } from './connection.ts';
+import { type Connection, number, optionalText, type Row, text } from './connection.ts';
 import { digest as digestColumn, optionalDigest } from './stored-json.ts';
 
 // Brand constructor: the column holds record numbers.
@@ -110,6 +110,11 @@ export class Records implements CacheDb {
       'UPDATE result SET used_at = ?, uses = uses + 1 WHERE record = ? AND chain = ?',
       ...[this.#clock.now(), record, chain],
     );
+  }
+
+  eviction(record: RecordId): { readonly at: number; readonly rule: string } | undefined {
+    const row = this.#db.get('SELECT at, rule FROM eviction WHERE record = ?', record);
+    return row === undefined ? undefined : { at: number(row, 'at'), rule: text(row, 'rule') };
   }
 
   digestOf(record: RecordId): Digest {

@@ -85,6 +85,8 @@ export interface Entry {
   readonly cost: Cost;
   /** What losing the last of the twins costs. */
   readonly lastCost: Cost;
+  /** The layer that this is a form of, and whether it can also be had elsewhere. */
+  readonly formOf?: { readonly layer: string; readonly elsewhere: boolean };
   /** Where the bytes are. */
   readonly paths: readonly string[];
 }

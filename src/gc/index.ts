@@ -5,6 +5,7 @@ export {
   formatSize,
   type GcPlan,
   type GcRule,
+  type GcState,
   planGc,
   planPrune,
   type Removal,

@@ -27,6 +27,8 @@ export interface CacheDb {
   removeResult(record: RecordId, result: CachedResult): void;
   /** Notes that a result served a build; what trimming goes by. */
   used(record: RecordId, result: CachedResult): void;
+  /** When and by which rule trimming removed what a record led to. */
+  eviction?(record: RecordId): { readonly at: Millis; readonly rule: string } | undefined;
   digestOf(record: RecordId): Digest;
   /** Input links of a record: for each input its alternatives. */
   inputsOf(record: RecordId): readonly (readonly RecordInput[])[];

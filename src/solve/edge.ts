@@ -1,6 +1,6 @@
 import { type Digest, err, ok, type Result, sha256 } from '../base/index.ts';
 import { contentRecordDigest, recordDigest } from '../cachekey/index.ts';
-import type { CachedResult, LayerChain, RecordId, RecordInput } from '../ports/index.ts';
+import type { CacheDb, CachedResult, LayerChain, RecordId, RecordInput } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import { allOk } from './parallel.ts';
 import { byPreference, type Candidate, LOCAL_SOURCE } from './sources.ts';
@@ -24,6 +24,8 @@ export class Edge {
   readonly contents: (Digest | undefined)[];
   /** A record was known, but the layers of its result are gone. */
   evicted = false;
+  /** When and why trimming removed them, as far as that is known. */
+  eviction: ReturnType<NonNullable<CacheDb['eviction']>>;
   /** Name of the cache that the result came from; undefined for the store itself. */
   source: string | undefined;
   /** This solve only plans, and the step would run: there is no result. */
@@ -257,7 +259,7 @@ export class Edge {
   /** Takes the newest result of the known records whose layers can be had. */
   async #findResult(by: 'definition' | 'content'): Promise<boolean> {
     if (this.forced) return false;
-    const { available } = this.#build.deps;
+    const { available, cache } = this.#build.deps;
     for (const { record, result } of this.#candidates()) {
       // Held before it is looked for: nobody can remove it in between.
       this.#build.hold(result.chain);
@@ -267,6 +269,7 @@ export class Edge {
       }
     }
     this.evicted = this.keys.size > 0;
+    for (const record of this.keys) this.eviction ??= cache.eviction?.(record);
     return false;
   }
 

@@ -40,11 +40,7 @@ export function explainMiss(
   if (edge.forced) return { cause: { reason: 'caching is off for this step', root: name } };
   const own = (reason: string): Cause => ({ reason, root: name });
   if (edge.evicted) {
-    return {
-      cause: own(
-        'it was built before, but its layers are no longer in the store (evicted or lost)',
-      ),
-    };
+    return { cause: own(evictedReason(edge)) };
   }
   const inputs = traceInputs(edge);
   const [nearest] = db
@@ -57,6 +53,13 @@ export function explainMiss(
   }
   const { differs, cause } = difference(nearest.trace, edge, inputs);
   return { cause, nearest: { key: nearest.trace.key, differs } };
+}
+
+function evictedReason({ eviction }: Edge): string {
+  const before = 'it was built before, but its layers are no longer in the store';
+  if (eviction === undefined) return `${before} (evicted or lost)`;
+  const at = new Date(eviction.at).toISOString().slice(0, 16).replace('T', ' ');
+  return `${before}: evicted ${at} UTC, ${eviction.rule}`;
 }
 
 function firstTime(upstream: Edge | undefined): string {

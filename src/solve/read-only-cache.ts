@@ -34,6 +34,7 @@ export function readOnlyCache(cache: CacheDb): CacheDb {
     addResult: nothing,
     removeResult: nothing,
     used: nothing,
+    eviction: (record) => (isReal(record) ? cache.eviction?.(record) : undefined),
     digestOf: (record) => digests.get(record) ?? cache.digestOf(record),
     inputsOf: (record) => (isReal(record) ? cache.inputsOf(record) : []),
   };

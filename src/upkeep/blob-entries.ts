@@ -69,7 +69,7 @@ export function blobEntries(
           ...images.map((image) => ({ by: 'image' as const, text: `image ${image.name}` })),
           ...layerHolds(facts, layer?.row),
         ],
-        ...formsOf(facts, layer, { size, shared }),
+        ...formsOf(facts, layer, { digest, size, shared }),
         paths: [path],
       },
     ];
@@ -81,11 +81,12 @@ function formsOf(
   facts: Facts,
   layer: { readonly row: LayerRow; readonly rewritten: boolean } | undefined,
   known: {
+    readonly digest: Digest;
     readonly size: number;
     readonly shared: { readonly forms: Forms; readonly parents: Parents };
   },
-): Pick<Entry, 'parents' | 'twins' | 'cost' | 'lastCost'> {
-  const { size, shared } = known;
+): Pick<Entry, 'parents' | 'twins' | 'cost' | 'lastCost' | 'formOf'> {
+  const { digest, size, shared } = known;
   if (layer === undefined) {
     const cost = downloading(size);
     return { parents: [], twins: [], cost, lastCost: cost };
@@ -96,14 +97,15 @@ function formsOf(
   // A copy with other times is never what a cached result is made from.
   if (rewritten) return { parents: [], twins: [], cost: again, lastCost: again };
   const others = row.blobs
-    .filter((b) => shared.forms.blobs.has(b.digest))
+    .filter((b) => b.digest !== digest && shared.forms.blobs.has(b.digest))
     .map((b) => `blob:${b.digest}`);
   const lastCost = costOfLosing(facts, row.id, size);
   return {
-    parents: shared.parents.of(row.id),
+    parents: shared.parents.of(row.id, 'packed'),
     twins: extracted ? [`layer:${row.id}`, ...others] : others,
     cost: again,
     lastCost,
+    formOf: { layer: row.id, elsewhere: row.origin !== undefined },
   };
 }
 

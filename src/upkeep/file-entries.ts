@@ -4,6 +4,7 @@ import type { Cost, Entry, EntryKind, Hold } from '../gc/index.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { downloading, FREE } from './estimate.ts';
 import { type Facts, holdsOn } from './facts.ts';
+import { LockedFiles } from './locked-files.ts';
 import { namesIn } from './names-in.ts';
 
 interface FileEntry {
@@ -52,8 +53,10 @@ const born = (stat: Stats): number =>
 
 /** Cache mounts: what is in them is lost with them. */
 export function mountEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
+  const locked = new LockedFiles();
   return deps.mounts.list().flatMap(({ id, path, usedAt }) => {
     const slot = join(path, '..');
+    const busy = locked.has(join(slot, 'lock'));
     return entryOf(facts, {
       id: `mount:${basename(join(slot, '..'))}/${basename(slot)}`,
       kind: 'mount',
@@ -61,9 +64,10 @@ export function mountEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
       path: slot,
       usedAt,
       cost: downloading,
-      usedBy: deps.mounts.inUse(path) ? ['a step that runs'] : [],
-      holds: deps.mounts.inUse(path) ? [{ by: 'use', text: 'a step uses it' }] : [],
-      stamp: `${usedAt}`,
+      usedBy: busy ? ['a step that runs'] : [],
+      holds: busy ? [{ by: 'use', text: 'a step uses it' }] : [],
+      // A step that runs may still be writing to it.
+      ...(busy ? {} : { stamp: `${usedAt}` }),
     });
   });
 }
@@ -194,6 +198,7 @@ export function housekeepingEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
     join(paths.packages, 'pool', 'partial'),
     join(paths.snapshots, 'work'),
     paths.tmp,
+    join(paths.root, 'trash'),
   ].flatMap((dir) =>
     namesIn(dir).flatMap((name) =>
       entryOf(facts, {

@@ -63,8 +63,11 @@ export class Parents {
     this.#forms = forms;
   }
 
-  /** Entries that forms of `layer` are of no use without. */
-  of(layer: string): string[] {
+  /**
+   * Entries that a form of `layer` is of no use without. An extracted layer stands on extracted ones; a packed one on packed
+   * ones, since those are enough to have the chain again.
+   */
+  of(layer: string, form: 'extracted' | 'packed'): string[] {
     const found = new Set<string>();
     const seen = new Set<number>();
     const todo = [...(this.#below.get(layer) ?? [])];
@@ -72,20 +75,20 @@ export class Parents {
       const node = at === 0 || seen.has(at) ? undefined : this.#facts.chains.get(at);
       if (node === undefined) continue;
       seen.add(at);
-      if (this.#forms.dirs.has(node.layer)) {
-        found.add(`layer:${node.layer}`);
-        continue;
-      }
-      const blobs = (this.#facts.layers.get(node.layer)?.blobs ?? []).filter((b) =>
-        this.#forms.blobs.has(b.digest),
-      );
-      for (const blob of blobs) found.add(`blob:${blob.digest}`);
+      const extracted = this.#forms.dirs.has(node.layer) ? [`layer:${node.layer}`] : [];
+      const packed = blobsHere(this.#facts.layers.get(node.layer), this.#forms);
+      const [first, second] =
+        form === 'extracted' ? [extracted, packed.map(blobId)] : [packed.map(blobId), extracted];
+      const here = first.length > 0 ? first : second;
+      for (const id of here) found.add(id);
       // Nothing of it is here: what is above it leans on what is below it.
-      if (blobs.length === 0) todo.push(node.parent);
+      if (here.length === 0) todo.push(node.parent);
     }
     return [...found].sort();
   }
 }
+
+const blobId = (digest: Digest): string => `blob:${digest}`;
 
 /** Entries for extracted layers. */
 export function layerEntries(
@@ -102,7 +105,7 @@ export function layerEntries(
     const made = makerOf(facts, id, row);
     const use = shared.uses.get(id) ?? { uses: 0, usedAt: 0, results: 0 };
     const createdAt = row?.createdAt ?? stats[0]?.mtimeMs ?? facts.now;
-    const twins = blobsHere(row, forms).map((digest) => `blob:${digest}`);
+    const twins = blobsHere(row, forms).map(blobId);
     const lastCost = costOfLosing(facts, id, size.bytes);
     return {
       id: entryId,
@@ -115,10 +118,11 @@ export function layerEntries(
       madeBy: made.madeBy,
       usedBy: usersOf(facts, id, row, use),
       holds: [...holdsOn(facts, entryId), ...pinsAbove(facts, id, row)],
-      parents: shared.parents.of(id),
+      parents: shared.parents.of(id, 'extracted'),
       twins,
       cost: twins.length > 0 ? extracting(size.bytes) : lastCost,
       lastCost,
+      formOf: { layer: id, elsewhere: row?.origin !== undefined },
       paths: dirs,
     };
   });

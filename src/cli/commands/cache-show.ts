@@ -1,0 +1,260 @@
+import { failure, type GoJson } from '../../base/index.ts';
+import {
+  type Entry,
+  type EntryFilter,
+  findEntries,
+  formatAge,
+  parseFilter,
+  SORTS,
+} from '../../gc/index.ts';
+import { takeInventory } from '../../upkeep/index.ts';
+import { fail, type Io, printJson, table } from '../io.ts';
+import { formatBytes, formatSeconds, neutralise } from '../progress/text.ts';
+import { withUpkeep } from '../upkeep-world.ts';
+import { cost, cut, listOf, shortId } from './cache-gc.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** `varve cache ls`. */
+export function cacheLs(io: Io, options: Options): Promise<number> {
+  return withUpkeep(io, async (deps) => {
+    const chosen = choose(options);
+    if (!chosen.ok) return fail(io, chosen.error);
+    const now = deps.clock.now();
+    const entries = [...(await takeInventory(deps))]
+      .filter((entry) => chosen.filters.every((filter) => filter(entry, now)))
+      .sort((a, b) => chosen.order(a, b) || (a.id < b.id ? -1 : 1));
+    if (options['json'] === true) for (const entry of entries) printJson(io, entryJson(entry));
+    else if (options['quiet'] === true) io.out(entries.map((entry) => `${entry.id}\n`).join(''));
+    else
+      io.out(
+        table([
+          ['ENTRY', 'KIND', 'SIZE', 'USED', 'USES', 'COST', 'HELD', 'WHAT'],
+          ...entries.map((entry) => [
+            shortId(entry.id),
+            entry.kind,
+            formatBytes(entry.bytes),
+            ago(entry.usedAt, now),
+            String(entry.uses),
+            cost(entry),
+            [...new Set(entry.holds.map((hold) => hold.by))].join(','),
+            cut(neutralise(entry.label)),
+          ]),
+        ]),
+      );
+    return 0;
+  });
+}
+
+type Choice =
+  | {
+      readonly ok: true;
+      readonly filters: readonly EntryFilter[];
+      readonly order: (a: Entry, b: Entry) => number;
+    }
+  | { readonly ok: false; readonly error: ReturnType<typeof failure> };
+
+function choose(options: Options): Choice {
+  const filters: EntryFilter[] = [];
+  for (const text of listOf(options['filter'])) {
+    const filter = parseFilter(text);
+    if (!filter.ok) return { ok: false, error: failure('CL002', 2, `--filter ${filter.error}`) };
+    filters.push(filter.value);
+  }
+  const sort = typeof options['sort'] === 'string' ? options['sort'] : 'size';
+  const order = SORTS[sort];
+  if (order === undefined) {
+    const known = Object.keys(SORTS).join(', ');
+    return { ok: false, error: failure('CL002', 2, `--sort ${sort}: unknown; known: ${known}`) };
+  }
+  return { ok: true, filters, order };
+}
+
+/** `varve cache tree`: what stands on what. */
+export function cacheTree(io: Io, id: string | undefined, options: Options): Promise<number> {
+  return withUpkeep(io, async (deps) => {
+    const entries = await takeInventory(deps);
+    const byId = new Map(entries.map((entry) => [entry.id, entry]));
+    const children = new Map<string, Entry[]>();
+    for (const entry of entries)
+      for (const parent of entry.parents)
+        children.set(parent, [...(children.get(parent) ?? []), entry]);
+    const found = id === undefined ? undefined : one(entries, id);
+    if (found !== undefined && !found.ok) return fail(io, found.error);
+    const roots =
+      found === undefined
+        ? entries.filter(
+            (e) =>
+              e.parents.every((p) => !byId.has(p)) && (children.has(e.id) || e.kind === 'layer'),
+          )
+        : [found.entry];
+    if (options['json'] === true) {
+      for (const root of roots) printJson(io, treeJson(root, children, new Set()));
+      return 0;
+    }
+    for (const root of roots) for (const line of treeLines(root, children)) io.out(`${line}\n`);
+    return 0;
+  });
+}
+
+/** A path through the tree that comes back to itself would be a fault of the database: it ends there. */
+function treeJson(
+  entry: Entry,
+  children: ReadonlyMap<string, readonly Entry[]>,
+  above: ReadonlySet<string>,
+): GoJson {
+  const below = above.has(entry.id) ? [] : (children.get(entry.id) ?? []);
+  const path = new Set([...above, entry.id]);
+  return {
+    id: entry.id,
+    kind: entry.kind,
+    bytes: entry.bytes,
+    label: entry.label,
+    children: below.map((child) => treeJson(child, children, path)),
+  };
+}
+
+function* treeLines(
+  entry: Entry,
+  children: ReadonlyMap<string, readonly Entry[]>,
+  at: { readonly head: string; readonly tail: string; readonly above: ReadonlySet<string> } = {
+    head: '',
+    tail: '',
+    above: new Set(),
+  },
+): Generator<string> {
+  const size = entry.kind === 'record' ? '' : ` ${formatBytes(entry.bytes)}`;
+  yield `${at.head}${entry.kind} ${shortId(entry.id)}${size}  ${cut(neutralise(entry.label))}`;
+  if (at.above.has(entry.id)) return;
+  const below = children.get(entry.id) ?? [];
+  const above = new Set([...at.above, entry.id]);
+  for (const [i, child] of below.entries()) {
+    const last = i === below.length - 1;
+    yield* treeLines(child, children, {
+      head: `${at.tail}${last ? '└─ ' : '├─ '}`,
+      tail: `${at.tail}${last ? '   ' : '│  '}`,
+      above,
+    });
+  }
+}
+
+/** `varve cache why`: why an entry is here, what keeps it, and what would be lost. */
+export function cacheWhy(io: Io, id: string, options: Options): Promise<number> {
+  return withUpkeep(io, async (deps) => {
+    const entries = await takeInventory(deps);
+    const found = one(entries, id);
+    if (!found.ok) return fail(io, found.error);
+    const { entry } = found;
+    if (options['json'] === true) {
+      printJson(io, entryJson(entry));
+      return 0;
+    }
+    const above = entries.filter((e) => e.parents.includes(entry.id) && e.kind !== 'record');
+    io.out(table(whyRows(entry, above, deps.clock.now())));
+    return 0;
+  });
+}
+
+function whyRows(entry: Entry, above: readonly Entry[], now: number): string[][] {
+  const { madeBy, cost: first, lastCost } = entry;
+  const made =
+    madeBy.from !== undefined
+      ? `fetched from ${madeBy.from}`
+      : madeBy.step !== undefined
+        ? `build ${madeBy.build ?? '?'}, step ${neutralise(madeBy.step)}`
+        : madeBy.build !== undefined
+          ? `build ${madeBy.build}`
+          : 'not known: its build is not in the history';
+  const many = (name: string, lines: readonly string[], none: string): string[][] =>
+    lines.length === 0 ? [[name, none]] : lines.map((line, i) => [i === 0 ? name : '', line]);
+  const twins = entry.twins.map((twin) => `${shortId(twin)} (${twin.split(':')[0] ?? ''})`);
+  return [
+    ['entry', entry.id],
+    ['kind', entry.kind],
+    ['what', neutralise(entry.label)],
+    [
+      'size',
+      `${formatBytes(entry.bytes)}${entry.shared > 0 ? `, and ${formatBytes(entry.shared)} shared with others` : ''}`,
+    ],
+    ['made', `${when(entry.createdAt)}, ${made}`],
+    ['used', `${when(entry.usedAt)} (${ago(entry.usedAt, now)}), ${entry.uses} times`],
+    ...many('used by', entry.usedBy, 'nobody'),
+    ...many(
+      'above it',
+      above.map((e) => `${shortId(e.id)} ${cut(neutralise(e.label))}`),
+      'nothing',
+    ),
+    ...many(
+      'kept by',
+      [
+        ...entry.holds.map((hold) => hold.text),
+        ...(above.length > 0 ? ['what stands on it, as long as that is kept'] : []),
+      ],
+      'nothing: a policy may remove it',
+    ),
+    ...(twins.length === 0 ? [] : many('also as', twins, '')),
+    [
+      'if lost',
+      `${costText(first)}${twins.length === 0 ? '' : ' while it is also there in another form'}`,
+    ],
+    ...(twins.length === 0 ? [] : [['if all forms are lost', costText(lastCost)]]),
+    ...many('on disk', entry.paths, 'in the database'),
+  ];
+}
+
+function costText({ ms, bytes }: Entry['cost']): string {
+  if (ms === 0 && bytes === 0) return 'nothing';
+  const fetched = bytes === 0 ? '' : `, ${formatBytes(bytes)} to fetch`;
+  return `${formatSeconds(ms)} to make again${fetched}`;
+}
+
+/** The one entry that a text means, or a failure that lists several. */
+export function one(
+  entries: readonly Entry[],
+  text: string,
+):
+  | { readonly ok: true; readonly entry: Entry }
+  | { readonly ok: false; readonly error: ReturnType<typeof failure> } {
+  const found = findEntries(entries, text);
+  const [entry] = found;
+  if (entry !== undefined && found.length === 1) return { ok: true, entry };
+  if (entry === undefined)
+    return {
+      ok: false,
+      error: failure('ST042', 2, `no entry "${text}" in the store`, { help: 'see varve cache ls' }),
+    };
+  return {
+    ok: false,
+    error: failure('ST042', 2, `"${text}" means ${found.length} entries`, {
+      details: found.slice(0, 10).map((e) => `${e.id}  ${e.kind}  ${cut(e.label)}`),
+      help: 'write more of the id, or the whole of it',
+    }),
+  };
+}
+
+/** An entry as `--json` prints it. */
+export function entryJson(entry: Entry): GoJson & { readonly [key: string]: GoJson | undefined } {
+  const { ms, bytes } = entry.cost;
+  return {
+    id: entry.id,
+    kind: entry.kind,
+    label: entry.label,
+    bytes: entry.bytes,
+    shared: entry.shared,
+    createdAt: new Date(entry.createdAt).toISOString(),
+    usedAt: new Date(entry.usedAt).toISOString(),
+    uses: entry.uses,
+    madeBy: { ...entry.madeBy },
+    usedBy: [...entry.usedBy],
+    holds: entry.holds.map((hold) => ({ ...hold })),
+    parents: [...entry.parents],
+    twins: [...entry.twins],
+    cost: { ms: Math.round(ms), bytes },
+    lastCost: { ms: Math.round(entry.lastCost.ms), bytes: entry.lastCost.bytes },
+    paths: [...entry.paths],
+  };
+}
+
+const when = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
+
+const ago = (at: number, now: number): string => `${formatAge(Math.max(0, now - at))} ago`;

@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { decodePolicy, type GcPolicy, merged } from '../gc/index.ts';
+import type { Io } from './io.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Rules of a policy by the names of their flags. */
+const FLAGS: Readonly<Record<string, string>> = {
+  preset: 'preset',
+  maxUsedSpace: 'max-used-space',
+  reservedSpace: 'reserved-space',
+  minFreeSpace: 'min-free-space',
+  keepDuration: 'keep-duration',
+};
+
+/**
+ * The policy that holds: `gc.yml` of the user's configuration, then `gc.yml` of the store, then `VARVE_GC_*`, then flags.
+ * A later one replaces single rules of an earlier one. Files that are not there cost one look each.
+ */
+export async function gcPolicy(
+  io: Io,
+  root: string,
+  options: Options = {},
+): Promise<Result<GcPolicy>> {
+  let policy: GcPolicy = {};
+  for (const path of [join(configDir(io), 'varve/gc.yml'), join(root, 'gc.yml')]) {
+    const text = readIfThere(path);
+    if (!text.ok) return text;
+    if (text.value === undefined) continue;
+    const read = await policyFile(path, text.value);
+    if (!read.ok) return read;
+    policy = merged(policy, read.value);
+  }
+  const env = environmentRules(io);
+  for (const [where, rules] of [
+    ['VARVE_GC_*', env],
+    ['', flagRules(options)],
+  ] as const) {
+    const decoded = decodePolicy(rules);
+    if (!decoded.ok) {
+      const shown = where === '' ? `--${decoded.error}` : `${where}: ${decoded.error}`;
+      return err(failure('CL002', 2, shown));
+    }
+    policy = merged(policy, decoded.value);
+  }
+  return ok(policy);
+}
+
+/** Whether flags say a rule of their own. */
+export function saysRules(options: Options): boolean {
+  return Object.keys(flagRules(options)).length > 0;
+}
+
+function configDir(io: Io): string {
+  const given = io.env['XDG_CONFIG_HOME'];
+  return given === undefined || given === '' ? join(io.env['HOME'] ?? '/root', '.config') : given;
+}
+
+function readIfThere(path: string): Result<string | undefined> {
+  try {
+    return ok(readFileSync(path, 'utf8'));
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return ok(undefined);
+    if (!isErrno(e, 'EACCES', 'EISDIR', 'EIO')) throw e;
+    return err(
+      failure('ST040', 2, `policy ${path}: cannot be read (${e.code ?? ''})`, { cause: e }),
+    );
+  }
+}
+
+async function policyFile(path: string, text: string): Promise<Result<GcPolicy>> {
+  const { parseDocument } = await import('yaml');
+  const document = parseDocument(text, { schema: 'core' });
+  const [problem] = document.errors;
+  if (problem !== undefined)
+    return err(failure('ST040', 2, `policy ${path}: ${problem.message.split('\n')[0] ?? ''}`));
+  const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
+  const decoded = decodePolicy(value);
+  return decoded.ok
+    ? decoded
+    : err(
+        failure('ST040', 2, `policy ${path}: ${decoded.error}`, {
+          help: 'see docs/cache-commands.md for what a policy may say',
+        }),
+      );
+}
+
+function environmentRules(io: Io): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.values(FLAGS).flatMap((rule) => {
+      const value = io.env[`VARVE_GC_${rule.toUpperCase().replaceAll('-', '_')}`];
+      return value === undefined || value === '' ? [] : [[rule, value]];
+    }),
+  );
+}
+
+function flagRules(options: Options): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(FLAGS).flatMap(([flag, rule]) => {
+      const value = options[flag];
+      return typeof value === 'string' ? [[rule, value]] : [];
+    }),
+  );
+}
