@@ -14,28 +14,21 @@ import {
 import type { Event, EventSink } from '../events/index.ts';
 import type { Definition } from '../llb/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
-import {
-  createBlobFetcher,
-  createImageResolver,
-  createMaterializer,
-  type ImageResolver,
-} from '../ops/index.ts';
+import { createBlobFetcher, createMaterializer } from '../ops/index.ts';
 import type { LayerRef, Lease, TreeProvider } from '../ports/index.ts';
 import { createSolver, type Solution } from '../solve/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
-import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import { exportCaches, inlineCache } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
 import { LostLayers } from './lost-layers.ts';
 import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
-import { openContext } from './open-context.ts';
 import { mountOffers } from './mount-offers.ts';
 import { type MountUse, mountsOf } from './mount-use.ts';
+import { openBuild } from './open-build.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
 import { locate, platformResult } from './platform-result.ts';
-import { readDockerfile } from './read-dockerfile.ts';
 import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps, type Trees } from './solving.ts';
@@ -129,8 +122,6 @@ class Build {
   #request: BuildRequest;
   readonly #deps: BuildDeps;
   readonly #state: BuildState;
-  readonly #images: ImageResolver;
-  readonly #layouts = new Map<string, string>();
   readonly #lost: LostLayers;
   /** Cache mounts of every definition that was solved. */
   readonly #mounts: MountUse[] = [];
@@ -139,41 +130,24 @@ class Build {
     this.#request = request;
     this.#deps = deps;
     this.#state = state;
-    this.#images = createImageResolver(deps);
     this.#lost = new LostLayers(deps.memo, (layer, why) => this.#sayLost(layer, why));
   }
 
   async run(): Promise<Result<Written>> {
     const { signal } = this.#state.edge;
     const { lease } = this.#state;
-    const opened = await openContext(this.#request, this.#deps, { signal, lease });
+    const opened = await openBuild(this.#request, this.#deps, { signal, lease });
     if (!opened.ok) return opened;
-    const request = opened.value;
+    const { world, file } = opened.value;
+    const { request } = world;
     this.#request = request;
-    const file = await readDockerfile(request.dockerfile, { ...this.#deps, signal });
-    if (!file.ok) return file;
-    const contexts = await contextValues(request, {
-      images: this.#images,
-      buildPlatform: this.#deps.buildPlatform,
-      layouts: this.#layouts,
-      signal,
-    });
-    if (!contexts.ok) return contexts;
-    const world: LowerWorld = {
-      deps: this.#deps,
-      request,
-      images: this.#images,
-      layouts: this.#layouts,
-      contexts: contexts.value,
-      signal,
-    };
     if (request.noCache !== 'all') {
       const imported = await importCaches(this.#deps, request.cacheFrom, { ...this.#deps, signal });
       if (!imported.ok) return imported;
     }
     for (;;) {
       const { count } = this.#lost;
-      const done = await this.#buildAll(world, file.value);
+      const done = await this.#buildAll(world, file);
       // A cache did not keep its promise: what it promised is made here. Each turn finds more lost, so that this ends.
       if (done.ok || this.#lost.count === count) return done;
       this.#state.failing.first = undefined;
@@ -222,9 +196,11 @@ class Build {
     trees: Trees,
   ): Promise<Result<SolvedPlatform>> {
     const lowered = await lowerFully(world, lowerRequest(world, file, platform));
-    this.#warn(lowered.ok ? lowered.value.warnings : lowered.error.warnings, file);
+    // Every platform is made of the same file: as BuildKit does, what it is warned of is said once.
+    if (platform === world.request.platforms[0])
+      this.#warn(lowered.ok ? lowered.value.warnings : lowered.error.warnings, file);
     if (!lowered.ok) return err(lowered.error.failure);
-    const solved = await this.#solve(lowered.value.definition, trees, file);
+    const solved = await this.#solve(lowered.value.definition, world, { trees, file });
     if (!solved.ok) return solved;
     const { chain, records } = solved.value;
     const result = platformResult(lowered.value, chain);
@@ -235,16 +211,19 @@ class Build {
     return ok({ ...result, parts, records });
   }
 
-  async #solve(definition: Definition, trees: Trees, file: SourceFile): Promise<Result<Solution>> {
+  async #solve(
+    definition: Definition,
+    { images, layouts, signal }: LowerWorld,
+    { trees, file }: { readonly trees: Trees; readonly file: SourceFile },
+  ): Promise<Result<Solution>> {
     if (definition.result === undefined) return ok({ chain: [], records: [] });
-    const { signal } = this.#state.edge;
     this.#mounts.push(...mountsOf(definition));
     const solver = createSolver(
       solverDeps({
         request: this.#request,
         deps: this.#deps,
-        images: this.#images,
-        layouts: this.#layouts,
+        images,
+        layouts,
         trees,
         logPath: (vertex) => this.#state.recorder.logPath(vertex),
         isLost: (chain) => this.#lost.among(chain),

@@ -1,72 +1,100 @@
 import { err, type Failure, ok, type Result } from '../base/index.ts';
 import {
   lintResult,
+  outlineResult,
   parseDockerfile,
   parseInstructions,
   type RequestResult,
   targetsResult,
 } from '../dockerfile/index.ts';
-import { createImageResolver } from '../ops/index.ts';
-import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
-import { type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
-import { openContext } from './open-context.ts';
-import { readDockerfile } from './read-dockerfile.ts';
+import { lowerFully, lowerRequest } from './lower-rounds.ts';
+import { openBuild, openRequest } from './open-build.ts';
 import type { BuildRequest } from './request.ts';
 
-/** The answer to a `--call`; `failed` is its status code 1. */
+/** What a Dockerfile can be asked instead of being built. */
+export type CallMethod = 'check' | 'outline' | 'targets';
+
+/** The answer to a `--call`. */
 export interface CallAnswer extends RequestResult {
+  /** BuildKit's status code 1: a check found something. */
   readonly failed: boolean;
+  /** How many things a check warns of. */
+  readonly warnings: number;
+  /** Why the Dockerfile of a check cannot be built. */
+  readonly failure?: Failure;
 }
 
-/** `--call=targets`: the stages of a Dockerfile. */
-export async function listTargets(
+/** Asks a Dockerfile; nothing is executed. */
+export async function callDockerfile(
+  method: CallMethod,
   asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
-  const opened = await openContext(asked, deps, { signal });
+  if (method === 'targets') return await listTargets(asked, deps, signal);
+  return await (method === 'check' ? check : outline)(asked, deps, signal);
+}
+
+const NOTHING_FOUND = { failed: false, warnings: 0 } as const;
+
+async function listTargets(
+  asked: BuildRequest,
+  deps: BuildDeps,
+  signal: AbortSignal,
+): Promise<Result<CallAnswer>> {
+  const opened = await openRequest(asked, deps, { signal });
   if (!opened.ok) return opened;
-  const request = opened.value;
-  const file = await readDockerfile(request.dockerfile, { ...deps, signal });
-  if (!file.ok) return file;
-  const parsed = parseDockerfile(file.value);
+  const { file } = opened.value;
+  const parsed = parseDockerfile(file);
   if (!parsed.ok) return parsed;
   const instructions = parseInstructions(parsed.value);
   if (!instructions.ok) return instructions;
-  return ok({ ...targetsResult(file.value, instructions.value), failed: false });
+  return ok({ ...targetsResult(file, instructions.value), ...NOTHING_FOUND });
 }
 
-/** `--check` and `--call=check`: lints every stage; nothing is executed. */
-export async function checkDockerfile(
+/** Lints the target, or every stage where none is named. */
+async function check(
   asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
-  const opened = await openContext(asked, deps, { signal });
+  const opened = await openBuild(asked, deps, { signal });
   if (!opened.ok) return opened;
-  const request = opened.value;
-  const file = await readDockerfile(request.dockerfile, { ...deps, signal });
-  if (!file.ok) return file;
-  const images = createImageResolver(deps);
-  const layouts = new Map<string, string>();
-  const { buildPlatform } = deps;
-  const contexts = await contextValues(request, { images, buildPlatform, layouts, signal });
-  if (!contexts.ok) return contexts;
-  const world: LowerWorld = { deps, request, images, layouts, contexts: contexts.value, signal };
-  const [platform] = request.platforms;
-  const lowered = await lowerFully(world, {
-    ...lowerRequest(world, file.value, platform),
-    allStages: true,
-  });
-  if (lowered.ok) return ok(lintResult(file.value, { warnings: lowered.value.warnings }));
+  const { world, file } = opened.value;
+  const [platform] = world.request.platforms;
+  const lowered = await lowerFully(
+    world,
+    {
+      ...lowerRequest(world, file, platform),
+      allStages: world.request.target === undefined,
+    },
+    { runs: false },
+  );
+  if (lowered.ok) {
+    const { warnings } = lowered.value;
+    return ok({ ...lintResult(file, { warnings }), warnings: warnings.length });
+  }
   const { failure, warnings } = lowered.error;
-  if (isEnvironment(failure)) return err(failure);
+  // A registry that cannot be reached says nothing about the Dockerfile.
+  if (failure.exit === 3) return err(failure);
   const lines = failure.locations.flat();
-  return ok(lintResult(file.value, { warnings, failure: { message: failure.message, lines } }));
+  const result = lintResult(file, { warnings, failure: { message: failure.message, lines } });
+  return ok({ ...result, failure, warnings: warnings.length });
 }
 
-/** A registry that cannot be reached says nothing about the Dockerfile. */
-function isEnvironment(failure: Failure): boolean {
-  return failure.exit === 3;
+/** What the target takes. */
+async function outline(
+  asked: BuildRequest,
+  deps: BuildDeps,
+  signal: AbortSignal,
+): Promise<Result<CallAnswer>> {
+  const opened = await openBuild(asked, deps, { signal });
+  if (!opened.ok) return opened;
+  const { world, file } = opened.value;
+  const [platform] = world.request.platforms;
+  const asks = lowerRequest(world, file, platform);
+  const lowered = await lowerFully(world, asks, { runs: false });
+  if (!lowered.ok) return err(lowered.error.failure);
+  return ok({ ...outlineResult(file, lowered.value.outline), ...NOTHING_FOUND });
 }

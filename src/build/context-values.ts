@@ -3,6 +3,9 @@ import { formatReference, type Platform, parseReference, repositoryOf } from '..
 import type { ImageResolver } from '../ops/index.ts';
 import type { BuildRequest, NamedContext } from './request.ts';
 
+/** Name of the main context. */
+export const MAIN_CONTEXT = 'context';
+
 /** What named contexts are resolved with. */
 export interface ContextWorld {
   readonly images: ImageResolver;
@@ -61,4 +64,10 @@ async function layoutValue(
     mode: 'local-first',
   });
   return found.ok ? ok(`oci-layout://${own}@${found.value.top.digest}`) : found;
+}
+
+/** The layout that a reference means. */
+export function layoutDir(layouts: ReadonlyMap<string, string>, ref: string): string | undefined {
+  const parsed = parseReference(ref);
+  return parsed.ok ? layouts.get(repositoryOf(parsed.value)) : undefined;
 }

@@ -1,6 +1,6 @@
 export type { PlannedStep } from '../solve/index.ts';
 export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
-export { type CallAnswer, checkDockerfile, listTargets } from './call.ts';
+export { type CallAnswer, type CallMethod, callDockerfile } from './call.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
 export { openContext } from './open-context.ts';

@@ -9,14 +9,16 @@ import {
   lower,
   type TemplateAnswer,
 } from '../lower/index.ts';
-import { type Platform, parseReference, repositoryOf } from '../oci/index.ts';
+import type { Platform } from '../oci/index.ts';
 import { type FoundImage, type ImageResolver, ociPlatform } from '../ops/index.ts';
+import { layoutDir, MAIN_CONTEXT } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import { internalStep } from './internal-step.ts';
 import { opPlatform } from './platforms.ts';
 import { foreignSyntax, missingEntitlement } from './policy.ts';
 import { readIgnoreText, readOwnIgnoreText } from './read-dockerfile.ts';
 import type { BuildRequest } from './request.ts';
+import { sourceTime } from './source-time.ts';
 
 /** What lowering came to when every question was answered. */
 export type Lowered = Extract<LowerOutcome, { readonly kind: 'lowered' }>;
@@ -35,9 +37,6 @@ export interface LowerWorld {
   readonly signal: AbortSignal;
 }
 
-/** Name of the main context. */
-export const MAIN_CONTEXT = 'context';
-
 /** Each round answers at least one question; a file has fewer images than this. */
 const MAX_ROUNDS = 1000;
 
@@ -48,7 +47,6 @@ export function lowerRequest(
   platform: Platform | undefined,
 ): LowerRequest {
   const { request, deps, contexts } = world;
-  const epoch = request.remote?.opened?.epoch;
   return {
     file,
     ...(request.target === undefined ? {} : { target: request.target }),
@@ -70,41 +68,40 @@ export function lowerRequest(
     imageResolveMode: request.pull ? 'pull' : 'default',
     contexts,
     context: request.remote?.opened?.context ?? { kind: 'local', name: MAIN_CONTEXT, session: '' },
-    ...(epoch === undefined ? {} : { contextEpoch: epoch }),
   };
 }
 
 const NETWORK = { default: 0, host: 1, none: 2 } as const;
 
-/** Asks the front end until it has no question left. */
+/** Asks the front end until it has no question left. A request that is not run needs no rights. */
 export async function lowerFully(
   world: LowerWorld,
   request: LowerRequest,
+  { runs }: { readonly runs: boolean } = { runs: true },
 ): Promise<Result<Lowered, LowerFailed>> {
   const foreign = foreignSyntax(request.file, request.buildArgs ?? {});
   if (foreign !== undefined) return err({ kind: 'failed', failure: foreign, warnings: [] });
   const images = new Map<string, ImageAnswer>();
   const ignoreFiles = new Map<string, string | undefined>();
   const templates = new Map<string, TemplateAnswer>();
-  const answers: LowerAnswers = { images, ignoreFiles, templates };
+  const times = new Map<string, number | undefined>();
+  const answers: LowerAnswers = { images, ignoreFiles, templates, times };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const outcome = lower(request, answers);
-    if (outcome.kind === 'lowered') return allowed(world, request, outcome);
+    if (outcome.kind === 'lowered') return runs ? allowed(world, request, outcome) : ok(outcome);
     if (outcome.kind === 'failed') return err(outcome);
-    const failed = await answer(world, outcome, { images, ignoreFiles, templates });
+    const failed = await answer(world, outcome, { images, ignoreFiles, templates, times });
     if (!failed.ok)
       return err({ kind: 'failed', failure: { ...failed.error, locations: [] }, warnings: [] });
   }
   throw new Error('the front end keeps asking');
 }
 
-/** Checks look at stages that nobody runs: their rights are not asked for. */
 function allowed(
   { request: { entitlements } }: LowerWorld,
-  { file, allStages }: LowerRequest,
+  { file }: LowerRequest,
   lowered: Lowered,
 ): Result<Lowered, LowerFailed> {
-  if (allStages === true) return ok(lowered);
   const failure = missingEntitlement(lowered.definition, entitlements, file);
   if (failure === undefined) return ok(lowered);
   return err({ kind: 'failed', failure, warnings: lowered.warnings });
@@ -114,6 +111,7 @@ interface Open {
   readonly images: Map<string, ImageAnswer>;
   readonly ignoreFiles: Map<string, string | undefined>;
   readonly templates: Map<string, TemplateAnswer>;
+  readonly times: Map<string, number | undefined>;
 }
 
 async function answer(
@@ -130,6 +128,11 @@ async function answer(
     const text = await ignoreText(world, name);
     if (!text.ok) return text;
     open.ignoreFiles.set(name, text.value);
+  }
+  for (const question of needs.times) {
+    const time = await sourceTime(question, world.request, world.deps, world);
+    if (!time.ok) return time;
+    open.times.set(question.identifier, time.value);
   }
   for (const value of needs.templates) {
     const platform = world.request.platforms[0] ?? world.deps.buildPlatform;
@@ -169,12 +172,6 @@ async function findImage(world: LowerWorld, question: ImageQuestion): Promise<Re
   return dir === undefined
     ? err(failure('GR011', 2, `no OCI layout was given for ${question.ref}`))
     : await world.images.layout(dir, question.ref, options);
-}
-
-/** The layout that a reference means. */
-export function layoutDir(layouts: ReadonlyMap<string, string>, ref: string): string | undefined {
-  const parsed = parseReference(ref);
-  return parsed.ok ? layouts.get(repositoryOf(parsed.value)) : undefined;
 }
 
 async function ignoreText(world: LowerWorld, name: string): Promise<Result<string | undefined>> {

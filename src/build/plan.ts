@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, err, ok, type Result } from '../base/index.ts';
 import type { EventSink } from '../events/index.ts';
-import { createImageResolver, createMaterializer } from '../ops/index.ts';
+import { createMaterializer } from '../ops/index.ts';
 import { createSolver, type PlannedStep } from '../solve/index.ts';
-import { contextValues } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
-import { type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
-import { openContext } from './open-context.ts';
+import { lowerFully, lowerRequest } from './lower-rounds.ts';
+import { openBuild } from './open-build.ts';
 import { locate } from './platform-result.ts';
-import { readDockerfile } from './read-dockerfile.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps } from './solving.ts';
 
@@ -22,17 +20,10 @@ export async function planBuild(
   signal: AbortSignal,
 ): Promise<Result<readonly PlannedStep[]>> {
   const id = `plan-${randomBytes(12).toString('hex')}`;
-  const opened = await openContext(asked, deps, { signal });
+  const opened = await openBuild(asked, deps, { signal });
   if (!opened.ok) return opened;
-  const request = opened.value;
-  const file = await readDockerfile(request.dockerfile, { ...deps, signal });
-  if (!file.ok) return file;
-  const images = createImageResolver(deps);
-  const layouts = new Map<string, string>();
-  const { buildPlatform } = deps;
-  const contexts = await contextValues(request, { images, buildPlatform, layouts, signal });
-  if (!contexts.ok) return contexts;
-  const world: LowerWorld = { deps, request, images, layouts, contexts: contexts.value, signal };
+  const { world, file } = opened.value;
+  const { request, images, layouts } = world;
   const trees = openTrees(request, deps, { id, fetch: createMaterializer(deps) });
   const solver = createSolver(
     solverDeps({
@@ -45,12 +36,12 @@ export async function planBuild(
   const steps = new Map<Digest, PlannedStep>();
   const wanted = request.platforms.length === 0 ? [undefined] : request.platforms;
   for (const platform of wanted) {
-    const lowered = await lowerFully(world, lowerRequest(world, file.value, platform));
+    const lowered = await lowerFully(world, lowerRequest(world, file, platform));
     if (!lowered.ok) return err(lowered.error.failure);
     const { definition } = lowered.value;
     const failing = firstFailing();
     const planned = await solver.plan(definition, { signal, lease, emit: failing.accept });
-    if (!planned.ok) return err(locate(planned.error, definition, failing.vertex(), file.value));
+    if (!planned.ok) return err(locate(planned.error, definition, failing.vertex(), file));
     for (const step of planned.value) steps.set(step.vertex.digest, step);
   }
   return ok([...steps.values()]);

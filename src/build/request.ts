@@ -80,8 +80,8 @@ export interface RemoteRequest {
   readonly shown: string;
   /** Path of the Dockerfile in it. */
   readonly file?: string;
-  /** What it turned out to be, once it was fetched; `epoch` is its time in seconds since 1970. */
-  readonly opened?: { readonly context: RemoteContext; readonly epoch?: number };
+  /** What it turned out to be, once it was fetched. */
+  readonly opened?: { readonly context: RemoteContext };
 }
 
 /** A `--build-context`. */

@@ -9,8 +9,8 @@ import {
 } from '../ops/index.ts';
 import type { LayerChain, LocalSource, TreeProvider } from '../ports/index.ts';
 import type { CacheSources, SolverDeps } from '../solve/index.ts';
+import { layoutDir, MAIN_CONTEXT } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
-import { layoutDir, MAIN_CONTEXT } from './lower-rounds.ts';
 import type { BuildRequest } from './request.ts';
 
 /** The local directories of one build, and the files behind any layer. */
@@ -35,17 +35,17 @@ export interface Solving {
   readonly isLost: (chain: LayerChain) => boolean;
 }
 
-/** Opens the contexts of a request; `id` names the build, `fetch` brings layers here. */
+/** Opens the contexts of a request; `id` names the build, `fetch` brings layers here, `indexes` tell of those elsewhere. */
 export function openTrees(
   request: BuildRequest,
   deps: BuildDeps,
-  { id, fetch }: { readonly id: string; readonly fetch: TreeProviderDeps['fetch'] },
+  { id, ...layers }: { readonly id: string } & Pick<TreeProviderDeps, 'fetch' | 'indexes'>,
 ): Trees {
   const sources = new Map<string, LocalSource>([[MAIN_CONTEXT, request.context]]);
   for (const [name, named] of request.namedContexts)
     if (named.kind === 'local') sources.set(name, named.source);
   const locals = new LocalSources(id, sources);
-  return { locals, provider: createTreeProvider({ ...deps, locals, fetch }) };
+  return { locals, provider: createTreeProvider({ ...deps, locals, ...layers }) };
 }
 
 /** What the solver of one build works with. */

@@ -9,7 +9,7 @@ import { contextOf, SCRATCH } from './plan.ts';
 import { formatPlatform } from './platform.ts';
 import { familiarName, formatReference, type ImageReference, parseReference } from './reference.ts';
 import { gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';
-import type { ImageQuestion, LowerAnswers } from './request.ts';
+import type { ImageQuestion, LowerAnswers, TimeQuestion } from './request.ts';
 import { localNode, sourceNode } from './source-node.ts';
 import { freshState, type Lowering, type StageState } from './stage-state.ts';
 import { locate, Stop, stop } from './stop.ts';
@@ -26,6 +26,7 @@ export interface Questions {
   readonly images: Map<string, ImageQuestion>;
   readonly ignoreFiles: Set<string>;
   readonly templates: Set<string>;
+  readonly times: TimeQuestion[];
 }
 
 /** Makes the bases of stages; what it lacks it notes in `questions`. */
@@ -36,6 +37,7 @@ export class BaseResolver {
     images: new Map(),
     ignoreFiles: new Set(),
     templates: new Set(),
+    times: [],
   };
 
   constructor(lowering: Lowering, answers: LowerAnswers) {

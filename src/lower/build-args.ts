@@ -1,8 +1,11 @@
 import { type ArgCommand, expandWord } from '../dockerfile/index.ts';
 import type { OpPlatform, ProxyEnv } from '../llb/index.ts';
 import { EnvList } from './env-list.ts';
+import type { DeclaredParameter } from './outline.ts';
 import { formatPlatform } from './platform.ts';
 import { locate, stop } from './stop.ts';
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 /** Arguments that may be declared but never reach a step's environment. */
 export const DECLARED_ONLY: ReadonlySet<string> = new Set([
@@ -40,23 +43,36 @@ export function globalArguments(
     readonly buildArgs: Readonly<Record<string, string>>;
     readonly escapeToken: '\\' | '`';
   },
-): { readonly args: EnvList; readonly keys: readonly string[] } {
+): {
+  readonly args: EnvList;
+  readonly keys: readonly string[];
+  readonly parameters: ReadonlyMap<string, DeclaredParameter>;
+} {
   let args = start;
   const keys: string[] = [];
+  const parameters = new Map<string, DeclaredParameter>();
   for (const command of metaArgs) {
-    for (const { key, value } of command.args) {
+    for (const { key, value, docComment } of command.args) {
+      let deps: ReadonlySet<string> = NOTHING;
       const given = options.buildArgs[key];
       let set = given;
       if (given === undefined && value !== undefined) {
         const expanded = expandWord(value, args, { escapeToken: options.escapeToken });
         if (!expanded.ok) locate(command, () => stop(expanded.error, 'DF021'));
-        else set = expanded.value.value;
+        else {
+          set = expanded.value.value;
+          deps = expanded.value.matched;
+          // A default that reads the argument itself reads what the one before it read.
+          if (deps.has(key)) deps = deps.union(parameters.get(key)?.deps ?? NOTHING);
+        }
       }
       if (set !== undefined) args = args.with(key, set);
       keys.push(key);
+      const { lines } = command;
+      parameters.set(key, { name: key, description: docComment, value: set ?? '', lines, deps });
     }
   }
-  return { args, keys };
+  return { args, keys, parameters };
 }
 
 /** Proxy settings among the build arguments, whatever their case. */

@@ -90,7 +90,7 @@ export function dispatchRun(
       user,
       ...proxy,
       extraHosts: request.extraHosts ?? [],
-      hostname: request.hostname ?? '',
+      hostname: lowering.hostname,
       ulimit: request.ulimits ?? [],
       cgroupParent: request.cgroupParent ?? '',
       removeMountStubsRecursive: true,

@@ -184,12 +184,19 @@ function dispatchArg(d: Dispatch, command: ArgCommand): void {
   const { stage, lowering } = d;
   const { buildArgs = {} } = lowering.request;
   const said: string[] = [];
-  for (const { key, value: written } of command.args) {
+  for (const { key, value: written, docComment: description } of command.args) {
     checkSecretName(lowering.linter, 'ARG', key, d.planned.at);
     const value =
       buildArgs[key] ?? (written === undefined ? lowering.globalArgs.get(key) : d.expand(written));
     if (value !== undefined && !DECLARED_ONLY.has(key))
       stage.state = { ...stage.state, env: stage.state.env.with(key, value) };
+    // Without a value of its own the declaration above the first FROM is meant, where there is one.
+    const inherited = buildArgs[key] === undefined && written === undefined && value !== undefined;
+    if (!inherited) {
+      const { lines } = d.planned.at;
+      stage.outline.declare({ name: key, description, value: value ?? '', lines, deps: new Set() });
+    }
+    stage.outline.used.add(key);
     stage.buildArgs = [...stage.buildArgs, { key, value }];
     said.push(value === undefined ? key : `${key}=${value}`);
   }

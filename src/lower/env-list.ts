@@ -22,6 +22,13 @@ export class EnvList {
     return new EnvList(next);
   }
 
+  /** This list without a variable. */
+  without(name: string): EnvList {
+    const next = new Map(this.#entries);
+    next.delete(name);
+    return new EnvList(next);
+  }
+
   /** `KEY=value` in order. */
   lines(): readonly string[] {
     return [...this.#entries].map(([k, v]) => `${k}=${v}`);

@@ -14,6 +14,7 @@ export {
   DOWNLOADED,
   type RemoteContext,
   remoteContext,
+  sourceDefinition,
 } from './main-context.ts';
 export { formatPlatform, parsePlatform } from './platform.ts';
 export {
@@ -33,4 +34,5 @@ export {
   type MainContext,
   NO_ANSWERS,
   type TemplateAnswer,
+  type TimeQuestion,
 } from './request.ts';

@@ -15,10 +15,11 @@ import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
 import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
-import { applySettings, epochText, sourceDateEpoch, withEpoch } from './epoch.ts';
+import { answeredEpoch, epochText, epochValue, withEpoch } from './epoch.ts';
 import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import { mainContext } from './main-context.ts';
+import { outlineOf } from './outline.ts';
 import {
   checkCircles,
   planCommands,
@@ -35,8 +36,7 @@ import { locate, Stop, stop } from './stop.ts';
  * Lowers a Dockerfile to a graph of ops and an image configuration (BuildKit frontend/dockerfile/dockerfile2llb). Pure:
  * what must be looked up is returned as questions; ask again with the answers added, until it is lowered or failed.
  */
-export function lower(asked: LowerRequest, answers: LowerAnswers): LowerOutcome {
-  const request = applySettings(asked);
+export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcome {
   if (request.file.text === '') {
     const empty = new Stop('the Dockerfile cannot be empty', { code: 'DF002' });
     return { kind: 'failed', failure: empty.toFailure(request.file), warnings: [] };
@@ -80,26 +80,34 @@ class Build {
   readonly #epoch: number | undefined;
   readonly #bases: BaseResolver;
 
-  constructor(request: LowerRequest, answers: LowerAnswers, file: Parsed) {
+  constructor(asked: LowerRequest, answers: LowerAnswers, file: Parsed) {
     const { instructions, linter } = file;
     if (instructions.stages.length === 0) stop('dockerfile contains no stages to build', 'DF006');
     lintStages(instructions, linter);
     this.#instructions = instructions;
     const { escapeToken } = file.parsed;
-    const targetPlatform = normalisePlatform(request.platform ?? request.buildPlatform);
-    const buildArgs = request.buildArgs ?? {};
-    const stage = request.target ?? instructions.stages.at(-1)?.stageName ?? '';
-    const platforms = { build: request.buildPlatform, target: targetPlatform, stage };
-    const start = platformArgs(platforms, buildArgs);
+    const targetPlatform = normalisePlatform(asked.platform ?? asked.buildPlatform);
+    const given = asked.buildArgs ?? {};
+    const stage = asked.target ?? instructions.stages.at(-1)?.stageName ?? '';
+    const platforms = { build: asked.buildPlatform, target: targetPlatform, stage };
+    const start = platformArgs(platforms, given);
     lintBases(instructions, start, { linter, escapeToken });
-    const global = globalArguments(start, instructions.metaArgs, { buildArgs, escapeToken });
+    const options = { buildArgs: given, escapeToken };
+    const global = globalArguments(start, instructions.metaArgs, options);
     this.#declared = global.keys;
-    this.#epoch = sourceDateEpoch(buildArgs, global.args, request);
+    const { stages } = instructions;
+    const epoch = epochValue({ request: asked, stages, globalArgs: global.args, escapeToken });
+    const { time, question } = answeredEpoch(epoch, answers);
+    this.#epoch = time.kind === 'known' ? time.seconds : undefined;
+    const { request, globalArgs } = withEpoch(asked, global.args, time);
+    const buildArgs = request.buildArgs ?? {};
     const contextPaths = new Set<string>();
     const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
     this.#lowering = {
       ...{ request, escapeToken, linter, targetPlatform, contextPaths },
-      globalArgs: withEpoch(global.args, this.#epoch),
+      globalArgs,
+      parameters: global.parameters,
+      hostname: request.hostname ?? buildArgs['BUILDKIT_SANDBOX_HOSTNAME'] ?? '',
       proxy: proxyOf(buildArgs),
       timestamp: this.#epoch === undefined ? -1n : BigInt(this.#epoch) * 1_000_000_000n,
       created: this.#epoch === undefined ? undefined : epochText(this.#epoch),
@@ -109,6 +117,7 @@ class Build {
       isIgnored: ignoredBy(excludes),
     };
     this.#bases = new BaseResolver(this.#lowering, answers);
+    if (question !== undefined) this.#bases.questions.times.push(question);
     if (request.context.kind === 'local' && !answers.ignoreFiles.has('context'))
       this.#bases.questions.ignoreFiles.add('context');
   }
@@ -124,13 +133,14 @@ class Build {
     checkCircles(list.states);
     if (list.states.length === 1) target.shownName = '';
     const reachable = this.#resolveBases(list, target);
-    const { images, ignoreFiles, templates } = this.#bases.questions;
-    if (images.size + ignoreFiles.size + templates.size > 0)
+    const { images, ignoreFiles, templates, times } = this.#bases.questions;
+    if (images.size + ignoreFiles.size + templates.size + times.length > 0)
       return {
         kind: 'needs',
         images: [...images.values()],
         ignoreFiles: [...ignoreFiles],
         templates: [...templates],
+        times,
       };
     for (const state of list.states)
       if ((request.allStages === true || reachable.has(state)) && !state.dispatched)
@@ -195,6 +205,7 @@ class Build {
       target: target.shownName,
       platform: targetPlatform,
       epoch: this.#epoch,
+      outline: outlineOf(target),
     };
   }
 }

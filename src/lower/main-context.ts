@@ -2,8 +2,8 @@ import { type Definition, marshalGraph } from '../llb/index.ts';
 import { copyNode } from './file-node.ts';
 import { encodeGraph, type LazyOutput } from './lazy-graph.ts';
 import { gitNode, isHttp, parseGit } from './remote-source.ts';
-import type { LowerRequest, MainContext } from './request.ts';
-import { followPaths, localNode, sourceNode } from './source-node.ts';
+import type { LowerRequest, MainContext, TimeQuestion } from './request.ts';
+import { followPaths, localNode, sourceNode, sourceOf } from './source-node.ts';
 
 /** A context that is not a directory of this machine. */
 export type RemoteContext = Extract<MainContext, { readonly kind: 'source' }>;
@@ -25,17 +25,18 @@ export function remoteContext(
   return { kind: 'source', identifier: address, attrs: { 'http.filename': DOWNLOADED } };
 }
 
-function sourceOf({ node }: LazyOutput): Pick<RemoteContext, 'identifier' | 'attrs'> {
-  const { body } = node.build(() => {
-    throw new Error('a source has no inputs');
-  });
-  if (body.kind !== 'source') throw new Error(`a source, not a ${body.kind}`);
-  return body.source;
-}
-
 /** The graph of a remote context alone, so that its Dockerfile can be read; `title` names its step. */
 export function contextDefinition(context: RemoteContext, title: string): Definition {
   return marshalGraph(encodeGraph(remoteNode(context, title)));
+}
+
+/** The graph of one source, for its time. */
+export function sourceDefinition({ identifier, attrs, name }: TimeQuestion): Definition {
+  return marshalGraph(
+    encodeGraph(
+      sourceNode(identifier, { attrs, metadata: { description: { 'llb.customname': name } } }),
+    ),
+  );
 }
 
 /** The context of a build as an input of its instructions; `paths` is what they read of a directory. */

@@ -10,6 +10,7 @@ import type { OpPlatform } from '../llb/index.ts';
 import { checkFromArgs, checkPlatformFlag } from './checks.ts';
 import { EnvList } from './env-list.ts';
 import { emptyImage } from './image-config.ts';
+import { StageOutline } from './outline.ts';
 import { parsePlatform } from './platform.ts';
 import { mountSources } from './run-mounts.ts';
 import { freshState, type Lowering, type PlannedCommand, type StageState } from './stage-state.ts';
@@ -26,6 +27,9 @@ export class StageList {
   add(state: StageState): void {
     this.states.push(state);
     state.base = this.#byName.get(state.baseName);
+    // What the base says in its own FROM counts for this stage too, wherever its instructions go.
+    if (state.base !== undefined)
+      for (const name of state.base.outline.used) state.outline.used.add(name);
     if (state.name !== '') this.#byName.set(state.name, state);
   }
 
@@ -45,7 +49,10 @@ export class StageList {
 
 /** Settings of `stageStates`. */
 export interface StageOptions {
-  readonly lowering: Pick<Lowering, 'request' | 'escapeToken' | 'linter' | 'globalArgs'>;
+  readonly lowering: Pick<
+    Lowering,
+    'request' | 'escapeToken' | 'linter' | 'globalArgs' | 'parameters'
+  >;
   /** Names that ARG instructions above the first FROM declare. */
   readonly declared: readonly string[];
 }
@@ -69,8 +76,12 @@ export function stageStates(instructions: Instructions, options: StageOptions): 
       shownName: name === '' ? `stage-${i}` : name,
       baseName: baseName.value,
       replacement,
-      platform,
+      platform: platform.value,
       ignoreCache: isUncached(options, name),
+      outline: new StageOutline(options.lowering.parameters, [
+        ...baseName.matched,
+        ...platform.matched,
+      ]),
     });
     list.add(state);
     state.stepTotal = countSteps(state);
@@ -102,13 +113,14 @@ function isUncached({ lowering }: StageOptions, name: string): boolean {
 }
 
 type NewState = Pick<StageState, 'stage' | 'at' | 'code' | 'name' | 'shownName' | 'baseName'> &
-  Partial<Pick<StageState, 'replacement' | 'platform' | 'ignoreCache'>>;
+  Partial<Pick<StageState, 'replacement' | 'platform' | 'ignoreCache' | 'outline'>>;
 
 function newState(given: NewState): StageState {
   return {
     replacement: undefined,
     platform: undefined,
     ignoreCache: false,
+    outline: new StageOutline(new Map()),
     ...given,
     base: undefined,
     deps: new Map(),
@@ -145,14 +157,17 @@ function expandFrom(
   return found.value;
 }
 
-function stagePlatform(stage: Stage, options: StageOptions): OpPlatform | undefined {
-  if (stage.platform === '') return undefined;
+function stagePlatform(
+  stage: Stage,
+  options: StageOptions,
+): { readonly value: OpPlatform | undefined; readonly matched: ReadonlySet<string> } {
+  if (stage.platform === '') return { value: undefined, matched: new Set() };
   const { linter, globalArgs, request } = options.lowering;
   const found = expandFrom(stage, stage.platform, options);
   const host = request.buildPlatform;
   const about = { ...found, args: globalArgs, host };
   checkPlatformFlag(linter.withComments(stage.comments), stage, about);
-  return locate(stage, () => {
+  const value = locate(stage, () => {
     const suggested = (message: string): string =>
       [...found.unmatched].reduce(
         (text, name) => withSuggestion(text, name, globalArgs.keys(), { caseSensitive: true }),
@@ -165,6 +180,7 @@ function stagePlatform(stage: Stage, options: StageOptions): OpPlatform | undefi
     const message = suggested(`failed to parse platform ${stage.platform}: ${parsed.error}`);
     return locate(stage, () => stop(message, 'DF033'));
   });
+  return { value, matched: found.matched };
 }
 
 /** Names the stages each instruction of a stage reads from, adding images that are no stage. */

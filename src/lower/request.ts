@@ -1,5 +1,5 @@
 import type { Failure, SourceFile } from '../base/index.ts';
-import type { DockerfileFailure, LintWarning } from '../dockerfile/index.ts';
+import type { DockerfileFailure, LintWarning, Outline } from '../dockerfile/index.ts';
 import type { Definition, HostIp, NetMode, OpPlatform, Ulimit } from '../llb/index.ts';
 import type { ImageConfig } from './image-config.ts';
 
@@ -30,8 +30,6 @@ export interface LowerRequest {
   /** `--build-context name=value`, values as written. */
   readonly contexts?: Readonly<Record<string, string>>;
   readonly context: MainContext;
-  /** Seconds since 1970 that `SOURCE_DATE_EPOCH=context` means: the time of a remote context. */
-  readonly contextEpoch?: number;
   /** Lowers every stage, reachable or not, so that all of them are linted (`--check`). */
   readonly allStages?: boolean;
 }
@@ -59,6 +57,14 @@ export interface ImageQuestion {
   readonly name: string;
 }
 
+/** A source op whose own time is wanted: of a commit, a download or the newest file in a downloaded archive. */
+export interface TimeQuestion {
+  readonly identifier: string;
+  readonly attrs: Readonly<Record<string, string>>;
+  /** `[internal] resolve …`. */
+  readonly name: string;
+}
+
 /** What the caller found out about an image. */
 export type ImageAnswer =
   | { readonly ok: true; readonly digest: string; readonly config: unknown }
@@ -71,6 +77,8 @@ export interface LowerAnswers {
   readonly ignoreFiles: ReadonlyMap<string, string | undefined>;
   /** Attributes of a `template:` context, which its front end computed. */
   readonly templates?: ReadonlyMap<string, TemplateAnswer>;
+  /** Seconds since 1970 by the identifier of the source; undefined where it has no time. */
+  readonly times?: ReadonlyMap<string, number | undefined>;
 }
 
 /** A base made from an OS template: what its source op is, and the configuration of the image it stands for. */
@@ -105,6 +113,8 @@ export type LowerOutcome =
       readonly platform: OpPlatform;
       /** Seconds since 1970 that SOURCE_DATE_EPOCH gives. */
       readonly epoch: number | undefined;
+      /** What the target takes (`--call=outline`). */
+      readonly outline: Outline;
     }
   | {
       readonly kind: 'needs';
@@ -113,6 +123,7 @@ export type LowerOutcome =
       readonly ignoreFiles: readonly string[];
       /** Values behind `template:` of contexts that must be locked. */
       readonly templates: readonly string[];
+      readonly times: readonly TimeQuestion[];
     }
   | {
       readonly kind: 'failed';

@@ -2,9 +2,10 @@ import { type Mount, parseMount, type RunCommand } from '../dockerfile/index.ts'
 import type { SecretEnv } from '../llb/index.ts';
 import type { PlannedMount, PlannedSecret } from './exec-node.ts';
 import { mkdirNode } from './file-node.ts';
+import { noteMount } from './outline.ts';
 import { baseName, cleanPath, joinPath } from './paths.ts';
 import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
-import { stop } from './stop.ts';
+import { type At, stop } from './stop.ts';
 
 /** The mounts of a RUN instruction, by kind. */
 export interface RunMounts {
@@ -40,8 +41,8 @@ export function planMounts(
     return mount.ok ? mount.value : stop(mount.error, 'DF015');
   });
   parsed.forEach((mount, i) => {
-    if (mount.type === 'secret') planSecret(found, mount);
-    else if (mount.type === 'ssh') planSsh(found, mount);
+    if (mount.type === 'secret') planSecret(found, mount, { stage, at: planned.at });
+    else if (mount.type === 'ssh') planSsh(found, mount, { stage, at: planned.at });
     else found.mounts.push(planMount(lowering, stage, mount, planned.sources[i]));
   });
   return found;
@@ -99,13 +100,20 @@ function ownedCache(mount: Mount, base: PlannedMount['from']): PlannedMount['fro
   return mkdirNode(base, mkdir, { owner, metadata: { description, caps: ['file.base'] } });
 }
 
-function planSecret(found: RunMounts, mount: Mount): void {
+interface Place {
+  readonly stage: StageState;
+  readonly at: At;
+}
+
+function planSecret(found: RunMounts, mount: Mount, { stage, at }: Place): void {
   let id = mount.source === '' ? mount.id : mount.source;
   if (id === '') {
     if (mount.target === '') stop('one of source, target required', 'DF015');
     id = baseName(mount.target);
   }
-  const optional = !mount.required;
+  const { required } = mount;
+  noteMount(stage.outline.secrets, { name: id, required, lines: at.lines });
+  const optional = !required;
   const asFile = mount.env === undefined || mount.target !== '';
   if (asFile) {
     const dest = mount.target === '' ? `/run/secrets/${baseName(id)}` : mount.target;
@@ -115,9 +123,11 @@ function planSecret(found: RunMounts, mount: Mount): void {
   if (mount.env !== undefined) found.secretEnv.push({ ID: id, name: mount.env, optional });
 }
 
-function planSsh(found: RunMounts, mount: Mount): void {
+function planSsh(found: RunMounts, mount: Mount, { stage, at }: Place): void {
   if (mount.source !== '') stop('ssh does not support source', 'DF015');
   const dest = mount.target === '' ? `/run/buildkit/ssh_agent.${found.ssh.length}` : mount.target;
-  const { uid = 0, gid = 0, mode = 0o600, id } = mount;
-  found.ssh.push({ dest, secret: { ID: id, uid, gid, mode, optional: !mount.required } });
+  const { uid = 0, gid = 0, mode = 0o600, id, required } = mount;
+  const name = id === '' ? 'default' : id;
+  noteMount(stage.outline.ssh, { name, required, lines: at.lines });
+  found.ssh.push({ dest, secret: { ID: id, uid, gid, mode, optional: !required } });
 }

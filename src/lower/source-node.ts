@@ -1,5 +1,5 @@
 import { byCodeUnit } from '../base/index.ts';
-import type { OpMetadata, OpPlatform } from '../llb/index.ts';
+import type { OpMetadata, OpPlatform, SourceOp } from '../llb/index.ts';
 import type { LazyOutput } from './lazy-graph.ts';
 
 /** A source op; images say their platform, other sources have none. */
@@ -25,6 +25,15 @@ export function sourceNode(
     },
     index: 0,
   };
+}
+
+/** What a source op says. */
+export function sourceOf({ node }: LazyOutput): SourceOp {
+  const { body } = node.build(() => {
+    throw new Error('a source has no inputs');
+  });
+  if (body.kind !== 'source') throw new Error(`a source, not a ${body.kind}`);
+  return body.source;
 }
 
 /**

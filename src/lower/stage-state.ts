@@ -3,6 +3,7 @@ import type { NetMode, OpPlatform, ProxyEnv } from '../llb/index.ts';
 import type { EnvList } from './env-list.ts';
 import type { ImageConfig } from './image-config.ts';
 import type { LazyOutput } from './lazy-graph.ts';
+import type { DeclaredParameter, StageOutline } from './outline.ts';
 import type { LowerRequest } from './request.ts';
 import type { At } from './stop.ts';
 
@@ -62,6 +63,7 @@ export interface StageState {
   readonly ignoreCache: boolean;
   buildArgs: DeclaredArg[];
   workdirSet: boolean;
+  outline: StageOutline;
   /** Where CMD, ENTRYPOINT and HEALTHCHECK were last given in this stage. */
   readonly last: { cmd?: At; entrypoint?: At; healthcheck?: At };
 }
@@ -72,7 +74,11 @@ export interface Lowering {
   readonly escapeToken: '\\' | '`';
   readonly linter: Linter;
   readonly globalArgs: EnvList;
+  /** Declarations of the arguments above the first FROM. */
+  readonly parameters: ReadonlyMap<string, DeclaredParameter>;
   readonly targetPlatform: OpPlatform;
+  /** Host name of steps; empty is the default. */
+  readonly hostname: string;
   readonly proxy: ProxyEnv | undefined;
   /** Nanoseconds of created directories; -1 leaves them to the clock. */
   readonly timestamp: bigint;

@@ -7,9 +7,6 @@ import {
   type BuildOutcome,
   type BuildRequest,
   buildImage,
-  type CallAnswer,
-  checkDockerfile,
-  listTargets,
   type PlannedStep,
   planBuild,
 } from '../../build/index.ts';
@@ -18,11 +15,13 @@ import { buildRequest, Options } from '../build-request.ts';
 import { withTimeout } from '../build-timeout.ts';
 import { createBuildDeps } from '../build-world.ts';
 import { loadDocker } from '../docker-load.ts';
+import { type CallFlag, callFlag } from '../flags/call.ts';
 import { positive } from '../flags/limits.ts';
 import { fail, type Io, printJson } from '../io.ts';
 import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
 import { openStore, type Store } from '../store.ts';
+import { runCall } from './build-call.ts';
 
 /** `varve build`. */
 export async function buildCommand(
@@ -55,19 +54,10 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   const emit = options.is('json') ? jsonEvents(io, display.accept) : display.accept;
   const deps = createBuildDeps(io, store, work.resources, emit);
   if (options.is('plan')) return await showPlan(io, request, options, { deps, display });
-  const call = options.is('check') ? 'check' : options.text('call');
-  if (call === 'check' || call === 'targets') {
-    const ask = call === 'check' ? checkDockerfile : listTargets;
-    let answer: Result<CallAnswer>;
-    try {
-      answer = await ask(request, deps, io.signal);
-    } finally {
-      display.end();
-    }
-    if (!answer.ok) return fail(io, answer.error);
-    io.out(options.is('json') ? `${answer.value.json}\n` : answer.value.text);
-    return answer.value.failed ? 2 : 0;
-  }
+  const call = callOf(options);
+  if (!call.ok) return fail(io, call.error);
+  if (call.value !== undefined)
+    return await runCall(io, { flag: call.value, request, deps, display });
   const seconds = positive('--timeout', options.text('timeout'));
   if (!seconds.ok) return fail(io, seconds.error);
   let done: Result<BuildOutcome>;
@@ -92,6 +82,13 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);
+}
+
+/** What is asked instead of a build; `--check` is short for `--call=check`, and `--json` for its format. */
+function callOf(options: Options): Result<CallFlag | undefined> {
+  const flag = callFlag(options.is('check') ? 'check' : (options.text('call') ?? ''));
+  if (!flag.ok || flag.value === undefined) return flag;
+  return ok({ ...flag.value, json: flag.value.json || options.is('json') });
 }
 
 /** `--plan`. */

@@ -74,6 +74,7 @@ test('the first round asks for the images of needed stages and the ignore file, 
     })),
     ignoreFiles: ['context'],
     templates: [],
+    times: [],
   });
 });
 
