@@ -94,6 +94,7 @@ export class Records implements CacheDb {
         ...[record, chain, result.createdAt, result.costMs, this.#clock.now()],
         result.source ?? null,
       );
+      this.#db.run('DELETE FROM eviction WHERE record = ?', record);
     });
   }
 

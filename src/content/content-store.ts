@@ -9,6 +9,7 @@ import {
   failure,
   hexOf,
   isErrno,
+  noteUse,
   ok,
   type Result,
   sha256,
@@ -107,6 +108,7 @@ class DiskContentStore implements ContentStore {
     if (options.digest !== undefined) {
       const size = await this.size(options.digest);
       if (size !== undefined && (options.size === undefined || options.size === size)) {
+        await noteUse(this.path(options.digest));
         await data[Symbol.asyncIterator]().return?.();
         return ok({ digest: options.digest, size });
       }
@@ -136,7 +138,10 @@ class DiskContentStore implements ContentStore {
 
   async put(bytes: Uint8Array): Promise<Digest> {
     const digest = sha256(bytes);
-    if ((await this.size(digest)) === bytes.length) return digest;
+    if ((await this.size(digest)) === bytes.length) {
+      await noteUse(this.path(digest));
+      return digest;
+    }
     const ready = await this.#prepare(`writing blob ${digest}`);
     if (!ready.ok) throw new FailureError(ready.error);
     try {

@@ -9,6 +9,7 @@ import {
   failure,
   hexOf,
   isErrno,
+  noteUse,
   ok,
   type Result,
 } from '../base/index.ts';
@@ -84,7 +85,10 @@ export class BlobPool {
     const path = this.path(wanted.sha256);
     const actual = await hashFile(path);
     if (actual === undefined) return false;
-    if (actual.size === wanted.size && actual.digest === wanted.sha256) return true;
+    if (actual.size === wanted.size && actual.digest === wanted.sha256) {
+      await noteUse(path);
+      return true;
+    }
     const aside = join(
       this.#root,
       'quarantine',

@@ -33,7 +33,7 @@ function entryOf(facts: Facts, file: FileEntry): Entry[] {
     {
       ...{ id, kind, label, ...size },
       createdAt: born(stat),
-      usedAt: Math.max(born(stat), file.usedAt ?? stat.mtimeMs),
+      usedAt: Math.max(born(stat), file.usedAt ?? Math.max(stat.mtimeMs, stat.ctimeMs)),
       uses: 0,
       madeBy: file.madeBy ?? {},
       usedBy: file.usedBy ?? [],

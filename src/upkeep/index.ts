@@ -2,3 +2,4 @@ export type { UpkeepDeps, UpkeepPaths } from './deps.ts';
 export { takeInventory } from './inventory.ts';
 export { carryOut, type Removed, trimming } from './remove.ts';
 export { diskOf, stateOf, type Trimmed, type TrimOptions, trim, trimByPolicy } from './trim.ts';
+export { isOver } from './used.ts';

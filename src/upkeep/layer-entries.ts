@@ -98,13 +98,11 @@ export function layerEntries(
 ): Entry[] {
   return [...forms.dirs].map(([id, dirs]) => {
     const row = facts.layers.get(id);
-    const stats = dirs.map((dir) => lstatSync(dir, { throwIfNoEntry: false }));
-    const stamp = stats.map((s) => `${s?.ino ?? 0}:${s?.mtimeMs ?? 0}`).join(' ');
     const entryId = `layer:${id}`;
-    const size = facts.sizes.stamped(entryId, stamp, dirs);
+    const size = facts.sizes.stamped(entryId, layerStamp(dirs), dirs);
     const made = makerOf(facts, id, row);
     const use = shared.uses.get(id) ?? { uses: 0, usedAt: 0, results: 0 };
-    const createdAt = row?.createdAt ?? stats[0]?.mtimeMs ?? facts.now;
+    const createdAt = row?.createdAt ?? bornAt(dirs) ?? facts.now;
     const twins = blobsHere(row, forms).map(blobId);
     const lastCost = costOfLosing(facts, id, size.bytes);
     return {
@@ -126,6 +124,18 @@ export function layerEntries(
       paths: dirs,
     };
   });
+}
+
+/** What changes when a directory of the layer is another one, or something was added beside its files. */
+export function layerStamp(dirs: readonly string[]): string {
+  return dirs
+    .map((dir) => lstatSync(dir, { throwIfNoEntry: false }))
+    .map((stat) => `${stat?.ino ?? 0}:${stat?.mtimeMs ?? 0}`)
+    .join(' ');
+}
+
+function bornAt([dir = '']: readonly string[]): number | undefined {
+  return lstatSync(dir, { throwIfNoEntry: false })?.mtimeMs;
 }
 
 /** Digests of compressed forms that are on this machine. */

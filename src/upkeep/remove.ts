@@ -197,7 +197,7 @@ function whyHeld(entry: Entry, held: HeldNow): string | undefined {
   const since = held.since - SLACK_MS;
   const fresh = entry.paths.some((path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false });
-    return stat !== undefined && stat.mtimeMs >= since;
+    return stat !== undefined && Math.max(stat.mtimeMs, stat.ctimeMs) >= since;
   });
   return fresh ? 'it was written or used since a build that still runs began' : undefined;
 }

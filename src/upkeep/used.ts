@@ -1,0 +1,64 @@
+import { lstatSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { bytesOf, type GcPolicy } from '../gc/index.ts';
+import type { Measured } from '../ports/index.ts';
+import { measureDisk } from '../snapshot/index.ts';
+import type { UpkeepDeps } from './deps.ts';
+import { layerDirs, layerStamp } from './layer-entries.ts';
+import { namesIn } from './names-in.ts';
+import { diskOf } from './trim.ts';
+
+/**
+ * Whether the store is over the cap or the disk below its free space, as cheaply as it can be told: the whole disk is asked
+ * first, then sizes that were measured before are added up. Nothing is said of ages and of budgets of kinds.
+ */
+export async function isOver(deps: UpkeepDeps, policy: GcPolicy): Promise<boolean> {
+  const { root } = deps.paths;
+  const disk = diskOf(root);
+  if (policy.minFreeSpace !== undefined && disk.free < bytesOf(policy.minFreeSpace, disk))
+    return true;
+  if (policy.maxUsedSpace === undefined) return false;
+  const cap = bytesOf(policy.maxUsedSpace, disk);
+  const { bsize, blocks, bfree } = statfsSync(root);
+  if ((blocks - bfree) * bsize <= cap) return false;
+  return (await usedSpace(deps)) > cap;
+}
+
+/** About what the store takes on disk: layers and cache mounts as measured last, new layers as they are, files by their size. */
+async function usedSpace(deps: UpkeepDeps): Promise<number> {
+  const known = deps.db.measured();
+  const fresh = new Map<string, Measured>();
+  for (const [id, dirs] of await layerDirs(deps)) {
+    const [resource, stamp] = [`layer:${id}`, layerStamp(dirs)];
+    if (known.get(resource)?.stamp === stamp) continue;
+    const bytes = dirs.reduce((sum, dir) => sum + measureDisk(dir, new Map()).bytes, 0);
+    fresh.set(resource, { stamp, bytes });
+  }
+  for (const { path, usedAt } of deps.mounts.list()) {
+    const slot = join(path, '..');
+    const resource = `mount:${slot.slice(deps.paths.mounts.length + 1)}`;
+    if (known.get(resource)?.stamp !== `${usedAt}`)
+      fresh.set(resource, { stamp: `${usedAt}`, bytes: measureDisk(slot, new Map()).bytes });
+  }
+  deps.db.remember(fresh);
+  const measured = new Map([...known, ...fresh]);
+  const { packages, content } = deps.paths;
+  const pool = join(packages, 'pool');
+  const files = [
+    join(content, 'blobs/sha256'),
+    ...namesIn(pool).map((shelf) => join(pool, shelf)),
+    join(packages, 'index'),
+  ];
+  return (
+    [...measured.values()].reduce((sum, { bytes }) => sum + bytes, 0) +
+    files.reduce((sum, dir) => sum + filesIn(dir), 0)
+  );
+}
+
+/** Disk space of the files of a directory, not of those in directories below it. */
+function filesIn(dir: string): number {
+  return namesIn(dir).reduce((sum, name) => {
+    const stat = lstatSync(join(dir, name), { throwIfNoEntry: false });
+    return sum + (stat?.blocks ?? 0) * 512;
+  }, 0);
+}
