@@ -11,6 +11,7 @@ import {
   type SourceFile,
   sha256,
 } from '../base/index.ts';
+import { holdingStore } from '../content/index.ts';
 import type { Event, EventSink } from '../events/index.ts';
 import type { Definition } from '../llb/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
@@ -72,7 +73,7 @@ export async function buildImage(
     emit({ type: 'build-finished', build: id, ...end });
   };
   await using lease = deps.leases.open(`build ${id}`);
-  const build = new Build(request, { ...deps, emit }, { id, lease, recorder, failing, edge });
+  const build = new Build(request, { ...deps, emit, content: holdingStore(deps.content, lease) }, { id, lease, recorder, failing, edge });
   try {
     const done = await build.run();
     finish(done.ok ? undefined : done.error, done.ok ? done.value.image?.target.digest : undefined);
