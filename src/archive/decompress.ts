@@ -12,7 +12,7 @@ export interface DecompressOptions {
   readonly signal: AbortSignal;
   /** Found out from the first bytes when absent. */
   readonly format?: Compression;
-  /** Refuses to yield more than this many bytes (a decompression bomb). */
+  /** Refuses to yield more than this many bytes; without it, what expands more than 2000-fold beyond its first GiB is refused. */
   readonly maxBytes?: number;
 }
 
@@ -23,6 +23,9 @@ const MAGICS: readonly (readonly [format: Compression, magic: readonly number[]]
   ['bzip2', [0x42, 0x5a, 0x68]],
 ];
 const LONGEST_MAGIC = 6;
+/** Deflate expands up to 1032 times; up to a GiB is let through whatever it was packed to. */
+const MAX_EXPANSION = 2000;
+const ALWAYS_ALLOWED = 2 ** 30;
 /** A frame that needs a larger window than this is refused (RFC 8878 recommends support of 8 MiB at least). */
 const WINDOW_LOG_LIMIT = 27;
 
@@ -44,15 +47,23 @@ export async function* decompress(
   options: DecompressOptions,
 ): AsyncGenerator<Uint8Array> {
   const { signal, maxBytes } = options;
-  const [head, whole] = await peek(source);
+  let read = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      read += chunk.length;
+      yield chunk;
+    }
+  }
+  const [head, whole] = await peek(counted());
   const format = options.format ?? detectCompression(head);
   let total = 0;
   for await (const chunk of decoded(format, whole, signal)) {
     signal.throwIfAborted();
     total += chunk.length;
-    if (maxBytes !== undefined && total > maxBytes)
+    const limit = maxBytes ?? Math.max(ALWAYS_ALLOWED, read * MAX_EXPANSION);
+    if ((maxBytes !== undefined || format !== 'none') && total > limit)
       throw new FailureError(
-        failure('ST203', 3, `${format} data expands to more than ${maxBytes} bytes`),
+        failure('ST203', 3, `${format} data expands to more than ${limit} bytes`),
       );
     yield chunk;
   }

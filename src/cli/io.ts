@@ -38,22 +38,18 @@ export function printJson(io: Io, value: GoJson): void {
 
 /** Prints a failure and gives the exit code it leads to. */
 export function fail(io: Io, f: Failure): number {
-  io.err(`${renderFailure(shown(f))}\n`);
+  io.err(`${neutraliseLines(renderFailure(f))}\n`);
   return f.exit;
 }
 
-/** Lines that a step printed must not move the cursor or change colours. */
-function shown(f: Failure): Failure {
-  const { details, also } = f;
-  return {
-    ...f,
-    ...(details === undefined ? {} : { details: details.map(neutralise) }),
-    ...(also === undefined ? {} : { also: also.map(shown) }),
-  };
+/** Several lines with text from outside (names, messages, output of steps): none moves the cursor or changes colours. */
+export function neutraliseLines(text: string): string {
+  return text.split('\n').map(neutralise).join('\n');
 }
 
-/** A table with columns padded to their widest cell; no padding behind the last. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** A table with columns padded to their widest cell; no padding behind the last; cells are one line of plain text. */
+export function table(raw: readonly (readonly string[])[]): string {
+  const rows = raw.map((row) => row.map(neutralise));
   const widths: number[] = [];
   for (const row of rows)
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);

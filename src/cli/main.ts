@@ -1,7 +1,7 @@
 import { statSync, writeSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
-import { fail, type Io, storeRoot } from './io.ts';
+import { fail, type Io, neutraliseLines, storeRoot } from './io.ts';
 import { installInterrupts } from './signals.ts';
 import type { NamespaceEntry } from './user-namespace.ts';
 
@@ -85,9 +85,9 @@ async function start(): Promise<number> {
     const disk = diskFailure(e);
     if (disk !== undefined) return fail(io, disk);
     const text = e instanceof Error ? (e.stack ?? e.message) : String(e);
-    io.err(`internal error: this is a bug in varve, please report it\n${text}\n`);
+    io.err(`internal error: this is a bug in varve, please report it\n${neutraliseLines(text)}\n`);
     for (let cause = causeOf(e); cause !== undefined; cause = causeOf(cause))
-      io.err(`caused by: ${cause.stack ?? cause.message}\n`);
+      io.err(`caused by: ${neutraliseLines(cause.stack ?? cause.message)}\n`);
     return 70;
   }
 }

@@ -1,5 +1,6 @@
 import type { GoJson } from '../base/index.ts';
 import type { PlannedStep } from '../build/index.ts';
+import { neutralise } from './progress/text.ts';
 
 /** A plan for people: one step a line with its state, below it why. */
 export function planText(steps: readonly PlannedStep[]): string {
@@ -7,7 +8,7 @@ export function planText(steps: readonly PlannedStep[]): string {
     `${stateOf(step).padEnd(6)}  ${step.name}${expected(step)}`,
     `        ${step.decision.reason}`,
   ]);
-  return `${[...lines, summary(steps)].join('\n')}\n`;
+  return `${[...lines.map(neutralise), summary(steps)].join('\n')}\n`;
 }
 
 /** A plan as one JSON value; `v` is the version of its shape. */

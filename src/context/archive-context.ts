@@ -10,9 +10,24 @@ import {
   writeSync,
 } from 'node:fs';
 import { posix } from 'node:path';
-import { decompress, type TarEntry, TarReader } from '../archive/index.ts';
+import { decompress, quoted, type TarEntry, TarReader } from '../archive/index.ts';
 import { err, FailureError, failure, fsPath, isErrno, ok, type Result } from '../base/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
+
+/** What the file system refuses because of a member's name, kind, owner or attributes. */
+const REFUSALS = [
+  'EPERM',
+  'EINVAL',
+  'ENAMETOOLONG',
+  'ENOTDIR',
+  'ELOOP',
+  'EEXIST',
+  'EISDIR',
+  'ENOENT',
+  'ENOTSUP',
+  'E2BIG',
+  'ERANGE',
+];
 
 /** A context archive that expands to more than this is refused. */
 const MAX_BYTES = 64 * 2 ** 30;
@@ -33,10 +48,15 @@ export async function unpackArchive(
       const entry = await reader.next();
       if (!entry.ok) return entry;
       if (entry.value === undefined) break;
-      const path = insidePath(dir, entry.value.name);
-      await unpack(reader, entry.value, { dir, path });
+      const path = placeOf(dir, entry.value.name);
+      try {
+        await unpack(reader, entry.value, { dir, path });
+        if (entry.value.type !== 'hardlink') setXattrs(path, entry.value);
+      } catch (e) {
+        if (!isErrno(e, ...REFUSALS)) throw e;
+        throw refused(entry.value.name, `it cannot be written (${e.code ?? ''})`);
+      }
       if (entry.value.type === 'hardlink') continue;
-      for (const [name, value] of entry.value.xattrs) setXattr(path, name, value);
       // A directory's time is set when nothing more is written into it.
       times.push({ path, mtimeNs: entry.value.mtimeNs });
     }
@@ -47,6 +67,15 @@ export async function unpackArchive(
     if (isErrno(e, 'ENOSPC', 'EDQUOT', 'EACCES', 'ENAMETOOLONG'))
       return err(failure('CX008', 3, `unpacking the context archive: ${e.message}`, { cause: e }));
     throw e;
+  }
+}
+
+function placeOf(dir: string, name: string): string {
+  try {
+    return insidePath(dir, name);
+  } catch (e) {
+    if (!isErrno(e, ...REFUSALS)) throw e;
+    throw refused(name, `it cannot be written (${e.code ?? ''})`);
   }
 }
 
@@ -103,17 +132,29 @@ async function unpack(
     case 'hardlink': {
       const source = insidePath(at.dir, entry.link ?? '');
       if (typeAt(source) !== 'other')
-        throw refused(entry.name, `it links to ${entry.link ?? ''}, which is no file`);
+        throw refused(entry.name, `it links to ${quoted(entry.link ?? '')}, which is no file`);
       linkSync(fsPath(source), target);
       return;
     }
     case 'char':
     case 'block':
     case 'fifo':
+      if (
+        entry.type === 'char' &&
+        (entry.device?.major ?? 0) === 0 &&
+        (entry.device?.minor ?? 0) === 0
+      )
+        throw refused(entry.name, 'a character device 0:0 deletes in a layer');
       makeNode(at.path, { type: entry.type, mode: entry.mode, ...entry.device });
   }
 }
 
+/** Attributes of overlayfs would change what a layer made of this directory means. */
+function setXattrs(path: string, entry: TarEntry): void {
+  for (const [name, value] of entry.xattrs)
+    if (!/^(?:trusted|user)\.overlay\./.test(name)) setXattr(path, name, value);
+}
+
 function refused(name: string, why: string): FailureError {
-  return new FailureError(failure('CX008', 2, `context archive: ${name}: ${why}`));
+  return new FailureError(failure('CX008', 2, `context archive: ${quoted(name)}: ${why}`));
 }

@@ -77,7 +77,9 @@ function make(
 
 function finish(path: string, entry: FileEntry): void {
   lchownSync(fsPath(path), entry.uid, entry.gid);
-  for (const [name, value] of entry.xattrs) setXattr(path, name, value);
+  // These would change what the layer means (Linux, overlayfs.rst).
+  for (const [name, value] of entry.xattrs)
+    if (!/^(?:trusted|user)\.overlay\./.test(name)) setXattr(path, name, value);
   if (entry.type !== 'symlink') chmodSync(fsPath(path), entry.mode);
   setTimes(path, { atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
 }

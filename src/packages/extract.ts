@@ -80,7 +80,20 @@ class Root {
     try {
       await this.#writeAt(path, entry, reader);
     } catch (e) {
-      if (!isErrno(e, 'ENOTDIR', 'EEXIST', 'ENOENT', 'EPERM', 'ENAMETOOLONG', 'ENOTSUP', 'EINVAL'))
+      if (
+        !isErrno(
+          e,
+          'ENOTDIR',
+          'EEXIST',
+          'ENOENT',
+          'EPERM',
+          'ENAMETOOLONG',
+          'ENOTSUP',
+          'EINVAL',
+          'E2BIG',
+          'ERANGE',
+        )
+      )
         throw e;
       throw this.#refuse(entry.name, `cannot be written (${e.code ?? ''})`);
     }

@@ -74,6 +74,8 @@ const ENVIRONMENT = [
   'ERANGE',
   'E2BIG',
   'ENOTDIR',
+  // symlink(2) with an empty target.
+  'ENOENT',
 ];
 
 /** Names the member in what went wrong with it. */

@@ -60,7 +60,7 @@ export function historyLogs(io: Io, id: string | undefined, options: Options): P
     const wanted = typeof options['step'] === 'string' ? options['step'] : '';
     for (const step of history.steps(build.id)) {
       if (step.log === undefined || !step.name.includes(wanted)) continue;
-      io.out(`=> ${step.name}\n`);
+      io.out(`=> ${neutralise(step.name)}\n`);
       await printLog(io, step.log);
     }
     return 0;
