@@ -26,6 +26,7 @@ const RANKS: Readonly<Record<string, number>> = {
   fetch: 4,
   packages: 4,
   remotes: 4,
+  fileindex: 4,
   ops: 5,
   solve: 5,
   image: 6,

@@ -13,12 +13,20 @@ import {
 } from '../base/index.ts';
 import { holdingStore } from '../content/index.ts';
 import type { Event, EventSink } from '../events/index.ts';
+import { withKnownPlaces } from '../export/index.ts';
 import type { Definition } from '../llb/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
-import { createBlobFetcher, createMaterializer } from '../ops/index.ts';
-import type { LayerRef, Lease, TreeProvider } from '../ports/index.ts';
+import {
+  createBlobDownload,
+  createBlobFetcher,
+  createLayerIndexes,
+  createMaterializer,
+  type MaterializerDeps,
+} from '../ops/index.ts';
+import type { LayerIndexes, LayerRef, Lease, TreeProvider } from '../ports/index.ts';
 import { createSolver, type Solution } from '../solve/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { ImportedSources } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import { exportCaches, inlineCache } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
@@ -31,6 +39,7 @@ import { openBuild } from './open-build.ts';
 import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from './outputs.ts';
 import { locate, platformResult } from './platform-result.ts';
 import { type HistoryRecorder, recordHistory } from './record-history.ts';
+import { reportSources } from './report-sources.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps, type Trees } from './solving.ts';
 
@@ -58,9 +67,11 @@ export async function buildImage(
   const id = randomBytes(12).toString('hex');
   const recorder = recordHistory(deps.history, { id, logs: deps.paths.logs });
   const failing = new FailingSteps();
+  const followers: EventSink[] = [];
   const emit: EventSink = (event) => {
     recorder.accept(event);
     failing.accept(event);
+    for (const follower of followers) follower(event);
     deps.emit(event);
   };
   const startedAt = deps.clock.now();
@@ -73,7 +84,17 @@ export async function buildImage(
     emit({ type: 'build-finished', build: id, ...end });
   };
   await using lease = deps.leases.open(`build ${id}`);
-  const build = new Build(request, { ...deps, emit, content: holdingStore(deps.content, lease) }, { id, lease, recorder, failing, edge });
+  const build = new Build(
+    request,
+    {
+      ...{ ...deps, emit, content: holdingStore(deps.content, lease) },
+      registry: withKnownPlaces(deps.registry, deps.memo),
+    },
+    {
+      ...{ id, lease, recorder, failing, edge },
+      follow: (sink) => followers.push(sink),
+    },
+  );
   try {
     const done = await build.run();
     finish(done.ok ? undefined : done.error, done.ok ? done.value.image?.target.digest : undefined);
@@ -117,6 +138,8 @@ interface BuildState {
   readonly recorder: HistoryRecorder;
   readonly failing: FailingSteps;
   readonly edge: BuildEdge;
+  /** Has one more reader see the events from now on. */
+  readonly follow: (sink: EventSink) => void;
 }
 
 class Build {
@@ -126,12 +149,15 @@ class Build {
   readonly #lost: LostLayers;
   /** Cache mounts of every definition that was solved. */
   readonly #mounts: MountUse[] = [];
+  readonly #indexes: LayerIndexes;
+  #sources = new ImportedSources();
 
   constructor(request: BuildRequest, deps: BuildDeps, state: BuildState) {
     this.#request = request;
     this.#deps = deps;
     this.#state = state;
     this.#lost = new LostLayers(deps.memo, (layer, why) => this.#sayLost(layer, why));
+    this.#indexes = createLayerIndexes({ ...deps, download: createBlobDownload(deps) });
   }
 
   async run(): Promise<Result<Written>> {
@@ -143,16 +169,30 @@ class Build {
     const { request } = world;
     this.#request = request;
     if (request.noCache !== 'all') {
-      const imported = await importCaches(this.#deps, request.cacheFrom, { ...this.#deps, signal });
+      const imported = await importCaches(
+        { ...this.#deps, indexes: this.#indexes },
+        request.cacheFrom,
+        { ...this.#deps, signal },
+      );
       if (!imported.ok) return imported;
+      this.#sources = imported.value;
+      this.#state.follow(imported.value.accept);
     }
     for (;;) {
       const { count } = this.#lost;
       const done = await this.#buildAll(world, file);
       // A cache did not keep its promise: what it promised is made here. Each turn finds more lost, so that this ends.
-      if (done.ok || this.#lost.count === count) return done;
+      if (done.ok || this.#lost.count === count) return await this.#reported(done);
       this.#state.failing.first = undefined;
     }
+  }
+
+  /** Says what each given cache was good for. */
+  async #reported(done: Result<Written>): Promise<Result<Written>> {
+    const metadata = await reportSources(this.#sources, this.#deps);
+    return done.ok
+      ? ok({ ...done.value, metadata: { ...done.value.metadata, ...metadata } })
+      : done;
   }
 
   async #buildAll(world: LowerWorld, file: SourceFile): Promise<Result<Written>> {
@@ -160,7 +200,8 @@ class Build {
     const { signal } = world;
     const trees = openTrees(request, this.#deps, {
       id: this.#state.id,
-      fetch: createMaterializer({ ...this.#deps, onLost: this.#lost.add }),
+      fetch: createMaterializer(this.#fetchDeps()),
+      indexes: this.#indexes,
     });
     const wanted = request.platforms.length === 0 ? [undefined] : request.platforms;
     const results: SolvedPlatform[] = [];
@@ -180,6 +221,7 @@ class Build {
       {
         ...{ ...this.#deps, ...deps },
         openRemote: (place) => openCacheRemote(this.#deps, place),
+        download: createBlobDownload(this.#deps),
       },
       { records: results.flatMap((r) => r.records), targets: request.cacheTo },
       report,
@@ -227,6 +269,7 @@ class Build {
         layouts,
         trees,
         logPath: (vertex) => this.#state.recorder.logPath(vertex),
+        sources: this.#sources,
         isLost: (chain) => this.#lost.among(chain),
         offers: mountOffers(this.#deps, this.#request.cacheFrom),
       }),
@@ -238,13 +281,23 @@ class Build {
       : err(locate(solved.error, definition, this.#state.failing.first, file));
   }
 
+  #fetchDeps(): MaterializerDeps {
+    const { elsewhere, fetched } = this.#sources;
+    return {
+      ...this.#deps,
+      ...{ onLost: this.#lost.add, elsewhere },
+      onFetched: (layer, blob) => fetched(layer, blob.size),
+    };
+  }
+
   #outputDeps(trees: TreeProvider): OutputDeps {
     const { writeOut, loadDocker } = this.#state.edge;
     return {
       ...this.#deps,
       trees,
-      fetchBlob: createBlobFetcher({ ...this.#deps, onLost: this.#lost.add }),
-      materialise: createMaterializer({ ...this.#deps, onLost: this.#lost.add }),
+      fetchBlob: createBlobFetcher(this.#fetchDeps()),
+      materialise: createMaterializer(this.#fetchDeps()),
+      indexes: this.#indexes,
       writeOut,
       loadDocker,
     };

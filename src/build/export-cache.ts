@@ -1,6 +1,7 @@
 import { type Failure, goJson, ok, type Result, Semaphore } from '../base/index.ts';
 import {
   type ExportContext,
+  type FileIndexBlob,
   goTime,
   type ImageDeps,
   type LayerBlob,
@@ -18,11 +19,17 @@ import {
   MAX_CACHE_CONFIG_BYTES,
 } from '../remotes/index.ts';
 import { type ExportedRecord, exportRecords } from '../solve/index.ts';
+import {
+  exportedIndexes,
+  type IndexExportDeps,
+  layerChains,
+  writeIndex,
+} from './export-indexes.ts';
 import { internalVertex, type StepReport } from './internal-step.ts';
 import type { CachePlace, CacheTarget } from './request.ts';
 
 /** What exporting a cache needs. */
-export interface CacheExportDeps extends ImageDeps {
+export interface CacheExportDeps extends ImageDeps, Pick<IndexExportDeps, 'download'> {
   readonly cache: CacheDb;
   readonly openRemote: (place: CachePlace) => Result<CacheRemote>;
   /** Layers that are compressed at once. */
@@ -66,10 +73,11 @@ export async function exportCaches(
   return ok(undefined);
 }
 
-/** An exported graph, and for each blob the layer it is a form of. */
+/** An exported graph, for each blob the layer it is a form of, and the file indexes of layers. */
 interface Prepared {
   readonly graph: CacheGraph;
   readonly blobs: ReadonlyMap<string, LayerBlob>;
+  readonly indexes: readonly FileIndexBlob[];
 }
 
 interface Saying {
@@ -110,7 +118,8 @@ async function graphOf(
     }),
   }));
   for (const [id, why] of missing) warn(`results with layer ${id} are left out: ${why.message}`);
-  return ok({ graph: { records: graphRecords }, blobs });
+  const indexes = await exportedIndexes(deps, layerChains(exported), made, context);
+  return ok({ graph: { records: graphRecords }, blobs, indexes });
 }
 
 /** The blob of every layer of every result, each made at most once. */
@@ -120,10 +129,7 @@ async function layerBlobs(
   target: CacheTarget,
   context: ExportContext,
 ): Promise<ReadonlyMap<LayerId, Result<LayerBlob>>> {
-  const wanted = new Map<LayerId, LayerChain>();
-  for (const { chain } of exported.flatMap((record) => record.results))
-    for (const [i, { id }] of chain.entries())
-      if (!wanted.has(id)) wanted.set(id, chain.slice(0, i + 1));
+  const wanted = layerChains(exported);
   const slots = new Semaphore(deps.maxParallel);
   const { compression, level, force } = target;
   const options = { compression, force, ...(level === undefined ? {} : { level }) };
@@ -141,15 +147,20 @@ async function layerBlobs(
 
 async function write(
   deps: CacheExportDeps,
-  { graph, blobs }: Prepared,
+  { graph, blobs, indexes }: Prepared,
   remote: CacheRemote,
   { context, warn, done }: Saying & { readonly done: (id: string) => void },
 ): Promise<Result<void>> {
   const { signal } = context;
   const { config, layers } = encodeCacheConfig(graph);
   const slots = new Semaphore(TRANSFERS);
-  const sent = await Promise.all(
-    layers.map((layer) =>
+  // A bare config names no further blobs.
+  const others = remote.form === 'config' ? [] : indexes;
+  const sent = await Promise.all([
+    ...others.map((index) =>
+      slots.run(signal, () => writeIndex(deps, index, remote, context)),
+    ),
+    ...layers.map((layer) =>
       slots.run(signal, async () => {
         const known = blobs.get(layer.blob);
         if (known === undefined) throw new Error(`no layer for blob ${layer.blob}`);
@@ -165,7 +176,7 @@ async function write(
         return written;
       }),
     ),
-  );
+  ]);
   const failed = sent.find((each) => !each.ok);
   if (failed?.ok === false) return failed;
   const bytes = Buffer.from(configText(config));
@@ -179,7 +190,11 @@ async function write(
   });
   if (!stored.ok) return stored;
   done(`writing config ${digest}`);
-  const manifest = encodeCacheManifest(descriptor, layers);
+  const manifest = encodeCacheManifest(
+    descriptor,
+    layers,
+    others.map(({ blob }) => blob),
+  );
   const published = await remote.publish(manifest.bytes, manifest.mediaType, { signal });
   if (!published.ok) return published;
   done(`writing cache image manifest ${await deps.content.put(manifest.bytes)}`);

@@ -1,5 +1,5 @@
 import { type Failure, ok, type Result, sha256 } from '../base/index.ts';
-import type { CacheRemote } from '../ports/index.ts';
+import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
 import { importGraph, readCache } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
 import { ImportedSources, sourceName } from './cache-sources.ts';
@@ -8,7 +8,10 @@ import { internalStep, type StepReport } from './internal-step.ts';
 import { rememberCacheOrigin } from './lost-layers.ts';
 import type { CacheSource } from './request.ts';
 
-type ImportDeps = Pick<BuildDeps, 'cache' | 'content' | 'memo' | 'openLayout' | 'registry'>;
+type ImportDeps = Pick<BuildDeps, 'cache' | 'content' | 'memo' | 'openLayout' | 'registry'> & {
+  /** Told of the file indexes that a cache has. */
+  readonly indexes?: LayerIndexes;
+};
 
 /** One cache that is read. */
 interface Reading {
@@ -66,6 +69,7 @@ async function importCache(
     rememberCacheOrigin(deps.memo, remote.origin);
     for (const graph of read.value) {
       const { origin } = remote;
+      deps.indexes?.offer(origin, graph.fileIndexes ?? []);
       const imported = importGraph(deps.cache, graph, { origin, source, claims: sources.claims });
       sources.entered(source, imported);
       step.done(`${imported.records} keys and ${imported.results} results`);

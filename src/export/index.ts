@@ -6,6 +6,7 @@ export {
   storeImage,
   writeArchive,
 } from './image-output.ts';
+export { withKnownPlaces } from './known-places.ts';
 export { type ArchiveImage, layoutParts, layoutTar } from './layout-tar.ts';
 export { pushImage } from './push.ts';
 export { type OutputTree, writeTreeLocal, writeTreeTar } from './tree-output.ts';

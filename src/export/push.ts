@@ -5,6 +5,9 @@ import type { Registry } from '../ports/index.ts';
 import type { ImageResult } from './image-output.ts';
 
 const REPORT_MS = 100;
+const IMAGE = 'docker-image://';
+/** The registry lacks a blob, and so does the store. */
+const NOT_HERE = 'RG015';
 
 /**
  * Pushes an image under each of its names: blobs first, then manifests, the index last, so that a name never points at
@@ -37,17 +40,16 @@ async function pushName(
   const sent = await Promise.all([
     ...[...layers.values()].map(({ blob, layer }) =>
       slots.run(signal, async () => {
-        const origin =
-          layer.origin?.startsWith('docker-image://') === true
-            ? [layer.origin.slice('docker-image://'.length)]
-            : [];
-        if ((await deps.content.size(blob.digest)) !== blob.size) {
-          const fetched = await deps.fetchBlob({ ...layer, blob }, context);
-          if (!fetched.ok) return fetched;
-        }
+        const from =
+          layer.origin?.startsWith(IMAGE) === true ? [layer.origin.slice(IMAGE.length)] : [];
         const progress = (current: number, total: number | undefined): void =>
           status(blob.digest, current, total ?? blob.size);
-        return await deps.registry.pushBlob(name, blob, { signal, from: origin, progress });
+        const options = { signal, from, progress };
+        // Without the bytes first: the registry may have them, or have them in another repository.
+        const pushed = await deps.registry.pushBlob(name, blob, options);
+        if (pushed.ok || pushed.error.code !== NOT_HERE) return pushed;
+        const fetched = await deps.fetchBlob({ ...layer, blob }, context);
+        return fetched.ok ? await deps.registry.pushBlob(name, blob, options) : fetched;
       }),
     ),
     ...result.images.map((image) =>

@@ -6,6 +6,7 @@ import type {
   ContentStore,
   LayerDb,
   LayerFetcher,
+  LayerIndexes,
   MemoDb,
   Snapshotter,
 } from '../ports/index.ts';
@@ -21,6 +22,8 @@ export interface ImageDeps {
   readonly fetchBlob: BlobFetcher;
   /** Makes layers ready that are elsewhere. */
   readonly materialise: LayerFetcher;
+  /** What layers that are not here have; absent: layers that were written over them are read with all of them. */
+  readonly indexes?: LayerIndexes;
 }
 
 /** For whom layers are written: progress is reported below `vertex`. */

@@ -7,6 +7,7 @@ export {
   inFamily,
 } from './assemble.ts';
 export type { ExportContext, ImageDeps } from './deps.ts';
+export { type ExportedLayer, type FileIndexBlob, fileIndexBlobs } from './file-indexes.ts';
 export { clampHistory, completeHistory, goTime } from './history.ts';
 export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
 export { type LoadedImage, loadImages, loadLayout } from './load.ts';

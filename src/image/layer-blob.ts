@@ -12,6 +12,7 @@ import {
   parseJson,
   type Result,
 } from '../base/index.ts';
+import type { FileTree } from '../cachekey/index.ts';
 import {
   type Compression,
   type Descriptor,
@@ -74,7 +75,7 @@ export async function layerBlob(
 }
 
 /** Layers of images from outside keep their times: their id is their diffID. */
-const isMadeHere = (layer: LayerRef): boolean => parseDigest(layer.id) === undefined;
+export const isMadeHere = (layer: LayerRef): boolean => parseDigest(layer.id) === undefined;
 
 async function existingBlob(
   deps: ImageDeps,
@@ -190,7 +191,26 @@ async function tarOf(
       return ok(decompress(deps.content.stream(blob.value.digest, { signal }), { signal }));
     if (!isMadeHere(layer)) return blob;
   }
+  const options = { signal, ...(epoch === undefined ? {} : { epoch }) };
+  const lower = (await deps.snapshotter.has(chain))
+    ? await indexedBelow(deps, chain.slice(0, -1), context)
+    : undefined;
+  if (lower !== undefined) return ok(deps.snapshotter.tar(chain, { ...options, lower }));
   const ready = await deps.materialise(chain, context);
   if (!ready.ok) return ready;
-  return ok(deps.snapshotter.tar(chain, { signal, ...(epoch === undefined ? {} : { epoch }) }));
+  return ok(deps.snapshotter.tar(chain, options));
+}
+
+/** The tree below a layer that was written over indexes: the layers of it stay where they are. */
+async function indexedBelow(
+  deps: ImageDeps,
+  below: LayerChain,
+  context: ExportContext,
+): Promise<FileTree | undefined> {
+  const here = await Promise.all(below.map((_, i) => deps.snapshotter.has(below.slice(0, i + 1))));
+  if (here.every(Boolean)) return undefined;
+  return await deps.indexes?.tree(below, context, async (part) => {
+    const ready = await deps.materialise(part, context);
+    return ready.ok ? ok(await deps.snapshotter.tree(part)) : ready;
+  });
 }

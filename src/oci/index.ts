@@ -19,6 +19,8 @@ export {
 } from './manifest.ts';
 export {
   type Compression,
+  FILE_INDEX_MEDIA_TYPE,
+  INDEXED_LAYER,
   isIndexType,
   isManifestType,
   layerCompression,

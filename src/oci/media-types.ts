@@ -15,6 +15,12 @@ export const MEDIA = {
   dockerForeignGzip: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
 } as const;
 
+/** A blob with file indexes of layers, which a cache manifest lists behind its layers (docs/adr/0051). */
+export const FILE_INDEX_MEDIA_TYPE = 'application/vnd.varve.file-index.v1.json+zstd';
+
+/** Annotation of such a blob's descriptor with the diffID of the one layer in it; absent on a blob of several small ones. */
+export const INDEXED_LAYER = 'dev.varve.file-index.layer';
+
 /** How a layer blob is compressed. */
 export type Compression = 'uncompressed' | 'gzip' | 'zstd';
 

@@ -127,9 +127,10 @@ class FileRun implements AsyncDisposable {
       return open;
     }
     const { snapshotter, trees } = this.#deps;
-    const parents = await trees.materialise(input === -1 ? [] : this.#chain(input), this.#context);
-    if (!parents.ok) throw new FailureError(parents.error);
-    const active = await snapshotter.begin(parents.value);
+    const base = await trees.base(input === -1 ? [] : this.#chain(input), this.#context);
+    if (!base.ok) throw new FailureError(base.error);
+    const { chain, lower } = base.value;
+    const active = await snapshotter.begin(chain, lower === undefined ? {} : { lower });
     return { active, files: new FileLayer(active) };
   }
 

@@ -14,8 +14,11 @@ export {
   isImageSource,
   ociPlatform,
 } from './source-image.ts';
+export { createLayerIndexes, type LayerIndexDeps } from './source-image-index.ts';
 export {
+  type BlobDownload,
   type BlobFetcher,
+  createBlobDownload,
   createBlobFetcher,
   createMaterializer,
   type MaterializerDeps,

@@ -18,6 +18,7 @@ import type {
   LayerChain,
   LayerDb,
   LayerFetcher,
+  LayerOrigins,
   LayerRef,
   Registry,
   Snapshotter,
@@ -35,6 +36,8 @@ export interface MaterializerDeps {
   readonly clock: Clock;
   /** A content store over a foreign OCI layout, which is only read. */
   readonly openLayout: (dir: string) => ContentStore;
+  /** Where layers of caches in services are had from. */
+  readonly origins?: LayerOrigins;
   /** Downloads at once; 4 when absent. */
   readonly parallel?: number;
   /** Told of a layer whose blob cannot be had from its origin, or is not what it was said to be. */
@@ -47,6 +50,13 @@ export interface MaterializerDeps {
 
 /** Fetches the blob of a layer into the content store (nothing is done when it is there). */
 export type BlobFetcher = (layer: LayerRef, context: TreeContext) => Promise<Result<Descriptor>>;
+
+/** Brings any blob of an origin into the content store. */
+export type BlobDownload = (
+  origin: string,
+  blob: Descriptor,
+  context: TreeContext,
+) => Promise<Result<void>>;
 
 const REPORT_MS = 100;
 /** Deflate expands up to 1032 times; layers of up to a GiB are let through whatever they compress to. */
@@ -62,6 +72,7 @@ export function createBlobFetcher(
     | 'layers'
     | 'clock'
     | 'openLayout'
+    | 'origins'
     | 'parallel'
     | 'onLost'
     | 'elsewhere'
@@ -93,6 +104,13 @@ export function createBlobFetcher(
   };
 }
 
+/** Makes what brings blobs that are no layers. */
+export function createBlobDownload(
+  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout' | 'origins'>,
+): BlobDownload {
+  return (origin, blob, context) => download(deps, { origin }, blob, context);
+}
+
 /**
  * Makes a `LayerFetcher`: missing blobs are downloaded in parallel, layers are extracted lowest first, each verified
  * against its diffID; a damaged blob goes to the quarantine and is fetched once more.
@@ -110,19 +128,25 @@ export function createMaterializer(deps: MaterializerDeps): LayerFetcher {
     });
   };
   return async (chain, context) => {
-    let missing = chain.length;
-    while (missing > 0 && !(await deps.snapshotter.has(chain.slice(0, missing)))) missing--;
-    if (missing === chain.length) return ok(undefined);
+    // A layer that was made over an index is here without those below it.
+    const missing: LayerChain[] = [];
+    for (const [i] of chain.entries()) {
+      const upTo = chain.slice(0, i + 1);
+      if (!(await deps.snapshotter.has(upTo))) missing.push(upTo);
+    }
+    if (missing.length === 0) return ok(undefined);
     const stop = new AbortController();
     const signal = AbortSignal.any([context.signal, stop.signal]);
-    const early = chain.slice(missing).map((layer) => fetch(layer, { ...context, signal }));
+    const early = missing.flatMap((upTo) =>
+      upTo.slice(-1).map((layer) => fetch(layer, { ...context, signal })),
+    );
     // Awaited through `extract`, which asks again; a failure there must not leave these unobserved.
     const settled = Promise.allSettled(early);
     try {
-      for (let i = missing; i < chain.length; i++) {
-        const blob = await early[i - missing];
+      for (const [i, upTo] of missing.entries()) {
+        const blob = await early[i];
         if (blob?.ok === false) return blob;
-        const applied = await extract(chain.slice(0, i + 1), context);
+        const applied = await extract(upTo, context);
         if (!applied.ok) return applied;
       }
       return ok(undefined);
@@ -197,8 +221,8 @@ async function knownBlob(
 }
 
 async function download(
-  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout'>,
-  layer: LayerRef,
+  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout' | 'origins'>,
+  layer: Partial<LayerRef>,
   blob: Descriptor,
   context: TreeContext,
 ): Promise<Result<void>> {
@@ -230,14 +254,16 @@ async function download(
     progress(blob.size, blob.size);
     return copied.ok ? ok(undefined) : copied;
   }
-  return err(nowhere(layer));
+  const pulled =
+    origin === undefined ? undefined : deps.origins?.pull(origin, blob, { signal, progress });
+  return (await pulled) ?? err(nowhere(layer));
 }
 
-function nowhere(layer: LayerRef): Failure {
+function nowhere(layer: Partial<LayerRef>): Failure {
   return failure(
     'ST020',
     3,
-    `layer ${layer.diffId ?? layer.id} is not on this machine, and nothing says where it can be had`,
+    `layer ${layer.diffId ?? layer.id ?? ''} is not on this machine, and nothing says where it can be had`,
     {
       help: 'build again without the cache of this step (`--no-cache-filter`)',
     },

@@ -3,8 +3,10 @@ import type { FileTree } from '../cachekey/index.ts';
 import {
   type Clock,
   isLocalLayer,
+  type LayerBase,
   type LayerChain,
   type LayerFetcher,
+  type LayerIndexes,
   type LayerRef,
   type MountedTree,
   type Snapshotter,
@@ -21,6 +23,8 @@ export interface TreeProviderDeps {
   readonly fetch: LayerFetcher;
   readonly locals: LocalSources;
   readonly clock: Clock;
+  /** Absent: every layer that is looked into is brought here. */
+  readonly indexes?: LayerIndexes;
 }
 
 /** The trees of one build's results: extracted layers, and local directories where they are. */
@@ -40,8 +44,15 @@ class Trees implements TreeProvider {
   async tree(chain: LayerChain, context: TreeContext): Promise<Result<FileTree>> {
     const local = chain.length === 1 ? this.#local(chain[0]) : undefined;
     if (local !== undefined) return ok(local);
+    const indexed = await this.#indexed(chain, context);
+    return indexed === undefined ? await this.#extracted(chain, context) : ok(indexed);
+  }
+
+  async base(chain: LayerChain, context: TreeContext): Promise<Result<LayerBase>> {
+    const lower = await this.#indexed(chain, context);
+    if (lower !== undefined) return ok({ chain, lower });
     const layers = await this.materialise(chain, context);
-    return layers.ok ? ok(await this.#deps.snapshotter.tree(layers.value)) : layers;
+    return layers.ok ? ok({ chain: layers.value }) : layers;
   }
 
   async materialise(chain: LayerChain, context: TreeContext): Promise<Result<LayerChain>> {
@@ -62,6 +73,22 @@ class Trees implements TreeProvider {
   async mount(chain: LayerChain, context: TreeContext): Promise<Result<MountedTree>> {
     const layers = await this.materialise(chain, context);
     return layers.ok ? ok(await this.#deps.snapshotter.mount(layers.value)) : layers;
+  }
+
+  async #extracted(chain: LayerChain, context: TreeContext): Promise<Result<FileTree>> {
+    const layers = await this.materialise(chain, context);
+    return layers.ok ? ok(await this.#deps.snapshotter.tree(layers.value)) : layers;
+  }
+
+  /** The tree by file indexes, where some layer is not extracted and the indexes of all such layers are known. */
+  async #indexed(chain: LayerChain, context: TreeContext): Promise<FileTree | undefined> {
+    const { indexes, snapshotter } = this.#deps;
+    if (indexes === undefined || chain.some(({ id }) => isLocalLayer(id))) return undefined;
+    for (const [i] of chain.entries()) {
+      if (await snapshotter.has(chain.slice(0, i + 1))) continue;
+      return await indexes.tree(chain, context, (part) => this.#extracted(part, context));
+    }
+    return undefined;
   }
 
   #local(layer: LayerRef | undefined): FileTree | undefined {

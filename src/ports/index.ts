@@ -21,6 +21,7 @@ export type {
 export type { CacheRemote } from './cache-remote.ts';
 export type { Clock } from './clock.ts';
 export type { Blob, ContentStore, IngestOptions } from './content-store.ts';
+export type { LayerOrigins } from './layer-origins.ts';
 export type { LocalSource, LocalTreeOptions } from './local-source.ts';
 export type { CacheDep, CacheMap, OpContext, OpDriver, OpResolver, OpResult } from './op-driver.ts';
 export type { Packages } from './packages.ts';
@@ -44,6 +45,7 @@ export type {
 export type {
   ActiveLayer,
   LayerChain,
+  LayerEntry,
   LayerId,
   LayerRef,
   MountedTree,
@@ -52,7 +54,9 @@ export type {
 } from './snapshotter.ts';
 export {
   isLocalLayer,
+  type LayerBase,
   type LayerFetcher,
+  type LayerIndexes,
   localLayer,
   type TreeContext,
   type TreeProvider,

@@ -1,5 +1,5 @@
 import type { Digest, Result } from '../base/index.ts';
-import type { FileTree } from '../cachekey/index.ts';
+import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import type { Millis } from '../events/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 
@@ -37,10 +37,15 @@ export interface Snapshotter {
     tar: AsyncIterable<Uint8Array>,
     options: { readonly signal: AbortSignal },
   ): Promise<Result<void>>;
-  /** Starts a new layer on top of extracted `parents`. Disposing it without `commit` drops it. */
-  begin(parents: LayerChain): Promise<ActiveLayer>;
+  /**
+   * Starts a new layer on top of extracted `parents`; with their tree given as `lower` they need not be extracted, and the
+   * layer cannot be mounted. Disposing it without `commit` drops it.
+   */
+  begin(parents: LayerChain, options?: { readonly lower?: FileTree }): Promise<ActiveLayer>;
   /** The merged tree of extracted layers, read from disk without mounting; content digests come from the layers' indexes. */
   tree(chain: LayerChain): Promise<FileTree>;
+  /** What the extracted top layer of `chain` itself has, parents before children, in byte order of names. */
+  entries(chain: LayerChain): Iterable<LayerEntry>;
   /** Mounts the merged tree read-only at a directory of the snapshotter's own until disposed. */
   mount(chain: LayerChain): Promise<MountedTree>;
   /** The layer's tar as it enters an image: sorted, with OCI whiteouts, xattrs and hard links; the same bytes every time. */
@@ -55,7 +60,22 @@ export interface TarOptions {
   readonly signal: AbortSignal;
   /** Clamps entry times to this many seconds since the epoch (`rewrite-timestamp`). */
   readonly epoch?: number;
+  /** The tree below the layer; absent: the layers below are extracted. */
+  readonly lower?: FileTree;
 }
+
+/** One entry of a layer's own: what it puts at a path, or that it removes what is below. */
+export type LayerEntry =
+  | {
+      readonly path: string;
+      readonly kind: 'set';
+      readonly entry: FileEntry;
+      /** A directory that hides what the layers below have in it. */
+      readonly opaque?: boolean;
+      /** The bytes of a file that an index carries (the databases of users and groups). */
+      readonly data?: Uint8Array;
+    }
+  | { readonly path: string; readonly kind: 'gone' };
 
 export interface MountedTree extends AsyncDisposable {
   readonly path: string;

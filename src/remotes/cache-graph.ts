@@ -1,4 +1,5 @@
 import type { Digest } from '../base/index.ts';
+import type { Descriptor } from '../oci/index.ts';
 
 /** A link from a record's input to one of the records it may come from. */
 export interface GraphLink {
@@ -35,4 +36,6 @@ export interface GraphRecord {
 /** An exported cache: what BuildKit calls a cache config (remotecache/v1). Records need no particular order. */
 export interface CacheGraph {
   readonly records: readonly GraphRecord[];
+  /** Blobs with file indexes of layers, where the carrier lists such. */
+  readonly fileIndexes?: readonly Descriptor[];
 }

@@ -9,15 +9,20 @@ const UNCOMPRESSED = 'containerd.io/uncompressed';
 /** Annotation of a layer with the time it was made (BuildKit cache/blobs). */
 const CREATED_AT = 'buildkit/createdat';
 
-/** The manifest that carries a cache: an image manifest with the cache config and every layer (BuildKit `image-manifest=true`). */
+/**
+ * The manifest that carries a cache: an image manifest with the cache config and every layer (BuildKit `image-manifest=true`),
+ * then what else belongs to it. A reader of caches looks a layer up by the digest its config names, so that others do not
+ * disturb it, and a registry keeps them as long as the cache.
+ */
 export function encodeCacheManifest(
   config: Omit<Descriptor, 'mediaType'>,
   layers: readonly GraphLayer[],
+  others: readonly Descriptor[] = [],
 ): { readonly bytes: Uint8Array; readonly mediaType: string } {
   const bytes = encodeManifest({
     mediaType: MEDIA.ociManifest,
     config: { mediaType: CACHE_CONFIG_MEDIA_TYPE, ...config },
-    layers: layers.map(layerDescriptor),
+    layers: [...layers.map(layerDescriptor), ...others],
   });
   return { bytes, mediaType: MEDIA.ociManifest };
 }

@@ -1,5 +1,10 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
-import { type Descriptor, decodeManifest, MAX_CONFIG_BYTES } from '../oci/index.ts';
+import {
+  type Descriptor,
+  decodeManifest,
+  FILE_INDEX_MEDIA_TYPE,
+  MAX_CONFIG_BYTES,
+} from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import type { CacheGraph } from './cache-graph.ts';
 import { cacheCarrier, layerFacts } from './cache-manifest.ts';
@@ -51,7 +56,9 @@ async function readAt(
   const here: Descriptor[] = [];
   for (const layer of layers) if (await remote.mayHave(layer)) here.push(layer);
   const graph = decodeCacheConfig(Buffer.from(raw.value).toString('utf8'), layerFacts(here));
-  return graph.ok ? ok([graph.value]) : graph;
+  if (!graph.ok) return graph;
+  const fileIndexes = here.filter(({ mediaType }) => mediaType === FILE_INDEX_MEDIA_TYPE);
+  return ok([{ ...graph.value, ...(fileIndexes.length === 0 ? {} : { fileIndexes }) }]);
 }
 
 async function readImages(

@@ -2,18 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
+import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, LayerRef, MountedTree } from '../ports/index.ts';
 import { mountOverlay, unmount } from '../sys/index.ts';
 import { unmountIfMounted, type WorkDir } from './layout.ts';
-import type { OverlayTree } from './overlay-tree.ts';
 
 interface ActiveParts {
   readonly id: LayerId;
   readonly parents: LayerChain;
   readonly work: WorkDir;
   readonly upper: string;
-  readonly lower: OverlayTree;
-  readonly lowerDirs: readonly string[];
+  readonly lower: FileTree;
+  /** Absent when the layers below are not extracted. */
+  readonly lowerDirs?: readonly string[];
   readonly userXattrs: boolean;
   readonly install: (chain: LayerChain) => Promise<void>;
 }
@@ -45,13 +46,14 @@ export class DirectoryLayer implements ActiveLayer {
     return this.#parts.userXattrs ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
   }
 
-  get lower(): OverlayTree {
+  get lower(): FileTree {
     return this.#parts.lower;
   }
 
   mount(): Promise<MountedTree> {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     const { work, upper, lowerDirs, userXattrs } = this.#parts;
+    if (lowerDirs === undefined) throw new Error('a layer over an index cannot be mounted');
     const scratch = join(work.path, `work${this.#mountCount++}`);
     const empty = join(work.path, 'empty');
     mkdirSync(scratch);

@@ -129,21 +129,33 @@ async function isSame(
   if (entry.mtimeNs % SECOND !== 0n) return true;
   if (entry.type === 'symlink') return entry.link === below.link;
   if (entry.type !== 'file' || entry.size === 0) return true;
-  const other = lower.diskPath(path);
-  return other !== undefined && (await sameData(disk, other, signal));
+  return await sameData(readFile(disk, signal), lower.read(path, signal));
 }
 
-async function sameData(a: string, b: string, signal: AbortSignal): Promise<boolean> {
-  const other = readFile(b, signal);
+/** Whether two streams have the same bytes, however they are cut. */
+async function sameData(
+  a: AsyncIterable<Uint8Array>,
+  b: AsyncIterable<Uint8Array>,
+): Promise<boolean> {
+  const other = b[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array(0);
   try {
-    // Both readers cut files of one size into the same chunks.
-    for await (const chunk of readFile(a, signal)) {
-      const next = await other.next();
-      if (next.done === true || !sameBytes(chunk, next.value)) return false;
+    for await (let chunk of a) {
+      while (chunk.length > 0) {
+        if (rest.length === 0) {
+          const next = await other.next();
+          if (next.done === true) return false;
+          rest = next.value;
+        }
+        const length = Math.min(chunk.length, rest.length);
+        if (!sameBytes(chunk.subarray(0, length), rest.subarray(0, length))) return false;
+        chunk = chunk.subarray(length);
+        rest = rest.subarray(length);
+      }
     }
-    return true;
+    return rest.length === 0;
   } finally {
-    await other.return(undefined);
+    await other.return?.();
   }
 }
 

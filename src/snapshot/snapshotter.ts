@@ -95,10 +95,7 @@ class DirectorySnapshotter implements LayerStore {
     return ok(undefined);
   }
 
-  begin(
-    parents: LayerChain,
-    options: { readonly lower?: FileTree } = {},
-  ): Promise<ActiveLayer> {
+  begin(parents: LayerChain, options: { readonly lower?: FileTree } = {}): Promise<ActiveLayer> {
     const { lower } = options;
     const lowerDirs = lower === undefined ? this.#dirs(parents) : undefined;
     const work = this.#layout.work();
@@ -203,7 +200,8 @@ class DirectorySnapshotter implements LayerStore {
   /** The `fs` directory of the top layer. */
   #dir(chain: LayerChain): string {
     const dir = this.#layout.find(chain);
-    if (dir === undefined) throw new Error(`layer ${chain.at(-1)?.id ?? 'of scratch'} is not extracted`);
+    if (dir === undefined)
+      throw new Error(`layer ${chain.at(-1)?.id ?? 'of scratch'} is not extracted`);
     return join(dir, 'fs');
   }
 

@@ -144,6 +144,7 @@ export class World implements AsyncDisposable {
   readonly trees: TreeProvider = {
     tree: (chain) => Promise.resolve(ok(diskTree(this.merged(chain)))),
     materialise: (chain) => Promise.resolve(ok(chain)),
+    base: (chain) => Promise.resolve(ok({ chain })),
     mount: (chain) =>
       Promise.resolve(ok({ path: this.merged(chain), [Symbol.asyncDispose]: async () => {} })),
   };
