@@ -1,12 +1,12 @@
 import { err, failure, ok, parseJson, type Result, type SourceFile } from '../base/index.ts';
 import {
+  createLowering,
   type ImageAnswer,
   type ImageQuestion,
   imageQuestionKey,
   type LowerAnswers,
   type LowerOutcome,
   type LowerRequest,
-  lower,
   type TemplateAnswer,
 } from '../lower/index.ts';
 import type { Platform } from '../oci/index.ts';
@@ -86,8 +86,9 @@ export async function lowerFully(
   const templates = new Map<string, TemplateAnswer>();
   const times = new Map<string, number | undefined>();
   const answers: LowerAnswers = { images, ignoreFiles, templates, times };
+  const lowering = createLowering(request);
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const outcome = lower(request, answers);
+    const outcome = lowering(answers);
     if (outcome.kind === 'lowered') return runs ? allowed(world, request, outcome) : ok(outcome);
     if (outcome.kind === 'failed') return err(outcome);
     const failed = await answer(world, outcome, { images, ignoreFiles, templates, times });

@@ -101,6 +101,11 @@ export class Linter {
     return err(`failed to parse check options: ${config.error}`);
   }
 
+  /** A linter with the same settings and what was reported so far; what either reports later is its own. */
+  fork(): Linter {
+    return new Linter(this.#config, [...this.#found]);
+  }
+
   /** Warnings in the order in which they were reported. */
   get warnings(): readonly LintWarning[] {
     return this.#found;

@@ -8,7 +8,7 @@ export {
   type ImageConfig,
   imageJson,
 } from './image-config.ts';
-export { lower } from './lower.ts';
+export { createLowering, lower } from './lower.ts';
 export {
   contextDefinition,
   DOWNLOADED,

@@ -37,33 +37,44 @@ import { locate, Stop, stop } from './stop.ts';
  * what must be looked up is returned as questions; ask again with the answers added, until it is lowered or failed.
  */
 export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcome {
+  return createLowering(request)(answers);
+}
+
+/** As `lower`, for callers that ask more than once: the file is parsed once. */
+export function createLowering(request: LowerRequest): (answers: LowerAnswers) => LowerOutcome {
+  const file = parse(request);
+  if ('kind' in file) return () => file;
+  return (answers) => {
+    const linter = file.linter.fork();
+    try {
+      return new Build(request, answers, { ...file, linter }).run();
+    } catch (e) {
+      if (!(e instanceof Stop)) throw e;
+      const failure = e.toFailure(request.file);
+      return { kind: 'failed', failure, warnings: linter.warnings };
+    }
+  };
+}
+
+function parse(request: LowerRequest): Parsed | Extract<LowerOutcome, { kind: 'failed' }> {
   if (request.file.text === '') {
     const empty = new Stop('the Dockerfile cannot be empty', { code: 'DF002' });
     return { kind: 'failed', failure: empty.toFailure(request.file), warnings: [] };
   }
   const parsed = parseDockerfile(request.file);
   if (!parsed.ok) return { kind: 'failed', failure: parsed.error, warnings: [] };
-  const buildArgs = request.buildArgs ?? {};
-  const linter = Linter.forFile(parsed.value, buildArgs['BUILDKIT_DOCKERFILE_CHECK']);
+  const linter = Linter.forFile(parsed.value, request.buildArgs?.['BUILDKIT_DOCKERFILE_CHECK']);
   if (!linter.ok) {
     const failure = new Stop(linter.error, { code: 'DF031' }).toFailure(request.file);
     return { kind: 'failed', failure, warnings: [] };
   }
   lintLines(parsed.value, linter.value);
   const instructions = parseInstructions(parsed.value, { linter: linter.value });
-  const { warnings } = linter.value;
-  if (!instructions.ok) return { kind: 'failed', failure: instructions.error, warnings };
-  try {
-    const build = new Build(request, answers, {
-      parsed: parsed.value,
-      instructions: instructions.value,
-      linter: linter.value,
-    });
-    return build.run();
-  } catch (e) {
-    if (!(e instanceof Stop)) throw e;
-    return { kind: 'failed', failure: e.toFailure(request.file), warnings };
+  if (!instructions.ok) {
+    const { warnings } = linter.value;
+    return { kind: 'failed', failure: instructions.error, warnings };
   }
+  return { parsed: parsed.value, instructions: instructions.value, linter: linter.value };
 }
 
 interface Parsed {
