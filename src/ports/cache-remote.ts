@@ -11,11 +11,18 @@ export interface CacheRemote {
   readonly name: string;
   /** Where its blobs can be had later, as `LayerRef.origin` says it. */
   readonly origin: string;
+  /**
+   * `config`: its name leads to a bare cache config, whose layers carry their descriptors; `manifest` reads and `publish`
+   * writes that. Absent: it leads to a manifest or an index.
+   */
+  readonly form?: 'config';
   /** The bytes of the manifest or index under the name, or of a manifest that an index there names. */
   manifest(
     options: { readonly signal: AbortSignal },
     child?: Descriptor,
   ): Promise<Result<Uint8Array>>;
+  /** A second config under the same name, of a remote of the form `config` that keeps two. */
+  further?(options: { readonly signal: AbortSignal }): Promise<Result<Uint8Array | undefined>>;
   /** A whole small blob, verified against its digest. */
   read(
     blob: Descriptor,
