@@ -11,6 +11,7 @@ import { createUpkeepDeps } from './upkeep-world.ts';
  * of its free space. Another process that trims is not waited for. What goes wrong is said, and does not fail the build.
  */
 export async function trimAfterBuild(io: Io, store: Store): Promise<void> {
+  if (io.signal.aborted) return;
   const policy = await gcPolicy(io, store.root);
   if (!policy.ok) {
     fail(io, policy.error);

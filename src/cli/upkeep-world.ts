@@ -1,3 +1,4 @@
+import { createNamesFile } from '../content/index.ts';
 import { createCacheMounts } from '../ops/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
 import type { UpkeepDeps } from '../upkeep/index.ts';
@@ -14,6 +15,7 @@ export function createUpkeepDeps(io: Io, store: Store): UpkeepDeps {
     layers: createSnapshotter({ root: paths.snapshots }),
     mounts: createCacheMounts({ root: paths.mounts }),
     images: db.images,
+    names: createNamesFile(paths.content),
     history: db.history,
     db: db.upkeep,
     locks: db.locks,

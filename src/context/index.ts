@@ -1,2 +1,3 @@
 export { unpackArchive } from './archive-context.ts';
 export { type LocalSourceDeps, openLocalSource } from './local-source.ts';
+export { isSoundStatIndex } from './stat-index.ts';

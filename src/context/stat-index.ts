@@ -12,6 +12,19 @@ const HEADER = 16;
 const RECORD = 80;
 const WORDS = 6;
 
+/** Whether a stored index is whole and of this version; a damaged one is only an empty one. */
+export function isSoundStatIndex(bytes: Uint8Array): boolean {
+  if (bytes.length < HEADER) return false;
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const records = all.subarray(HEADER);
+  return (
+    all.readUInt32LE(0) === MAGIC &&
+    all.readUInt32LE(4) === VERSION &&
+    all.readUInt32LE(8) * RECORD === records.length &&
+    all.readUInt32LE(12) === crc32(records)
+  );
+}
+
 /** Digests of files by identity, so that a file is hashed once in its life. A damaged index is an empty one. */
 export class StatIndex {
   readonly #bytes: Buffer;
@@ -35,11 +48,7 @@ export class StatIndex {
     if (bytes === undefined || bytes.length < HEADER) return new StatIndex(Buffer.alloc(0));
     const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const records = all.subarray(HEADER);
-    const sound =
-      all.readUInt32LE(0) === MAGIC &&
-      all.readUInt32LE(4) === VERSION &&
-      all.readUInt32LE(8) * RECORD === records.length &&
-      all.readUInt32LE(12) === crc32(records);
+    const sound = isSoundStatIndex(bytes);
     return new StatIndex(sound ? records : Buffer.alloc(0));
   }
 

@@ -30,6 +30,14 @@ export class DigestFile implements DigestMemo {
     }
   }
 
+  /** Lines that are torn or damaged. */
+  damagedLines(): number {
+    const lines = readText(this.#path)
+      .split('\n')
+      .filter((line) => line !== '');
+    return lines.filter((line) => parseLine(line) === undefined).length;
+  }
+
   #load(): Map<string, Digest> {
     this.#known ??= parse(readText(this.#path));
     return this.#known;
@@ -39,14 +47,20 @@ export class DigestFile implements DigestMemo {
 function parse(text: string): Map<string, Digest> {
   const known = new Map<string, Digest>();
   for (const line of text.split('\n')) {
-    const match = /^([0-9a-f]{8}) (([0-9a-f]{64}) (".*"))$/.exec(line);
-    if (match === null || checksum(match[2] ?? '') !== match[1]) continue;
-    const digest = parseDigest(`sha256:${match[3] ?? ''}`);
-    const path = parseJson(match[4] ?? '');
-    if (digest !== undefined && path.ok && typeof path.value === 'string')
-      known.set(path.value, digest);
+    const parsed = parseLine(line);
+    if (parsed !== undefined) known.set(parsed.path, parsed.digest);
   }
   return known;
+}
+
+function parseLine(line: string): { readonly path: string; readonly digest: Digest } | undefined {
+  const match = /^([0-9a-f]{8}) (([0-9a-f]{64}) (".*"))$/.exec(line);
+  if (match === null || checksum(match[2] ?? '') !== match[1]) return undefined;
+  const digest = parseDigest(`sha256:${match[3] ?? ''}`);
+  const path = parseJson(match[4] ?? '');
+  return digest !== undefined && path.ok && typeof path.value === 'string'
+    ? { path: path.value, digest }
+    : undefined;
 }
 
 function readText(path: string): string {

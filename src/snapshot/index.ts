@@ -1,2 +1,3 @@
 export { type DiskUse, measureDisk } from './disk-usage.ts';
 export { createSnapshotter, type LayerStore, type SnapshotterOptions } from './snapshotter.ts';
+export { type LayerFault, type LayerReport, verifyLayer } from './verify-layer.ts';

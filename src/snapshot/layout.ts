@@ -171,7 +171,8 @@ export function unmountIfMounted(path: string): void {
   }
 }
 
-function readMeta(dir: string): LayerMeta | undefined {
+/** The note beside a layer's files; undefined when it is missing or damaged. */
+export function readMeta(dir: string): LayerMeta | undefined {
   let text: string;
   try {
     text = readFileSync(join(dir, 'meta.json'), 'utf8');
@@ -187,7 +188,8 @@ function readMeta(dir: string): LayerMeta | undefined {
   return { id: id as LayerId, boot };
 }
 
-function nameOf(id: LayerId): string {
+/** The name of the directory of a layer that took nothing from those below it. */
+export function nameOf(id: LayerId): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 24);
 }
 

@@ -4,6 +4,7 @@ import type {
   ContentStore,
   HistoryDb,
   ImageDb,
+  ImageRow,
   UpkeepDb,
   WorkLocks,
 } from '../ports/index.ts';
@@ -16,6 +17,11 @@ export interface UpkeepDeps {
   readonly layers: LayerStore;
   readonly mounts: CacheMounts;
   readonly images: ImageDb;
+  /** The names of images as they are kept outside the database. */
+  readonly names: {
+    load(): readonly ImageRow[];
+    save(rows: readonly ImageRow[]): void;
+  };
   readonly history: HistoryDb;
   readonly db: UpkeepDb;
   readonly locks: WorkLocks;

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { type Digest, digestOfHex } from '../base/index.ts';
+import { DigestFile } from './digest-file.ts';
+import { statOf } from './disk-entry.ts';
+import { nameOf, readMeta } from './layout.ts';
+import { join, namesIn } from './overlay-tree.ts';
+import { readFile } from './read-file.ts';
+
+/** Something in a layer's directory that is not what it was. */
+export interface LayerFault {
+  /** `file`: the layer cannot be used; `memo`: what is remembered of it is damaged, the layer itself is not. */
+  readonly what: 'file' | 'meta' | 'memo';
+  readonly text: string;
+}
+
+/** What reading a layer directory came to. */
+export interface LayerReport {
+  readonly faults: readonly LayerFault[];
+  readonly files: number;
+  readonly bytes: number;
+  /** Files whose digest was not known: there was nothing to compare with; it is remembered from now on. */
+  readonly recorded: number;
+}
+
+/** Compares every file of a layer directory with the digest that is remembered of it, and its note with its name. */
+export async function verifyLayer(dir: string, signal: AbortSignal): Promise<LayerReport> {
+  const faults: LayerFault[] = [];
+  const name = dir.slice(dir.lastIndexOf('/') + 1);
+  const meta = readMeta(dir);
+  if (meta === undefined) faults.push({ what: 'meta', text: 'meta.json cannot be read' });
+  else if (name !== nameOf(meta.id) && !name.startsWith(`${nameOf(meta.id)}.`))
+    faults.push({ what: 'meta', text: 'meta.json names another layer than the directory' });
+  const memo = new DigestFile(join(dir, 'digests'));
+  const torn = memo.damagedLines();
+  if (torn > 0) faults.push({ what: 'memo', text: `digests has ${torn} damaged lines` });
+  let [files, bytes, recorded] = [0, 0, 0];
+  for (const path of filesIn(join(dir, 'fs'), '/')) {
+    signal.throwIfAborted();
+    const { digest, size } = await hashOf(join(join(dir, 'fs'), path), signal);
+    files++;
+    bytes += size;
+    const known = memo.get(path);
+    if (known === undefined) {
+      recorded++;
+      if (faults.length === 0) memo.set(path, digest);
+    } else if (known !== digest) {
+      faults.push({ what: 'file', text: `${path} has the digest ${digest}, not ${known}` });
+    }
+  }
+  return { faults, files, bytes, recorded };
+}
+
+function* filesIn(root: string, path: string): Generator<string> {
+  for (const name of namesIn(join(root, path))) {
+    const child = join(path, name);
+    const stat = statOf(join(root, child));
+    if (stat?.isDirectory() === true) yield* filesIn(root, child);
+    else if (stat?.isFile() === true) yield child;
+  }
+}
+
+async function hashOf(
+  disk: string,
+  signal: AbortSignal,
+): Promise<{ readonly digest: Digest; readonly size: number }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of readFile(disk, signal)) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  return { digest: digestOfHex(hash.digest('hex')), size };
+}
