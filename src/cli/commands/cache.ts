@@ -19,6 +19,7 @@ export function addCache(program: Command, run: Run): void {
   const cache = program.command('cache').description('what the store holds, and how it is trimmed');
   addShowing(cache, run);
   addTrimming(cache, run);
+  addVerify(cache, run);
   addPins(cache, run);
 }
 
@@ -83,6 +84,15 @@ function addTrimming(cache: Command, run: Run): void {
     .option(...verbose)
     .option(...JSON_FLAG)
     .action(run<[Options]>(async () => (await load()).cachePrune));
+}
+
+function addVerify(cache: Command, run: Run): void {
+  cache
+    .command('verify')
+    .description('compare everything in the store with what is promised of it')
+    .option('--repair', 'move damaged files aside, and fetch again what a registry has')
+    .option(...JSON_FLAG)
+    .action(run<[Options]>(async () => (await import('./cache-verify.ts')).cacheVerify));
 }
 
 function addPins(cache: Command, run: Run): void {
