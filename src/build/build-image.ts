@@ -42,6 +42,7 @@ import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import { reportSources } from './report-sources.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps, type Trees } from './solving.ts';
+import { stepTexts } from './step-texts.ts';
 
 /** What a build came to. */
 export interface BuildOutcome extends Written {
@@ -275,7 +276,9 @@ class Build {
       }),
     );
     const { emit } = this.#deps;
-    const solved = await solver.solve(definition, { signal, emit, lease: this.#state.lease });
+    const { lease } = this.#state;
+    const texts = stepTexts(file);
+    const solved = await solver.solve(definition, { signal, emit, lease, texts });
     return solved.ok
       ? solved
       : err(locate(solved.error, definition, this.#state.failing.first, file));

@@ -9,6 +9,7 @@ import { openBuild } from './open-build.ts';
 import { locate } from './platform-result.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps } from './solving.ts';
+import { stepTexts } from './step-texts.ts';
 
 /**
  * Says for each step of a build whether it would be found or run. Nothing is run, recorded or written; local directories
@@ -40,7 +41,9 @@ export async function planBuild(
     if (!lowered.ok) return err(lowered.error.failure);
     const { definition } = lowered.value;
     const failing = firstFailing();
-    const planned = await solver.plan(definition, { signal, lease, emit: failing.accept });
+    const texts = stepTexts(file);
+    const emit = failing.accept;
+    const planned = await solver.plan(definition, { signal, lease, emit, texts });
     if (!planned.ok) return err(locate(planned.error, definition, failing.vertex(), file));
     for (const step of planned.value) steps.set(step.vertex.digest, step);
   }

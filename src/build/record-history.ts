@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hexOf, isErrno } from '../base/index.ts';
-import type { Event, EventSink } from '../events/index.ts';
+import type { Decision, Event, EventSink } from '../events/index.ts';
 import type { HistoryDb, StepRow } from '../ports/index.ts';
 
 /** A sink that writes the steps of a build to the history as they end. */
@@ -31,8 +31,11 @@ export function recordHistory(
   let made = false;
   /** Cached steps wait for the next executed one or the end of the build: sixty of them cost one transaction. */
   const cached = new Map<Digest, () => StepRow>();
+  /** Rows of cached steps that were written, by what writes them anew. */
+  const written = new Map<Digest, () => StepRow>();
   const flush = (...more: readonly StepRow[]): void => {
     const rows = [...cached.values()].map((row) => row());
+    for (const [vertex, row] of cached) written.set(vertex, row);
     cached.clear();
     if (rows.length + more.length > 0) history.saveStep(build.id, ...rows, ...more);
   };
@@ -51,6 +54,11 @@ export function recordHistory(
       if (!isErrno(e, 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EIO')) throw e;
       step.file = 'lost';
     }
+  };
+  const decide = (vertex: Digest, step: Open, decision: Decision): void => {
+    step.decision = decision;
+    const row = written.get(vertex);
+    if (row !== undefined) cached.set(vertex, row);
   };
   const complete = (event: Extract<Event, { type: 'vertex-completed' }>, step: Open): void => {
     const state =
@@ -97,7 +105,7 @@ export function recordHistory(
       const step = steps.get(event.vertex);
       if (step === undefined) return;
       if (event.type === 'vertex-started') step.startedAt ??= event.at;
-      else if (event.type === 'decision') step.decision = event.decision;
+      else if (event.type === 'decision') decide(event.vertex, step, event.decision);
       else if (event.type === 'log') append(step, event.vertex, event.data);
       else if (event.type === 'vertex-completed') complete(event, step);
     },

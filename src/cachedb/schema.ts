@@ -151,4 +151,19 @@ export const MIGRATIONS: readonly string[] = [
   -- The cache that a result was imported from; NULL for what this store made itself.
   ALTER TABLE result ADD COLUMN source TEXT;
   `,
+  `
+  -- What stood below a step, and the files its inputs held: what tells which of them changed.
+  ALTER TABLE trace ADD COLUMN below TEXT;
+  CREATE INDEX trace_below ON trace (below, id) WHERE below IS NOT NULL;
+  CREATE TABLE listing (
+    content TEXT PRIMARY KEY,
+    packed BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE trace_listing (
+    content TEXT NOT NULL REFERENCES listing,
+    trace INTEGER NOT NULL REFERENCES trace ON DELETE CASCADE,
+    PRIMARY KEY (content, trace)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX trace_listing_trace ON trace_listing (trace);
+  `,
 ];

@@ -1,9 +1,13 @@
+import type { Digest } from '../base/index.ts';
 import type { Clock, MemoDb, StepTrace, StepTraceInput, TraceDb } from '../ports/index.ts';
 import { bytes, type Connection, number, optionalText, text } from './connection.ts';
 import { digest, stored } from './stored-json.ts';
 
 /** Executions kept per step: enough to tell what changed, not a history (that is the builds' own). */
 const KEPT = 8;
+
+/** Executions kept in all: steps whose text nobody uses any more end here. */
+const KEPT_IN_ALL = 20_000;
 
 /** What earlier executions of steps looked like. */
 export class Traces implements TraceDb {
@@ -13,25 +17,61 @@ export class Traces implements TraceDb {
     this.#db = db;
   }
 
-  remember(trace: StepTrace): void {
+  remember(trace: StepTrace, listings: ReadonlyMap<Digest, () => Uint8Array> = new Map()): void {
+    // Packed before the database is locked.
+    const packed = [...listings].map(([content, pack]) => ({
+      content,
+      files: this.listing(content) ?? pack(),
+    }));
     this.#db.write(() => {
-      this.#db.run(
-        'INSERT INTO trace (step, key, op, describes, pb, inputs, at, cost_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      const { id } = this.#db.run(
+        `INSERT INTO trace (step, key, op, describes, pb, inputs, at, cost_ms, below)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...[trace.step, trace.key, trace.op, trace.describes ?? null, trace.pb],
-        ...[JSON.stringify(trace.inputs), trace.at, trace.costMs],
+        ...[JSON.stringify(trace.inputs), trace.at, trace.costMs, trace.inputs[0]?.step ?? null],
       );
-      this.#db.run(
-        `DELETE FROM trace WHERE step = ?1 AND id <= (
-           SELECT id FROM trace WHERE step = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`,
-        ...[trace.step, KEPT],
-      );
+      for (const { content, files } of packed) {
+        this.#db.run(
+          'INSERT OR IGNORE INTO listing (content, packed) VALUES (?, ?)',
+          content,
+          files,
+        );
+        this.#db.run('INSERT INTO trace_listing (content, trace) VALUES (?, ?)', content, id);
+      }
+      this.#trim(trace.step, id);
     });
   }
 
   traces(step: string, limit: number): readonly StepTrace[] {
+    return this.#select('step = ?', step, limit);
+  }
+
+  tracesAbove(step: string, limit: number): readonly StepTrace[] {
+    return this.#select('below = ?', step, limit);
+  }
+
+  listing(content: Digest): Uint8Array | undefined {
+    const row = this.#db.get('SELECT packed FROM listing WHERE content = ?', content);
+    return row === undefined ? undefined : bytes(row, 'packed');
+  }
+
+  #trim(step: string, newest: number): void {
+    const old = this.#db.run(
+      `DELETE FROM trace WHERE id <= ?3 OR (step = ?1 AND id <= (
+         SELECT id FROM trace WHERE step = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2))`,
+      ...[step, KEPT, newest - KEPT_IN_ALL],
+    );
+    if (old.changes > 0)
+      this.#db.run(
+        `DELETE FROM listing WHERE NOT EXISTS (
+           SELECT 1 FROM trace_listing WHERE trace_listing.content = listing.content)`,
+      );
+  }
+
+  #select(where: 'step = ?' | 'below = ?', value: string, limit: number): readonly StepTrace[] {
     const rows = this.#db.all(
-      'SELECT * FROM trace WHERE step = ? ORDER BY id DESC LIMIT ?',
-      ...[step, limit],
+      `SELECT * FROM trace WHERE ${where} ORDER BY id DESC LIMIT ?`,
+      ...[value, limit],
     );
     return rows.map((row) => {
       const describes = optionalText(row, 'describes');

@@ -22,6 +22,8 @@ const EMPTY = sha256('');
 export interface ContentHasher {
   /** The checksum of a selector (BuildKit cache/contenthash, `Checksum`). The error text is BuildKit's. */
   checksum(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>>;
+  /** The entries whose own digests went into the checksums so far, by path in the tree. */
+  readonly entries: ReadonlyMap<string, Digest>;
 }
 
 /** Makes a hasher for a tree that does not change while it is used. */
@@ -38,6 +40,10 @@ class Hasher implements ContentHasher {
 
   constructor(tree: FileTree) {
     this.#tree = tree;
+  }
+
+  get entries(): ReadonlyMap<string, Digest> {
+    return this.#entries;
   }
 
   async checksum(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>> {

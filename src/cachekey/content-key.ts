@@ -5,6 +5,9 @@ import type { FileTree } from './file-tree.ts';
 import { opKey } from './op-key.ts';
 import type { ContentSelector } from './selector.ts';
 
+/** Is told the entries behind a content digest: path in the tree to the entry's own digest. */
+export type EntriesSink = (entries: ReadonlyMap<string, Digest>) => void;
+
 /**
  * The content digest of input `index` of an op: the checksums of what the op selects, joined (BuildKit
  * solver/llbsolver/ops/opsutils/contenthash.go). The record that stands for it is `contentRecordDigest` of this.
@@ -15,12 +18,13 @@ export async function contentKey(
   index: number,
   tree: FileTree,
   signal: AbortSignal,
+  listed?: EntriesSink,
 ): Promise<Result<Digest, string>> {
   const key = opKey(op);
   if (!key.ok) return key;
   const content = key.value.deps[index]?.content;
   if (content === undefined) return err(`input ${index} has no content key`);
-  return await contentDigest(content, tree, signal);
+  return await contentDigest(content, tree, signal, listed);
 }
 
 /** The joined checksums of selectors over a tree; no selector at all means the whole tree. */
@@ -28,6 +32,7 @@ export async function contentDigest(
   selectors: readonly ContentSelector[],
   tree: FileTree,
   signal: AbortSignal,
+  listed?: EntriesSink,
 ): Promise<Result<Digest, string>> {
   const hasher = contentHasher(tree);
   const checksums: Digest[] = [];
@@ -36,5 +41,6 @@ export async function contentDigest(
     if (!checksum.ok) return err(`failed to calculate checksum of ref: ${checksum.error}`);
     checksums.push(checksum.value);
   }
+  listed?.(hasher.entries);
   return ok(sha256(checksums.join('\0')));
 }

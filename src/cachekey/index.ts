@@ -1,5 +1,5 @@
 export { type ContentHasher, contentHasher } from './content-hash.ts';
-export { contentDigest, contentKey } from './content-key.ts';
+export { contentDigest, contentKey, type EntriesSink } from './content-key.ts';
 export { entryHeader } from './entry-header.ts';
 export type { FileEntry, FileTree, FileType } from './file-tree.ts';
 export { type OpKey, type OpKeyDep, type OpKeyOptions, opKey } from './op-key.ts';

@@ -58,6 +58,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addCompose(program, run);
   addImage(program, run);
   addHistory(program, run);
+  addWhy(program, run);
   addCache(program, run);
   addDoctor(program, run);
   program
@@ -265,6 +266,24 @@ function addHistory(program: Command, run: Run): void {
     .command('rm <builds...>')
     .description('remove builds from the history')
     .action(run<[string[]]>(async () => (await load()).historyRemove));
+}
+
+function addWhy(program: Command, run: Run): void {
+  program
+    .command('why [build] [step]')
+    .description('why steps ran or were cached (default: the last build, all steps)')
+    .option('--json', 'print JSON')
+    .action(
+      run<[string | undefined, string | undefined, Record<string, unknown>]>(async () => {
+        const { whyCommand } = await import('./commands/why.ts');
+        return (io, build, step, options) =>
+          whyCommand(
+            io,
+            [build, step].filter((word) => word !== undefined),
+            options,
+          );
+      }),
+    );
 }
 
 function addDoctor(program: Command, run: Run): void {

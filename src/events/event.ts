@@ -1,4 +1,5 @@
 import type { Digest, Failure } from '../base/index.ts';
+import type { RootCause } from './cause.ts';
 
 /** Milliseconds since the Unix epoch, with fractions. */
 export type Millis = number;
@@ -109,6 +110,8 @@ export interface Decision {
   readonly nearest?: { readonly key: Digest; readonly differs: string };
   /** What each given cache knew of the step, in the order of preference; absent when none was given. */
   readonly asked?: readonly SourceAnswer[];
+  /** On a miss: where the difference began. */
+  readonly cause?: RootCause;
 }
 
 /** What one cache knew of a step: a result, its key only, nothing, or it could not be read or trusted. */

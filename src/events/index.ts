@@ -1,3 +1,4 @@
+export type { Change, ChangeKind, RootCause } from './cause.ts';
 export type {
   BuildFinished,
   BuildStarted,

@@ -22,6 +22,7 @@ export async function contentKeyOf(
 ): Promise<Result<Digest>> {
   const tree = await trees.tree(what.input, context);
   if (!tree.ok) return tree;
-  const key = await contentKey(context.vertex.op, what.index, tree.value, context.signal);
+  const { vertex, signal, listed } = context;
+  const key = await contentKey(vertex.op, what.index, tree.value, signal, listed);
   return key.ok ? key : err(failure('GR013', 1, `failed to compute cache key: ${key.error}`));
 }

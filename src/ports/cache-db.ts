@@ -59,9 +59,14 @@ export interface CachedResult {
  * name without its counter.
  */
 export interface TraceDb {
-  remember(trace: StepTrace): void;
+  /** Keeps an execution; `listings` packs the files behind content digests of its inputs that are not kept yet. */
+  remember(trace: StepTrace, listings?: ReadonlyMap<Digest, () => Uint8Array>): void;
   /** The last executions of a step, newest first. */
   traces(step: string, limit: number): readonly StepTrace[];
+  /** The last executions of steps that stood directly above `step`, newest first. */
+  tracesAbove(step: string, limit: number): readonly StepTrace[];
+  /** The packed files behind the content digest of an input of a kept execution. */
+  listing(content: Digest): Uint8Array | undefined;
 }
 
 /** One execution of a step. */
@@ -83,6 +88,10 @@ export interface StepTrace {
 export interface StepTraceInput {
   /** Name of the step the input comes from. */
   readonly step: string;
+  /** `CacheMap.describes` of that step. */
+  readonly describes?: string;
+  /** Ignore patterns that a local directory was read with, as JSON. */
+  readonly ignored?: string;
   /** Content digest of what the op selects, where the op has one. */
   readonly content?: Digest;
   /** Identity of the input as a whole: its record. */

@@ -36,6 +36,8 @@ export interface OpContext {
   readonly emit: EventSink;
   /** The vertex events belong to. */
   readonly vertex: Vertex;
+  /** Is told the entries behind a content digest when it is computed: what explains a later difference. */
+  readonly listed?: (entries: ReadonlyMap<string, Digest>) => void;
 }
 
 /** What the solver needs of an op kind; the solver itself knows none. */

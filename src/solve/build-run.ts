@@ -3,9 +3,11 @@ import type { Decision, Event, EventSink, SourceAnswer } from '../events/index.t
 import type { Definition, OpInput, Vertex } from '../llb/index.ts';
 import { isLocalLayer, type LayerChain, type Lease } from '../ports/index.ts';
 import { Edge } from './edge.ts';
-import { explainMiss, stepIdentity, traceInputs } from './explain.ts';
-import { nameOf, Progress } from './progress.ts';
+import { explainMiss } from './explain.ts';
+import { packListings, traceInputs } from './miss.ts';
+import { Progress } from './progress.ts';
 import { LOCAL_SOURCE } from './sources.ts';
+import { NO_TEXTS, type StepTexts, stepIdentity } from './step-identity.ts';
 import type { SolveOptions, SolverDeps, StepExecutor } from './types.ts';
 import { VertexWork } from './vertex-work.ts';
 
@@ -13,6 +15,7 @@ import { VertexWork } from './vertex-work.ts';
 export class BuildRun {
   readonly deps: SolverDeps;
   readonly progress: Progress;
+  readonly texts: StepTexts;
   readonly emit: EventSink;
   /** Aborted when nothing new may begin. */
   readonly starts: AbortSignal;
@@ -32,6 +35,7 @@ export class BuildRun {
   readonly #held = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
   #weights: ReadonlyMap<Digest, number> | undefined;
+  #identities: ReadonlySet<string> | undefined;
 
   constructor(
     deps: SolverDeps,
@@ -45,6 +49,7 @@ export class BuildRun {
     this.#definition = definition;
     this.#options = options;
     this.#lease = lease;
+    this.texts = options.texts ?? NO_TEXTS;
     this.emit = (event: Event) => options.emit(event);
     this.progress = new Progress(this.emit, deps.clock);
     this.starts = AbortSignal.any([options.signal, this.#stopStarts.signal]);
@@ -96,7 +101,11 @@ export class BuildRun {
 
   /** Executes a step that no record answers for. */
   async execute(edge: Edge): Promise<Result<LayerChain>> {
-    const { cause, nearest } = explainMiss(edge, this.deps.traces);
+    const { cause, nearest } = explainMiss(edge, {
+      db: this.deps.traces,
+      texts: this.texts,
+      isPresent: (identity) => this.#isPresent(identity),
+    });
     const execution = this.#executor.execute(this, edge, () => {
       // A local directory is read in every build: that is no cause of anything.
       if (edge.work.map.volatile === true) return;
@@ -109,6 +118,7 @@ export class BuildRun {
         reason: cause.reason,
         ...(nearest === undefined ? {} : { nearest }),
         ...this.#asked(edge),
+        cause: cause.root,
       });
     });
     return await this.track(execution);
@@ -129,7 +139,7 @@ export class BuildRun {
       ...this.#asked(edge),
       reason:
         by === 'definition'
-          ? 'the step and everything below it are unchanged'
+          ? 'the step and everything above it are unchanged'
           : 'the step and the files it uses are unchanged',
     });
   }
@@ -167,18 +177,19 @@ export class BuildRun {
 
   /** Stores what later builds explain their misses by. */
   trace(edge: Edge, costMs: number): void {
-    const { vertex, map, name } = edge.work;
+    const { vertex, map } = edge.work;
     if (map.volatile === true) return;
-    this.deps.traces.remember({
-      step: stepIdentity(name),
+    const trace = {
+      step: stepIdentity(vertex, this.texts),
       key: edge.workKey(),
       op: map.digest,
       ...(map.describes === undefined ? {} : { describes: map.describes }),
       pb: vertex.pb,
-      inputs: traceInputs(edge),
+      inputs: traceInputs(edge, this.texts),
       at: this.deps.clock.now(),
       costMs,
-    });
+    };
+    this.deps.traces.remember(trace, packListings(edge));
   }
 
   /** Milliseconds of work from the start of a vertex to the end of the build, by earlier builds' durations. */
@@ -190,7 +201,7 @@ export class BuildRun {
   #measure(): ReadonlyMap<Digest, number> {
     const weights = new Map<Digest, number>();
     for (const vertex of [...this.#definition.vertices.values()].reverse()) {
-      const [last] = this.deps.traces.traces(stepIdentity(nameOf(vertex)), 1);
+      const [last] = this.deps.traces.traces(stepIdentity(vertex, this.texts), 1);
       // A step never seen counts a little, so that among unknown steps the longest chain goes first.
       const own = (weights.get(vertex.digest) ?? 0) + Math.max(1, last?.costMs ?? 1);
       weights.set(vertex.digest, own);
@@ -199,6 +210,12 @@ export class BuildRun {
       }
     }
     return weights;
+  }
+
+  #isPresent(identity: string): boolean {
+    const { vertices } = this.#definition;
+    this.#identities ??= new Set([...vertices.values()].map((v) => stepIdentity(v, this.texts)));
+    return this.#identities.has(identity);
   }
 
   #edgesOf(vertex: Vertex): Edge[] {

@@ -22,6 +22,8 @@ export class Edge {
   chain: LayerChain = [];
   /** Content digest of what this op selects of input i, once computed. */
   readonly contents: (Digest | undefined)[];
+  /** The entries behind the content digest of input i, while it is not known to be found. */
+  readonly listings: (ReadonlyMap<string, Digest> | undefined)[];
   /** A record was known, but the layers of its result are gone. */
   evicted = false;
   /** When and why trimming removed them, as far as that is known. */
@@ -44,6 +46,7 @@ export class Edge {
     this.output = output;
     this.inputs = inputs;
     this.contents = inputs.map(() => undefined);
+    this.listings = inputs.map(() => undefined);
     this.#contentWork = inputs.map(() => undefined);
     this.#matches = inputs.map(() => new Set<RecordId>());
   }
@@ -93,6 +96,7 @@ export class Edge {
   /** Takes over a result that an execution or a record brought. */
   settle(chain: LayerChain, records: readonly RecordId[], identity: string): void {
     this.chain = chain;
+    this.listings.fill(undefined);
     for (const record of records) this.keys.add(record);
     const first = Math.min(...this.keys);
     this.identity = Number.isFinite(first) ? `r${first}` : identity;
@@ -185,7 +189,10 @@ export class Edge {
     if (!result.ok) return result;
     if (input.unknown) return ok(undefined);
     this.#build.starts.throwIfAborted();
-    const context = this.work.context(this.#build.work);
+    const listed = (entries: ReadonlyMap<string, Digest>): void => {
+      this.listings[i] = entries;
+    };
+    const context = { ...this.work.context(this.#build.work), listed };
     const digest = await this.#build.track(this.work.driver.contentKey(context, i, result.value));
     if (!digest.ok) {
       this.#build.fail(this.work.vertex, digest.error);

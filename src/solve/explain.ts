@@ -1,139 +1,169 @@
-import type { Decision } from '../events/index.ts';
-import type { StepTrace, StepTraceInput, TraceDb } from '../ports/index.ts';
+import type { Change, Decision, RootCause } from '../events/index.ts';
+import type { StepTrace, StepTraceInput } from '../ports/index.ts';
 import type { Edge } from './edge.ts';
+import { inputChanges, type MissWorld, ownChanges, sameInput, traceInputs } from './miss.ts';
+import { placeOf, sentenceOf } from './sentence.ts';
+import { stepIdentity, textOfIdentity } from './step-identity.ts';
 import type { Cause } from './types.ts';
 
 /** Earlier executions that are compared. */
 const COMPARED = 8;
 
-/**
- * The name a step keeps over builds: BuildKit's display name without its counter, which changes when a step is added:
- * `[stage-1  2/13] RUN make` becomes `[stage-1] RUN make`.
- */
-export function stepIdentity(name: string): string {
-  const head = /^\[([^\]]*)\]\s*/.exec(name);
-  if (head === null) return name;
-  const label = (head[1] ?? '').replace(/\s*\d+\/\d+$/, '').trim();
-  const rest = name.slice(head[0].length);
-  return label === '' ? rest : `[${label}] ${rest}`;
-}
-
-/** What is kept of a step's inputs to explain a later miss. */
-export function traceInputs(edge: Edge): readonly StepTraceInput[] {
-  return edge.inputs.map((input, i) => {
-    const content = edge.contents[i];
-    const record = Math.min(...input.keys);
-    return {
-      step: stepIdentity(input.work.name),
-      ...(content === undefined ? {} : { content }),
-      ...(Number.isFinite(record) ? { record } : {}),
-    };
-  });
-}
+/** Differences that are kept with a decision. */
+const KEPT_CHANGES = 50;
 
 /** Says why `edge` has to be executed, by the nearest earlier execution of the same step. */
 export function explainMiss(
   edge: Edge,
-  db: TraceDb,
+  world: MissWorld,
 ): { readonly cause: Cause; readonly nearest?: NonNullable<Decision['nearest']> } {
-  const { name } = edge.work;
-  if (edge.forced) return { cause: { reason: 'caching is off for this step', root: name } };
-  const own = (reason: string): Cause => ({ reason, root: name });
-  if (edge.evicted) {
-    return { cause: own(evictedReason(edge)) };
-  }
-  const inputs = traceInputs(edge);
-  const [nearest] = db
-    .traces(stepIdentity(name), COMPARED)
-    .map((trace) => ({ trace, same: sameness(trace, edge, inputs) }))
-    .sort((a, b) => b.same - a.same);
-  if (nearest === undefined) {
-    const upstream = edge.inputs.find((input) => input.work.cause !== undefined);
-    return { cause: own(firstTime(upstream)) };
-  }
-  const { differs, cause } = difference(nearest.trace, edge, inputs);
+  const { name, vertex } = edge.work;
+  const own = (change: Change): { readonly cause: Cause } => ({ cause: ownCause(edge, [change]) });
+  if (edge.forced) return own({ kind: 'no cache', name });
+  if (edge.evicted) return own({ kind: 'evicted', name, ...evictionText(edge) });
+  const inputs = traceInputs(edge, world.texts);
+  const identity = stepIdentity(vertex, world.texts);
+  const [nearest] = world.db
+    .traces(identity, COMPARED)
+    .map((trace) => ({ trace, far: distance(trace, edge, { ...world, inputs }) }))
+    .sort((a, b) => a.far - b.far);
+  if (nearest === undefined) return { cause: newStep(edge, identity, world) };
+  const { differs, ...cause } = difference(nearest.trace, edge, { ...world, inputs });
   return { cause, nearest: { key: nearest.trace.key, differs } };
 }
 
-function evictedReason({ eviction }: Edge): string {
-  const before = 'it was built before, but its layers are no longer in the store';
-  if (eviction === undefined) return `${before} (evicted or lost)`;
+/** When and by which rule a result was removed, where that is known. */
+function evictionText({ eviction }: Edge): Pick<Change, 'after'> {
+  if (eviction === undefined) return {};
   const at = new Date(eviction.at).toISOString().slice(0, 16).replace('T', ' ');
-  return `${before}: evicted ${at} UTC, ${eviction.rule}`;
+  return { after: `${at} UTC, ${eviction.rule}` };
 }
 
-function firstTime(upstream: Edge | undefined): string {
-  const text = 'no earlier build had a step with this text';
-  return upstream === undefined
-    ? text
-    : `${text}; "${upstream.work.name}" below it is executed too`;
+/** The number of things that differ; a step that is another op is farther than one whose inputs differ. */
+function distance(trace: StepTrace, edge: Edge, world: KnownInputs): number {
+  const own =
+    trace.op === edge.work.map.digest
+      ? 0
+      : ANOTHER_OP + ownChanges(trace, edge, world.texts).length;
+  const differing = world.inputs.map((input, i) =>
+    sameInput(input, trace.inputs[i]) ? 0 : Math.max(1, inputChanges(trace, edge, i, world).length),
+  );
+  return differing.reduce((sum, each) => sum + each, own);
 }
 
-function sameness(trace: StepTrace, edge: Edge, inputs: readonly StepTraceInput[]): number {
-  const equal = inputs.filter((input, i) => sameInput(input, trace.inputs[i])).length;
-  return equal + (trace.op === edge.work.map.digest ? inputs.length + 1 : 0);
-}
+/** More than files of a context may differ. */
+const ANOTHER_OP = 1e9;
 
-function sameInput(now: StepTraceInput, before: StepTraceInput | undefined): boolean {
-  if (before === undefined) return false;
-  if (now.content !== undefined) return now.content === before.content;
-  return now.record !== undefined && now.record === before.record;
+type KnownInputs = MissWorld & { readonly inputs: readonly StepTraceInput[] };
+
+/** A step with this text was never executed: it is new, or it stands where another one stood. */
+function newStep(edge: Edge, identity: string, { db, isPresent, texts }: MissWorld): Cause {
+  const text = textOfIdentity(identity);
+  const [first] = edge.inputs;
+  const below =
+    first === undefined ? [] : db.tracesAbove(stepIdentity(first.work.vertex, texts), COMPARED);
+  const replaced = below.find(({ step }) => !isPresent(step));
+  if (replaced !== undefined) {
+    const before = textOfIdentity(replaced.step);
+    return ownCause(edge, [{ kind: 'instruction', name: 'text', before, after: text }]);
+  }
+  if (below.length > 0) return ownCause(edge, [{ kind: 'instruction', name: 'new', after: text }]);
+  const upstream = edge.inputs.find((input) => input.work.cause !== undefined);
+  const cause = ownCause(edge, [{ kind: 'first time', name: text }]);
+  if (upstream === undefined) return cause;
+  return { ...cause, reason: `${cause.reason}; "${upstream.work.name}" above it is executed too` };
 }
 
 function difference(
   trace: StepTrace,
   edge: Edge,
-  inputs: readonly StepTraceInput[],
-): { readonly differs: string; readonly cause: Cause } {
-  const { name, map } = edge.work;
-  const own = (differs: string, reason: string): ReturnType<typeof difference> => ({
-    differs,
-    cause: { reason, root: name },
-  });
-  if (trace.op !== map.digest) {
-    if (edge.inputs.length > 0) {
-      return own(
-        'the step itself',
-        'the step itself changed: its command, environment, options or platform',
-      );
-    }
-    const before = trace.describes ?? trace.op;
-    return own(
-      'the source',
-      `the source changed: ${before} before, ${map.describes ?? map.digest} now`,
-    );
+  world: KnownInputs,
+): Cause & { readonly differs: string } {
+  const { inputs, texts } = world;
+  const own = ownChanges(trace, edge, texts);
+  if (own.length > 0 || trace.op !== edge.work.map.digest) {
+    const differs = edge.inputs.length > 0 ? 'the step itself' : 'the source';
+    const changes = own.length > 0 ? own : [{ kind: 'option', name: 'operation' } as const];
+    return { ...ownCause(edge, changes), differs };
   }
   const at = inputs.findIndex((input, i) => !sameInput(input, trace.inputs[i]));
   const input = edge.inputs[at];
-  if (at === -1 || input === undefined) {
-    return own(
-      'nothing',
-      'the same step with the same inputs was built before, but its record is gone',
-    );
-  }
+  if (at === -1 || input === undefined)
+    return { ...ownCause(edge, [{ kind: 'unknown', name: edge.work.name }]), differs: 'nothing' };
   const from = input.work.name;
-  if (inputs[at]?.content !== undefined) {
-    const upstream = input.work.cause;
-    const reason = `the files it uses from "${from}" changed`;
-    // A source's files are where the difference begins; a step's files changed because that step is executed anew.
-    if (upstream === undefined) return own(`files from "${from}"`, reason);
-    return {
-      differs: `files from "${from}"`,
-      cause: { reason: `${reason}, because of "${upstream.root}"`, root: upstream.root },
-    };
+  const byContent = inputs[at]?.content !== undefined;
+  const differs = byContent ? `files from "${from}"` : `"${from}"`;
+  const changes = inputChanges(trace, edge, at, world);
+  // A source is where a difference begins; a step differs because that step is executed anew.
+  const upstream = input.inputs.length === 0 ? undefined : input.work.cause;
+  if (upstream !== undefined) {
+    const same = unchangedFiles(edge, inputs, trace);
+    return { ...inherited(edge, { from, upstream, byContent, changes, same }), differs };
   }
-  const upstream = input.work.cause;
-  if (upstream === undefined) {
-    return own(`"${from}"`, `"${from}" below it is another one than before`);
-  }
-  return {
-    differs: `"${from}"`,
-    cause: {
-      reason:
-        upstream.root === from
-          ? `"${from}" below it is executed anew: ${upstream.reason}`
-          : `it stands above "${upstream.root}", which is executed anew`,
-      root: upstream.root,
-    },
+  const known =
+    changes.length > 0 ? changes : [{ kind: byContent ? 'file' : 'base', name: from } as const];
+  return { ...ownCause(edge, known, from), differs };
+}
+
+interface Inherited {
+  /** Name of the input's step. */
+  readonly from: string;
+  readonly upstream: Cause;
+  readonly byContent: boolean;
+  readonly changes: readonly Change[];
+  readonly same: readonly string[];
+}
+
+/** Files named in a sentence as being the same. */
+const SAME_NAMED = 3;
+
+/** What a step that runs uses as before, by the names of the files where they are few. */
+function unchangedFiles(
+  edge: Edge,
+  inputs: readonly StepTraceInput[],
+  trace: StepTrace,
+): readonly string[] {
+  return inputs.flatMap(({ content }, i) => {
+    if (content === undefined || content !== trace.inputs[i]?.content) return [];
+    const names = [...(edge.listings[i]?.keys() ?? [])].filter((path) => path !== '/');
+    const leaves = names.filter((path) => !names.some((other) => other.startsWith(`${path}/`)));
+    return leaves.length > 0 && leaves.length <= SAME_NAMED
+      ? leaves.map((path) => path.slice(1))
+      : [`all it uses of ${placeOf(edge.inputs[i]?.work.name ?? '')}`];
+  });
+}
+
+function inherited(edge: Edge, { from, upstream, byContent, changes, same }: Inherited): Cause {
+  const { root } = upstream;
+  const via = root.step === from ? [from] : [...root.via, from];
+  const because =
+    root.step === from
+      ? `"${from}" above it is executed anew: ${upstream.reason}`
+      : `it comes after "${root.step}", which is executed anew`;
+  const reason = byContent
+    ? `${sentenceOf(changes, from) ?? `the files it uses of ${placeOf(from)} changed`}, because of "${root.step}"`
+    : `${same.length === 0 ? '' : `${same.join(', ')} ${same.length === 1 ? 'is' : 'are'} the same; `}${because}`;
+  const cause: RootCause = {
+    kind: root.kind,
+    step: root.step,
+    via: via.filter((step) => step !== root.step && step !== edge.work.name),
+    changes: [],
+    more: 0,
+    same,
   };
+  return { reason, root: cause };
+}
+
+/** A difference that begins at the step itself. */
+function ownCause(edge: Edge, changes: readonly Change[], from?: string): Cause {
+  const [first] = changes;
+  const root: RootCause = {
+    kind: first?.kind ?? 'unknown',
+    step: edge.work.name,
+    via: [],
+    changes: changes.slice(0, KEPT_CHANGES),
+    more: Math.max(0, changes.length - KEPT_CHANGES),
+    same: [],
+  };
+  return { reason: sentenceOf(changes, from) ?? 'nothing of it is known', root };
 }

@@ -5,8 +5,8 @@ import type { LayerChain } from '../ports/index.ts';
 import { BuildRun } from './build-run.ts';
 import type { Edge } from './edge.ts';
 import { takeOutput } from './executor.ts';
-import { stepIdentity } from './explain.ts';
 import { readOnlyCache } from './read-only-cache.ts';
+import { stepIdentity } from './step-identity.ts';
 import type { PlannedStep, Solver, SolverDeps, StepExecutor } from './types.ts';
 import type { VertexWork } from './vertex-work.ts';
 
@@ -28,7 +28,7 @@ export async function plan(
     if (event.type === 'decision') decisions.set(event.vertex, event.decision);
     options.emit(event);
   };
-  const build = new BuildRun(deps, planner, definition, { signal: options.signal, emit }, lease);
+  const build = new BuildRun(deps, planner, definition, { ...options, emit }, lease);
   try {
     const solved = await build.solve(result);
     if (!solved.ok) return err(build.failure ?? solved.error);
@@ -50,7 +50,7 @@ function steps(
     const decision = decisions.get(vertex.digest);
     if (decision === undefined) return [];
     const { name } = build.vertex(vertex.digest);
-    const [last] = build.deps.traces.traces(stepIdentity(name), 1);
+    const [last] = build.deps.traces.traces(stepIdentity(vertex, build.texts), 1);
     const planned: PlannedStep = {
       vertex,
       name,

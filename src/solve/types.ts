@@ -1,5 +1,5 @@
 import type { Failure, Result } from '../base/index.ts';
-import type { Decision, EventSink, Millis } from '../events/index.ts';
+import type { Decision, EventSink, Millis, RootCause } from '../events/index.ts';
 import type { Definition, Vertex } from '../llb/index.ts';
 import type {
   CacheDb,
@@ -15,6 +15,7 @@ import type {
 import type { BuildRun } from './build-run.ts';
 import type { Edge } from './edge.ts';
 import type { CacheSources } from './sources.ts';
+import type { StepTexts } from './step-identity.ts';
 
 /** What a solver works with. */
 export interface SolverDeps {
@@ -40,6 +41,8 @@ export interface SolveOptions {
   readonly onFailure?: 'cancel' | 'finish-running';
   /** Holds the layers of every result the solve touches; without one they are held until it ends. */
   readonly lease?: Lease;
+  /** What the ops were made from, to explain misses in the author's words. */
+  readonly texts?: StepTexts;
 }
 
 /** What a definition's result is. */
@@ -77,10 +80,10 @@ export interface StepExecutor {
   execute(build: BuildRun, edge: Edge, decided: () => void): Promise<Result<LayerChain>>;
 }
 
-/** Why a step was executed: one sentence, and the step where the difference began. */
+/** Why a step was executed: one sentence, and where the difference began. */
 export interface Cause {
   readonly reason: string;
-  readonly root: string;
+  readonly root: RootCause;
 }
 
 /** Outcome of one execution, shared by all who wait for it. */

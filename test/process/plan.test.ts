@@ -44,13 +44,13 @@ describe('varve build --plan', { skip: needsSteps }, () => {
       `RUN     [1/5] COPY busybox /bin/sh
         no earlier build had a step with this text
 RUN     [2/5] COPY busybox /bin/busybox
-        no earlier build had a step with this text; "[1/5] COPY busybox /bin/sh" below it is executed too
+        no earlier build had a step with this text; "[1/5] COPY busybox /bin/sh" above it is executed too
 RUN     [3/5] RUN echo first
-        no earlier build had a step with this text; "[2/5] COPY busybox /bin/busybox" below it is executed too
+        no earlier build had a step with this text; "[2/5] COPY busybox /bin/busybox" above it is executed too
 RUN     [4/5] COPY a.txt /a.txt
-        no earlier build had a step with this text; "[3/5] RUN echo first" below it is executed too
+        no earlier build had a step with this text; "[3/5] RUN echo first" above it is executed too
 RUN     [5/5] RUN busybox cat /a.txt > /out && echo second
-        no earlier build had a step with this text; "[4/5] COPY a.txt /a.txt" below it is executed too
+        no earlier build had a step with this text; "[4/5] COPY a.txt /a.txt" above it is executed too
 5 of 5 steps would run; how long they take is not known
 `,
     );
@@ -78,11 +78,11 @@ CACHED  [5/5] RUN busybox cat /a.txt > /out && echo second
 CACHED  [2/5] COPY busybox /bin/busybox
         a later step was found, so its result was not needed
 CACHED  [3/5] RUN echo first
-        the step and everything below it are unchanged
+        the step and everything above it are unchanged
 RUN     [4/5] COPY a.txt /a.txt (about T)
-        the files it uses from "[internal] load build context" changed
+        a.txt changed in the build context
 RUN     [5/5] RUN busybox cat /a.txt > /out && echo second (about T)
-        "[4/5] COPY a.txt /a.txt" below it is executed anew: the files it uses from "[internal] load build context" changed
+        "[4/5] COPY a.txt /a.txt" above it is executed anew: a.txt changed in the build context
 2 of 5 steps would run: about T of work
 `,
     );

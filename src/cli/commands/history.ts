@@ -1,15 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { failure, type GoJson, isErrno } from '../../base/index.ts';
 import type { HistoryDb, StepRow } from '../../ports/index.ts';
+import { findBuild, stepJson, unknownBuild } from '../history-rows.ts';
 import { fail, type Io, printJson, table } from '../io.ts';
 import { formatSeconds, neutralise } from '../progress/text.ts';
 import { openStore } from '../store.ts';
 
 type Build = ReturnType<HistoryDb['builds']>[number];
 type Options = Readonly<Record<string, unknown>>;
-
-/** More builds than this are not searched for an id's beginning. */
-const SEARCHED = 100_000;
 
 /** `varve history ls`. */
 export function historyList(io: Io, options: Options): Promise<number> {
@@ -101,18 +99,6 @@ function withBuild(
   });
 }
 
-/** A build by its id or the beginning of it. */
-function findBuild(history: HistoryDb, id: string): Build | undefined {
-  const found = history.builds(SEARCHED).filter((b) => b.id.startsWith(id));
-  return found.find((b) => b.id === id) ?? (found.length === 1 ? found[0] : undefined);
-}
-
-function unknownBuild(id: string | undefined): ReturnType<typeof failure> {
-  return id === undefined
-    ? failure('CL004', 2, 'no build was made here yet')
-    : failure('CL004', 2, `no build "${id}" in the history`, { help: 'see varve history ls' });
-}
-
 async function printLog(io: Io, path: string): Promise<void> {
   try {
     const decoder = new TextDecoder();
@@ -173,28 +159,5 @@ function buildJson(build: Build): { readonly [key: string]: GoJson | undefined }
     finishedAt: build.finishedAt === undefined ? undefined : instant(build.finishedAt),
     image: build.image,
     error: build.error,
-  };
-}
-
-function stepJson(step: StepRow): GoJson {
-  return {
-    vertex: step.vertex,
-    name: step.name,
-    state: step.state,
-    startedAt: step.startedAt,
-    completedAt: step.completedAt,
-    error: step.error,
-    log: step.log,
-    decision:
-      step.decision === undefined
-        ? undefined
-        : {
-            outcome: step.decision.outcome,
-            by: step.decision.by,
-            key: step.decision.key,
-            source: step.decision.source,
-            reason: step.decision.reason,
-            nearest: step.decision.nearest,
-          },
   };
 }

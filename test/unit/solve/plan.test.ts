@@ -48,12 +48,12 @@ test('a plan names the steps that the next build executes, and why', async () =>
   ]);
   assert.deepEqual(await planned(world, service({ ...v0, code: 'b' })), [
     `cached copy lock: ${unchanged}`,
-    'cached install: the step and everything below it are unchanged',
+    'cached install: the step and everything above it are unchanged',
     `cached copy tool: ${unchanged}`,
-    'cached make tool: the step and everything below it are unchanged',
-    'run copy code: the files it uses from "context" changed',
-    'run take tool: "copy code" below it is executed anew: the files it uses from "context" changed',
-    'run compile: it stands above "copy code", which is executed anew',
+    'cached make tool: the step and everything above it are unchanged',
+    'run copy code: the files it uses of "context" changed',
+    'run take tool: all it uses of "make tool" is the same; "copy code" above it is executed anew: the files it uses of "context" changed',
+    'run compile: it comes after "copy code", which is executed anew',
   ]);
 });
 

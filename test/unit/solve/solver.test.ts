@@ -49,7 +49,7 @@ test('a build whose last step is found by definition looks at no result of the s
   // Three look-ups, one result with its chain, and the notes of use.
   assert.ok(world.db.statements() - before < 20, String(world.db.statements() - before));
   assert.deepEqual(world.decisions(), {
-    two: 'hit definition: the step and everything below it are unchanged',
+    two: 'hit definition: the step and everything above it are unchanged',
     one: 'hit definition: a later step was found, so its result was not needed',
   });
 });
@@ -171,12 +171,12 @@ test('the cause of a miss is traced to the files that changed', async () => {
   await world.build(service({ lock: '1', code: 'a' }));
   await world.build(service({ lock: '2', code: 'a' }));
   assert.deepEqual(world.decisions(), {
-    base: 'hit definition: the step and everything below it are unchanged',
-    'copy lock': 'miss content: the files it uses from "context" changed',
+    base: 'hit definition: the step and everything above it are unchanged',
+    'copy lock': 'miss content: the files it uses of "context" changed',
     install:
-      'miss definition: "copy lock" below it is executed anew: the files it uses from "context" changed',
-    'copy code': 'miss content: it stands above "copy lock", which is executed anew',
-    compile: 'miss definition: it stands above "copy lock", which is executed anew',
+      'miss definition: "copy lock" above it is executed anew: the files it uses of "context" changed',
+    'copy code': 'miss content: all it uses of "context" is the same; it comes after "copy lock", which is executed anew',
+    compile: 'miss definition: it comes after "copy lock", which is executed anew',
   });
   const nearest = world.events.flatMap((e) =>
     e.type === 'decision' && e.decision.nearest ? [e.decision.nearest.differs] : [],
@@ -194,7 +194,7 @@ test('a changed command is named as the cause', async () => {
   await world.build(steps('make -j'));
   assert.deepEqual(
     world.decisions()['[2/2] RUN make'],
-    'miss definition: the step itself changed: its command, environment, options or platform',
+    'miss definition: its operation changed',
   );
 });
 
