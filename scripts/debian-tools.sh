@@ -9,6 +9,10 @@ need zstd zstd
 need xz xz-utils
 need bzip2 bzip2
 need ssh-agent openssh-client
+need sshd openssh-server
+need qemu-aarch64-static qemu-user-static
+need update-binfmts binfmt-support
+need dockerd docker.io
 need pigz pigz
 need git git
 need skopeo skopeo
@@ -28,7 +32,32 @@ need setfattr attr
 need newuidmap uidmap
 need crun crun
 [ -x /usr/bin/busybox ] || [ -x /bin/busybox ] || missing="$missing busybox-static"
-[ -n "$missing" ] || exit 0
+
+# A static shell of another architecture, and the kernel told to run it through QEMU; without them the tests of emulation say why they are skipped.
+emulation() {
+  [ "$(id -u)" = 0 ] || return 0
+  binfmt=/proc/sys/fs/binfmt_misc
+  if command -v update-binfmts >/dev/null 2>&1 && [ ! -e "$binfmt/qemu-aarch64" ]; then
+    { [ -e "$binfmt/register" ] || mount -t binfmt_misc binfmt_misc "$binfmt"; } 2>/dev/null || return 0
+    update-binfmts --enable qemu-aarch64 >/dev/null 2>&1 || return 0
+  fi
+  tools=$(dirname "$0")/../.tools
+  [ ! -x "$tools/arm64/busybox" ] || return 0
+  dir=$(mktemp -d)
+  chmod 0755 "$dir"
+  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$tools/arm64"
+  foreign() {
+    apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::State::lists=$dir/lists" \
+      -o "Dir::Cache=$dir/cache" -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
+  }
+  if (foreign update && cd "$dir" && foreign download busybox-static && dpkg-deb -x "$dir"/busybox-static_*.deb "$dir/x") >/dev/null 2>&1; then
+    cp "$dir/x/bin/busybox" "$tools/arm64/busybox"
+  else
+    printf 'setup: no busybox of arm64 could be fetched; the tests of emulation will be skipped\n' >&2
+  fi
+  rm -rf "$dir"
+}
+[ -n "$missing" ] || { emulation; exit 0; }
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   printf 'setup: installing Debian packages:%s\n' "$missing" >&2
   log=$(mktemp)
@@ -39,6 +68,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     exit 3
   fi
   rm -f "$log"
+  emulation
 else
   printf 'setup: these Debian packages are missing; install them as root: apt-get install%s\n' "$missing" >&2
   exit 3
