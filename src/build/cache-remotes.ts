@@ -6,10 +6,11 @@ import type { CachePlace } from './request.ts';
 
 /** Opens the place where a cache is kept; nothing is asked of it yet. */
 export function openCacheRemote(
-  deps: Pick<BuildDeps, 'content' | 'registry' | 'openLayout'>,
+  deps: Pick<BuildDeps, 'content' | 'registry' | 'openLayout' | 'origins'>,
   place: CachePlace,
 ): Result<CacheRemote> {
   if (place.kind === 'registry') return createRegistryRemote(deps, place.ref);
+  if (place.kind !== 'local') return ok(deps.origins.open(place));
   const layout = deps.openLayout(place.dir);
   return ok(createDirectoryRemote({ content: deps.content, layout }, place));
 }

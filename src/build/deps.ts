@@ -20,6 +20,7 @@ import type {
   TraceDb,
   WorkLocks,
 } from '../ports/index.ts';
+import type { CacheServices } from '../remotes/index.ts';
 
 /** What leading a build needs. */
 export interface BuildDeps {
@@ -43,6 +44,8 @@ export interface BuildDeps {
   readonly images: ImageDb;
   readonly history: HistoryDb;
   readonly memo: MemoDb;
+  /** Caches in services, and the layers that lie in them. */
+  readonly origins: CacheServices;
   /** A content store over a foreign OCI layout, which is only read. */
   readonly openLayout: (dir: string) => ContentStore;
   readonly buildPlatform: Platform;

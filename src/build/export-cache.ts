@@ -1,4 +1,4 @@
-import { type Failure, goJson, ok, type Result, Semaphore } from '../base/index.ts';
+import { type Failure, ok, type Result, Semaphore, sha256 } from '../base/index.ts';
 import {
   type ExportContext,
   type FileIndexBlob,
@@ -10,8 +10,8 @@ import {
 import type { CacheDb, CacheRemote, LayerChain, LayerId, RecordId } from '../ports/index.ts';
 import {
   CACHE_CONFIG_MEDIA_TYPE,
-  type CacheConfig,
   type CacheGraph,
+  cacheConfigText,
   encodeCacheConfig,
   encodeCacheManifest,
   encodeInlineCache,
@@ -36,6 +36,13 @@ export interface CacheExportDeps extends ImageDeps, Pick<IndexExportDeps, 'downl
   readonly maxParallel: number;
 }
 
+/** What progress calls an export (BuildKit's names). */
+const TITLES: Readonly<Record<CachePlace['kind'], string>> = {
+  local: 'exporting cache to client directory',
+  registry: 'exporting cache to registry',
+  gha: 'exporting to GitHub Actions Cache',
+};
+
 /** Transfers at once. */
 const TRANSFERS = 4;
 
@@ -48,8 +55,7 @@ export async function exportCaches(
   for (const target of what.targets) {
     const { place } = target;
     if (place.kind === 'inline') continue;
-    const title = `exporting cache to ${place.kind === 'local' ? 'client directory' : 'registry'}`;
-    const done = await internalVertex(report, title, async (step) => {
+    const done = await internalVertex(report, TITLES[place.kind], async (step) => {
       const context: ExportContext = { signal: report.signal, emit: report.emit, vertex: step.op };
       const remote = deps.openRemote(place);
       const warn = (message: string): void =>
@@ -157,9 +163,7 @@ async function write(
   // A bare config names no further blobs.
   const others = remote.form === 'config' ? [] : indexes;
   const sent = await Promise.all([
-    ...others.map((index) =>
-      slots.run(signal, () => writeIndex(deps, index, remote, context)),
-    ),
+    ...others.map((index) => slots.run(signal, () => writeIndex(deps, index, remote, context))),
     ...layers.map((layer) =>
       slots.run(signal, async () => {
         const known = blobs.get(layer.blob);
@@ -179,9 +183,17 @@ async function write(
   ]);
   const failed = sent.find((each) => !each.ok);
   if (failed?.ok === false) return failed;
-  const bytes = Buffer.from(configText(config));
+  const annotated = new Map(layers.map((layer) => [layer.blob, layer]));
+  const bytes = Buffer.from(
+    cacheConfigText(config, remote.form === 'config' ? annotated : undefined),
+  );
   if (bytes.length > MAX_CACHE_CONFIG_BYTES)
     warn(`the cache config has ${bytes.length} bytes: BuildKit reads no more than 1 MiB`);
+  if (remote.form === 'config') {
+    const published = await remote.publish(bytes, CACHE_CONFIG_MEDIA_TYPE, { signal });
+    if (published.ok) done(`writing config ${sha256(bytes)}`);
+    return published;
+  }
   const digest = await deps.content.put(bytes);
   const descriptor = { mediaType: CACHE_CONFIG_MEDIA_TYPE, digest, size: bytes.length };
   const stored = await remote.write(descriptor, {
@@ -199,18 +211,6 @@ async function write(
   if (!published.ok) return published;
   done(`writing cache image manifest ${await deps.content.put(manifest.bytes)}`);
   return ok(undefined);
-}
-
-/** The bytes of a config: members are set in the order of the Go structures. */
-function configText(config: CacheConfig): string {
-  return goJson({
-    layers: config.layers?.map(({ blob, parent }) => ({ blob, parent })),
-    records: config.records?.map(({ layers, digest, inputs }) => ({
-      layers: layers?.map(({ layer, createdAt }) => ({ layer, createdAt })),
-      digest,
-      inputs: inputs?.map((links) => links.map(({ selector, link }) => ({ selector, link }))),
-    })),
-  });
 }
 
 /**

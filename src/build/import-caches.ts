@@ -8,7 +8,10 @@ import { internalStep, type StepReport } from './internal-step.ts';
 import { rememberCacheOrigin } from './lost-layers.ts';
 import type { CacheSource } from './request.ts';
 
-type ImportDeps = Pick<BuildDeps, 'cache' | 'content' | 'memo' | 'openLayout' | 'registry'> & {
+type ImportDeps = Pick<
+  BuildDeps,
+  'cache' | 'content' | 'memo' | 'openLayout' | 'origins' | 'registry'
+> & {
   /** Told of the file indexes that a cache has. */
   readonly indexes?: LayerIndexes;
 };
@@ -86,6 +89,15 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
   };
   return {
     ...remote,
+    ...(remote.further === undefined
+      ? {}
+      : {
+          further: async (...args) => {
+            const found = (await remote.further?.(...args)) ?? ok(undefined);
+            if (found.ok && found.value !== undefined) sources.read(source, found.value.length);
+            return found;
+          },
+        }),
     manifest: async (...args) => count(await remote.manifest(...args)),
     read: async (...args) => count(await remote.read(...args)),
   };

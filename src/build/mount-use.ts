@@ -1,12 +1,11 @@
 import type { Definition } from '../llb/index.ts';
+import type { openCacheRemote } from './cache-remotes.ts';
 import type { BuildDeps } from './deps.ts';
 import type { CachePlace } from './request.ts';
 
 /** What moving cache mounts needs. */
-export type MountDeps = Pick<
-  BuildDeps,
-  'cacheMounts' | 'clock' | 'content' | 'memo' | 'openLayout' | 'registry'
->;
+export type MountDeps = Pick<BuildDeps, 'cacheMounts' | 'clock' | 'content' | 'memo'> &
+  Parameters<typeof openCacheRemote>[0];
 
 /** A cache mount as a step names it. */
 export interface MountUse {

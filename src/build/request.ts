@@ -3,6 +3,7 @@ import type { RemoteContext } from '../lower/index.ts';
 import type { Compression, Platform } from '../oci/index.ts';
 import type { ExecSecrets } from '../ops/index.ts';
 import type { LocalSource, SandboxLimits } from '../ports/index.ts';
+import type { ServicePlace } from '../remotes/index.ts';
 import type { DockerfileLocation } from './read-dockerfile.ts';
 
 /** What one build is asked to do; nothing in it is read from the process. */
@@ -53,7 +54,8 @@ export type CachePlace =
       readonly dir: string;
       readonly tag: string;
       readonly digest?: Digest;
-    };
+    }
+  | ServicePlace;
 
 /** A `--cache-from`: a place, and whether directories of cache mounts are taken from there too. */
 export type CacheSource = CachePlace & { readonly mounts?: boolean };

@@ -8,8 +8,10 @@ import { createGitRepositories, createHttpFiles } from '../fetch/index.ts';
 import { hostPlatform } from '../oci/index.ts';
 import { createCacheMounts, SourceMemory } from '../ops/index.ts';
 import { createRegistry, dockerCredentials, hostConfigs } from '../registry/index.ts';
+import { createCacheServices } from '../remotes/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
+import { actionsAccount } from './flags/cache-gha.ts';
 import type { Io } from './io.ts';
 import { lazyPackages } from './lazy-packages.ts';
 import { proxyFor } from './proxies.ts';
@@ -41,6 +43,7 @@ export function createBuildDeps(
     }),
   );
   const snapshotter = createSnapshotter({ root: paths.snapshots });
+  const actions = actionsAccount(io.env);
   const packages: TemplatePackages = lazyPackages(io, store, resources);
   return {
     clock: io.clock,
@@ -74,6 +77,14 @@ export function createBuildDeps(
     images: db.images,
     history: db.history,
     memo: db.memo,
+    origins: resources.use(
+      createCacheServices({
+        content,
+        clock: io.clock,
+        proxyFor: proxyFor(io.env),
+        ...(actions === undefined ? {} : { actions }),
+      }),
+    ),
     openLayout: createContentStore,
     buildPlatform: hostPlatform(arch()),
     maxParallel: Math.max(2, availableParallelism()),

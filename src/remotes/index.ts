@@ -1,4 +1,9 @@
 export {
+  cacheConfigText,
+  decodeAnnotatedConfig,
+  encodeAnnotatedConfig,
+} from './annotated-config.ts';
+export {
   CACHE_CONFIG_MEDIA_TYPE,
   type CacheConfig,
   type ConfigRecord,
@@ -12,8 +17,15 @@ export {
   encodeCacheManifest,
   layerFacts,
 } from './cache-manifest.ts';
+export {
+  type CacheServices,
+  type CacheServicesDeps,
+  createCacheServices,
+  type ServicePlace,
+} from './cache-services.ts';
 export { decodeCacheConfig, type LayerFacts } from './decode-cache-config.ts';
 export { createDirectoryRemote, type DirectoryPlace } from './directory-remote.ts';
+export { type GhaAccount, type GhaPlace, ghaRights } from './gha/place.ts';
 export {
   type ImportClaims,
   type Imported,

@@ -94,7 +94,7 @@ export async function findMount(
 }
 
 /** What remotes say of a name that they do not have. */
-const ABSENT: ReadonlySet<string> = new Set(['RG003', 'RC005']);
+const ABSENT: ReadonlySet<string> = new Set(['RG003', 'RC005', 'RC010']);
 
 function foreign(remote: CacheRemote): ReturnType<typeof failure> {
   return failure('RC020', 3, `${remote.name} is not this cache mount`);

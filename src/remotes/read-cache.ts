@@ -6,6 +6,7 @@ import {
   MAX_CONFIG_BYTES,
 } from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
+import { decodeAnnotatedConfig } from './annotated-config.ts';
 import type { CacheGraph } from './cache-graph.ts';
 import { cacheCarrier, layerFacts } from './cache-manifest.ts';
 import { decodeCacheConfig } from './decode-cache-config.ts';
@@ -32,6 +33,7 @@ async function readAt(
   child: Descriptor | undefined,
   options: { readonly signal: AbortSignal },
 ): Promise<Result<readonly CacheGraph[]>> {
+  if (remote.form === 'config') return await readConfigs(remote, options);
   const bytes = await remote.manifest(options, child);
   if (!bytes.ok) return bytes;
   const document = decodeManifest(bytes.value, remote.name);
@@ -72,6 +74,27 @@ async function readImages(
     const found = await readAt(remote, image, options);
     if (!found.ok) return found;
     graphs.push(...found.value);
+  }
+  return ok(graphs);
+}
+
+/** Bare configs: nothing else has to be read. */
+async function readConfigs(
+  remote: CacheRemote,
+  options: { readonly signal: AbortSignal },
+): Promise<Result<readonly CacheGraph[]>> {
+  const [own, further] = await Promise.all([
+    remote.manifest(options),
+    remote.further?.(options) ?? ok(undefined),
+  ]);
+  if (!further.ok) return further;
+  if (!own.ok && (further.value === undefined || own.error.code !== 'RC010')) return own;
+  const graphs: CacheGraph[] = [];
+  for (const bytes of [further.value, own.ok ? own.value : undefined]) {
+    if (bytes === undefined) continue;
+    const graph = decodeAnnotatedConfig(bytes);
+    if (!graph.ok) return graph;
+    graphs.push(graph.value);
   }
   return ok(graphs);
 }

@@ -1,6 +1,7 @@
 import { ok, type Result } from '../../base/index.ts';
 import type { CacheSource, CacheTarget } from '../../build/index.ts';
 import type { Compression } from '../../oci/index.ts';
+import { ghaCache } from './cache-gha.ts';
 import { localCache } from './cache-local.ts';
 import { registryCache, registryPlace } from './cache-registry.ts';
 import {
@@ -16,6 +17,7 @@ import { csvFields, csvMap, usage } from './csv.ts';
 const TYPES: ReadonlyMap<string, CacheType> = new Map([
   ['local', localCache],
   ['registry', registryCache],
+  ['gha', ghaCache],
   ['inline', { fromKeys: [], toKeys: [], to: () => ok({ kind: 'inline' as const }) }],
 ]);
 const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
