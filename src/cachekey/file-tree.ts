@@ -41,6 +41,13 @@ export interface FileTree {
   digest(path: string, signal: AbortSignal): Promise<Digest>;
   /** The data of a regular file. */
   read(path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The digest of an entry when it is known without reading anything. */
+  knownDigest?(path: string): Digest | undefined;
+  /**
+   * All data of a small regular file in one call, checked against what the tree knows of it; undefined where it cannot be
+   * had so. The bytes may be overwritten by the next call.
+   */
+  readNow?(path: string): Uint8Array | undefined;
   /** Where the data of a regular file lies on the local disk, when it does (for mounts and in-kernel copies). */
   diskPath(path: string): string | undefined;
   /**

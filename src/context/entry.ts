@@ -4,67 +4,64 @@ import { type Digest, fsPath, nameOfBytes } from '../base/index.ts';
 import type { FileEntry, FileType } from '../cachekey/index.ts';
 import { deviceParts, readXattrs } from '../sys/index.ts';
 
-/** What the kernel said of a file; equal identities mean equal content unless the clock was too coarse. */
-export interface FileIdentity {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly mode: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
 /** One entry of a local tree. */
 export interface LocalNode {
-  readonly entry: FileEntry;
-  readonly identity: FileIdentity;
+  readonly entry: LocalEntry;
+  /** Its row in the tree's `Identities`. */
+  readonly identity: number;
   /** Names in a directory, in byte order; only what is part of the tree. */
   readonly names: string[];
   digest: Digest | undefined;
 }
 
+const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
+
 /**
  * The entry as a client of BuildKit sends it: owned by 0:0, sockets as empty files, links with mode 0777. Extended
- * attributes are read when somebody asks for them.
+ * attributes are read when somebody asks for them, unless it is known that there are none.
  */
-export function localEntry(path: string, stat: BigIntStats): FileEntry {
-  const type = typeOf(stat);
-  const at = fsPath(path);
-  let xattrs: ReadonlyMap<string, Uint8Array> | undefined;
-  return {
-    type,
-    mode: type === 'symlink' ? 0o777 : Number(stat.mode & 0o7777n),
-    uid: 0,
-    gid: 0,
-    size: type === 'file' && !stat.isSocket() ? Number(stat.size) : 0,
-    mtimeNs: stat.mtimeNs,
-    ...(type === 'symlink' ? { link: nameOfBytes(readlinkSync(at, 'buffer')) } : {}),
-    ...(type === 'char' || type === 'block' ? { device: deviceParts(stat.rdev) } : {}),
-    ...(type === 'file' && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
-    // An own accessor, so that copies made by spreading carry the value.
-    get xattrs(): ReadonlyMap<string, Uint8Array> {
-      xattrs ??= readXattrs(path);
-      return xattrs;
-    },
-  };
-}
+export class LocalEntry implements FileEntry {
+  readonly type: FileType;
+  readonly mode: number;
+  readonly uid = 0;
+  readonly gid = 0;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly link?: string;
+  readonly device?: { readonly major: number; readonly minor: number };
+  readonly inode?: string;
+  /** Where to read the attributes, or what was read. */
+  #xattrs: string | ReadonlyMap<string, Uint8Array>;
 
-/** The identity of a stat result. */
-export function identityOf(stat: BigIntStats): FileIdentity {
-  const { dev, ino, size, mode, mtimeNs, ctimeNs } = stat;
-  return { dev, ino, size, mode, mtimeNs, ctimeNs };
-}
+  constructor(path: string, stat: BigIntStats) {
+    const type = typeOf(stat);
+    this.type = type;
+    this.mode = type === 'symlink' ? 0o777 : Number(stat.mode & 0o7777n);
+    this.size = type === 'file' && !stat.isSocket() ? Number(stat.size) : 0;
+    this.mtimeNs = stat.mtimeNs;
+    if (type === 'symlink') this.link = nameOfBytes(readlinkSync(fsPath(path), 'buffer'));
+    if (type === 'char' || type === 'block') this.device = deviceParts(stat.rdev);
+    if (type === 'file' && stat.nlink > 1n) this.inode = `${stat.dev}:${stat.ino}`;
+    this.#xattrs = path;
+  }
 
-/** Whether two identities are the same file in the same state. */
-export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
-  return (
-    a.ino === b.ino &&
-    a.ctimeNs === b.ctimeNs &&
-    a.mtimeNs === b.mtimeNs &&
-    a.size === b.size &&
-    a.mode === b.mode &&
-    a.dev === b.dev
-  );
+  get xattrs(): ReadonlyMap<string, Uint8Array> {
+    if (typeof this.#xattrs === 'string') {
+      const found = readXattrs(this.#xattrs);
+      this.#xattrs = found.size === 0 ? NO_XATTRS : found;
+    }
+    return this.#xattrs;
+  }
+
+  /** Whether the attributes were read and there are none. */
+  get isKnownPlain(): boolean {
+    return this.#xattrs === NO_XATTRS;
+  }
+
+  /** There are no attributes: nobody needs to look. */
+  setPlain(): void {
+    this.#xattrs = NO_XATTRS;
+  }
 }
 
 function typeOf(stat: BigIntStats): FileType {

@@ -3,22 +3,25 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type Digest, digestOfHex, fsPath, isErrno } from '../base/index.ts';
-import { type FileIdentity, identityOf, sameIdentity } from './entry.ts';
-import { hashOpenFile } from './hash-open-file.ts';
+import { hashOpenFile, readHashed } from './hash-open-file.ts';
+import type { FileIdentity } from './identity.ts';
 
 /** A file to hash: SHA-256 of `header` and the data. */
 export interface HashJob {
   readonly path: string;
   readonly header: Uint8Array;
   readonly size: number;
-  readonly identity: FileIdentity;
-  /** Undefined: the file is not what it was when it was walked. */
-  readonly done: (digest: Digest | undefined) => void;
+  /** Whether the file is what it was when it was walked. */
+  isSame(now: FileIdentity): boolean;
+  /** Undefined: it is not. */
+  done(digest: Digest | undefined): void;
 }
 
 /** Files from this size on go to worker threads when they are many bytes together. */
 const LARGE = 1 << 20;
 const WORTH_A_WORKER = 32 << 20;
+/** Enough for nearly all headers; files with longer ones are read in pieces. */
+const HEADER_ROOM = 4096;
 /** How long the event loop may be held. */
 const SLICE_MS = 15;
 
@@ -50,7 +53,8 @@ async function hashHere(
   signal: AbortSignal,
   report: (size: number) => void,
 ): Promise<void> {
-  const buffer = Buffer.allocUnsafe(LARGE);
+  // Room for the header and one byte more.
+  const buffer = Buffer.allocUnsafe(LARGE + HEADER_ROOM);
   let until = performance.now() + SLICE_MS;
   for (const job of jobs) {
     job.done(hashNow(job, buffer));
@@ -72,13 +76,21 @@ function hashNow(job: HashJob, buffer: Buffer): Digest | undefined {
     throw e;
   }
   try {
-    const hash = createHash('sha256').update(job.header);
-    hashOpenFile(fd, hash, buffer);
-    const same = sameIdentity(job.identity, identityOf(fstatSync(fd, { bigint: true })));
-    return same ? digestOfHex(hash.digest('hex')) : undefined;
+    const hex = hexOfOpen(fd, job, buffer);
+    const same = hex !== undefined && job.isSame(fstatSync(fd, { bigint: true }));
+    return same ? digestOfHex(hex) : undefined;
   } finally {
     closeSync(fd);
   }
+}
+
+function hexOfOpen(fd: number, job: HashJob, buffer: Buffer): string | undefined {
+  const { header, size } = job;
+  if (header.length + size + 1 <= buffer.length)
+    return readHashed(fd, { header, size }, buffer)?.hex;
+  const sum = createHash('sha256').update(header);
+  hashOpenFile(fd, sum, buffer);
+  return sum.digest('hex');
 }
 
 /** What a worker is told, and what it answers. */
@@ -134,7 +146,7 @@ async function askWorker(
     const question: WorkerJob = { path: fsPath(job.path), header: job.header };
     worker.postMessage(question);
     const answer = await promise;
-    if (answer === undefined || !sameIdentity(job.identity, answer.identity)) return undefined;
+    if (answer === undefined || !job.isSame(answer.identity)) return undefined;
     return digestOfHex(answer.hex);
   } finally {
     signal.removeEventListener('abort', onAbort);

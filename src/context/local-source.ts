@@ -94,9 +94,9 @@ class Source implements LocalSource {
     if (!filter.ok) return filter;
     try {
       const index = StatIndex.decode(this.#readIndex());
-      const nodes = walk(this.#root, filter.value, options.signal);
+      const { nodes, identities } = walk(this.#root, filter.value, options.signal);
       const now = (): bigint => BigInt(Math.round(this.#deps.clock.now() * 1e6));
-      const tree = new LocalTree({ root: this.#root, nodes, index, now });
+      const tree = new LocalTree({ root: this.#root, nodes, identities, index, now });
       await tree.hashAll(options.signal, options.progress);
       const encoded = index.encode();
       if (encoded !== undefined) await writeAtomically(this.#indexPath(), encoded);

@@ -1,7 +1,8 @@
-import { lstatSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import {
   type Digest,
+  digestOfHex,
   FailureError,
   failure,
   fsPath,
@@ -10,18 +11,23 @@ import {
   sha256,
 } from '../base/index.ts';
 import { entryHeader, type FileEntry, type FileTree } from '../cachekey/index.ts';
-import { identityOf, type LocalNode, sameIdentity } from './entry.ts';
-import { hashFiles } from './hash-files.ts';
+import type { LocalNode } from './entry.ts';
+import { type HashJob, hashFiles } from './hash-files.ts';
+import { readHashed } from './hash-open-file.ts';
+import type { FileIdentity, Identities } from './identity.ts';
 import { isSettled, type StatIndex } from './stat-index.ts';
 
 /** Files are read in pieces of so many bytes. */
 const PIECE = 1 << 20;
+/** Files and headers up to this together are read in one call. */
+const AT_ONCE = 512 * 1024;
 
 /** What a local tree is made of. */
 export interface LocalTreeParts {
   /** Directory on disk. */
   readonly root: string;
   readonly nodes: ReadonlyMap<string, LocalNode>;
+  readonly identities: Identities;
   readonly index: StatIndex;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -32,13 +38,16 @@ export class LocalTree implements FileTree {
   readonly rootHeader = 'empty';
   readonly #root: string;
   readonly #nodes: ReadonlyMap<string, LocalNode>;
+  readonly #identities: Identities;
   readonly #index: StatIndex;
   readonly #now: () => bigint;
   readonly #inflight = new Inflight<'hash', void>();
+  #buffer: Buffer | undefined;
 
   constructor(parts: LocalTreeParts) {
     this.#root = parts.root;
     this.#nodes = parts.nodes;
+    this.#identities = parts.identities;
     this.#index = parts.index;
     this.#now = parts.now;
   }
@@ -62,12 +71,32 @@ export class LocalTree implements FileTree {
     return node.digest ?? missing(path);
   }
 
+  knownDigest(path: string): Digest | undefined {
+    return this.#nodes.get(path)?.digest;
+  }
+
+  readNow(path: string): Uint8Array | undefined {
+    const { entry, digest } = this.#node(path);
+    if (entry.type !== 'file' || digest === undefined) return undefined;
+    const header = entryHeader(entry);
+    if (header.length + entry.size >= AT_ONCE) return undefined;
+    this.#buffer ??= Buffer.allocUnsafe(AT_ONCE);
+    const fd = this.#open(path);
+    try {
+      const read = readHashed(fd, { header, size: entry.size }, this.#buffer);
+      if (read === undefined || digestOfHex(read.hex) !== digest) throw changed(path);
+      return read.data;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
   async *read(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const node = this.#node(path);
     if (node.entry.size === 0) return;
     const disk = this.#disk(path);
     await using file = await open(fsPath(disk), 'r');
-    this.#mustBe(node, path, identityOf(await file.stat({ bigint: true })));
+    this.#mustBe(node, path, await file.stat({ bigint: true }));
     for (;;) {
       signal.throwIfAborted();
       const { bytesRead, buffer } = await file.read(
@@ -76,7 +105,7 @@ export class LocalTree implements FileTree {
       if (bytesRead === 0) break;
       yield buffer.subarray(0, bytesRead);
     }
-    this.#mustBe(node, path, identityOf(await file.stat({ bigint: true })));
+    this.#mustBe(node, path, await file.stat({ bigint: true }));
   }
 
   diskPath(path: string): string | undefined {
@@ -85,7 +114,7 @@ export class LocalTree implements FileTree {
     try {
       const stat = lstatSync(fsPath(disk), { bigint: true });
       if (stat.isSocket()) return undefined;
-      this.#mustBe(node, path, identityOf(stat));
+      this.#mustBe(node, path, stat);
     } catch (e) {
       if (isErrno(e, 'ENOENT')) throw changed(path);
       throw e;
@@ -100,29 +129,42 @@ export class LocalTree implements FileTree {
 
   async #hashMissing(signal: AbortSignal, progress?: (bytes: number) => void): Promise<void> {
     const started = this.#now();
-    const files: { readonly path: string; readonly node: LocalNode }[] = [];
+    const jobs: HashJob[] = [];
+    const owner: JobOwner = {
+      disk: (path) => this.#disk(path),
+      isSame: (node, now) => this.#identities.isSame(node.identity, now),
+      set: (node, digest) => this.#set(node, digest, started),
+    };
     for (const [path, node] of this.#nodes) {
-      node.digest ??= this.#index.find(node.identity);
       if (node.digest !== undefined) continue;
-      if (node.entry.type === 'file' && node.entry.size > 0) files.push({ path, node });
+      const known = this.#index.find(this.#identities, node.identity);
+      node.digest = known?.digest;
+      if (known?.plain === true) node.entry.setPlain();
+      if (known !== undefined) continue;
+      if (node.entry.type === 'file' && node.entry.size > 0) jobs.push(new Job(owner, path, node));
       else this.#set(node, sha256(entryHeader(node.entry)), started);
     }
-    const jobs = files.map(({ path, node }) => ({
-      path: this.#disk(path),
-      header: entryHeader(node.entry),
-      size: node.entry.size,
-      identity: node.identity,
-      done: (digest: Digest | undefined): void => {
-        if (digest === undefined) throw changed(path);
-        this.#set(node, digest, started);
-      },
-    }));
     await hashFiles(jobs, { signal, ...(progress === undefined ? {} : { progress }) });
   }
 
   #set(node: LocalNode, digest: Digest, readAt: bigint): void {
     node.digest = digest;
-    if (isSettled(node.identity, readAt)) this.#index.add(node.identity, digest);
+    const row = node.identity;
+    const times = {
+      mtimeNs: this.#identities.mtimeNs(row),
+      ctimeNs: this.#identities.ctimeNs(row),
+    };
+    if (!isSettled(times, readAt)) return;
+    this.#index.add(this.#identities, row, { digest, plain: node.entry.isKnownPlain });
+  }
+
+  #open(path: string): number {
+    try {
+      return openSync(fsPath(this.#disk(path)), constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch (e) {
+      if (isErrno(e, 'ENOENT', 'ELOOP')) throw changed(path);
+      throw e;
+    }
   }
 
   #node(path: string): LocalNode {
@@ -133,8 +175,49 @@ export class LocalTree implements FileTree {
     return path === '/' ? this.#root : `${this.#root}${path}`;
   }
 
-  #mustBe(node: LocalNode, path: string, now: LocalNode['identity']): void {
-    if (!sameIdentity(node.identity, now)) throw changed(path);
+  #mustBe(node: LocalNode, path: string, now: FileIdentity): void {
+    if (!this.#identities.isSame(node.identity, now)) throw changed(path);
+  }
+}
+
+/** What the files to hash have in common. */
+interface JobOwner {
+  disk(path: string): string;
+  isSame(node: LocalNode, now: FileIdentity): boolean;
+  set(node: LocalNode, digest: Digest): void;
+}
+
+/** A file to hash; there may be many of them, so what can be asked for is not kept. */
+class Job implements HashJob {
+  readonly #owner: JobOwner;
+  readonly #path: string;
+  readonly #node: LocalNode;
+
+  constructor(owner: JobOwner, path: string, node: LocalNode) {
+    this.#owner = owner;
+    this.#path = path;
+    this.#node = node;
+  }
+
+  get path(): string {
+    return this.#owner.disk(this.#path);
+  }
+
+  get header(): Uint8Array {
+    return entryHeader(this.#node.entry);
+  }
+
+  get size(): number {
+    return this.#node.entry.size;
+  }
+
+  isSame(now: FileIdentity): boolean {
+    return this.#owner.isSame(this.#node, now);
+  }
+
+  done(digest: Digest | undefined): void {
+    if (digest === undefined) throw changed(this.#path);
+    this.#owner.set(this.#node, digest);
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { byUtf8, fsPath, isErrno, nameOfBytes } from '../base/index.ts';
-import { identityOf, type LocalNode, localEntry } from './entry.ts';
+import { LocalEntry, type LocalNode } from './entry.ts';
+import { Identities } from './identity.ts';
 import { type FilterState, type PathFilter, TOP } from './path-filter.ts';
 
 /**
@@ -8,14 +9,17 @@ import { type FilterState, type PathFilter, TOP } from './path-filter.ts';
  * component order. A directory that is not wanted itself is there when something below it is. Synchronous on purpose: it
  * is four times as fast as the asynchronous calls, and a build can do nothing before it ends.
  */
-export function walk(
-  root: string,
-  filter: PathFilter,
-  signal: AbortSignal,
-): ReadonlyMap<string, LocalNode> {
+export function walk(root: string, filter: PathFilter, signal: AbortSignal): WalkedTree {
   const walker = new Walker(root, filter, signal);
   walker.start();
-  return walker.nodes;
+  return walker;
+}
+
+/** What a walk found. */
+export interface WalkedTree {
+  readonly nodes: ReadonlyMap<string, LocalNode>;
+  /** States of the files, by the rows that the nodes name. */
+  readonly identities: Identities;
 }
 
 interface Dir {
@@ -27,8 +31,9 @@ interface Dir {
   added: boolean;
 }
 
-class Walker {
+class Walker implements WalkedTree {
   readonly nodes = new Map<string, LocalNode>();
+  readonly identities = new Identities();
   readonly #root: string;
   readonly #filter: PathFilter;
   readonly #signal: AbortSignal;
@@ -54,20 +59,27 @@ class Walker {
       if (!verdict.wanted && verdict.prune) continue;
       const node = this.#node(path);
       if (node === undefined) continue;
-      const isDir = node.entry.type === 'dir';
+      if (node.entry.type !== 'dir') {
+        if (verdict.wanted) this.#addTo(dir, name, node);
+        continue;
+      }
       const child: Dir = { path, parent: dir, node, state: verdict.state, added: false };
       if (verdict.wanted) this.#add(child);
-      if (isDir && !verdict.prune) this.#enter(child);
+      if (!verdict.prune) this.#enter(child);
     }
   }
 
   /** Adds a node, its parents first. */
   #add(dir: Dir): void {
     if (dir.added || dir.parent === undefined) return;
-    this.#add(dir.parent);
-    dir.parent.node.names.push(dir.path.slice(dir.path.lastIndexOf('/') + 1));
-    this.nodes.set(`/${dir.path}`, dir.node);
     dir.added = true;
+    this.#addTo(dir.parent, dir.path.slice(dir.path.lastIndexOf('/') + 1), dir.node);
+  }
+
+  #addTo(parent: Dir, name: string, node: LocalNode): void {
+    this.#add(parent);
+    parent.node.names.push(name);
+    this.nodes.set(parent.path === '' ? `/${name}` : `/${parent.path}/${name}`, node);
   }
 
   /** Undefined when the entry vanished meanwhile. */
@@ -75,18 +87,18 @@ class Walker {
     const full = path === '' ? this.#root : `${this.#root}/${path}`;
     try {
       const stat = lstatSync(fsPath(full), { bigint: true });
-      return {
-        entry: localEntry(full, stat),
-        identity: identityOf(stat),
-        names: [],
-        digest: undefined,
-      };
+      const entry = new LocalEntry(full, stat);
+      const names = entry.type === 'dir' ? [] : NO_NAMES;
+      return { entry, identity: this.identities.add(stat), names, digest: undefined };
     } catch (e) {
       if (isErrno(e, 'ENOENT')) return undefined;
       throw e;
     }
   }
 }
+
+/** Shared by all that are no directories, and never written to. */
+const NO_NAMES: string[] = [];
 
 const SURROGATE = /[\ud800-\udfff]/;
 

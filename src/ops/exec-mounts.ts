@@ -23,10 +23,9 @@ import type {
 } from '../ports/index.ts';
 import type { Sharing } from './cache-mount-slot.ts';
 import type { CacheMountOffer, CacheMounts } from './cache-mounts.ts';
-import { copyWhole } from './exec-base-content.ts';
 import { dropUntouchedDirs } from './exec-tidy.ts';
 import { cleanPath } from './file-paths.ts';
-import { Pause } from './file-pause.ts';
+import { writeTree } from './source-local-write.ts';
 
 /** Answers questions for secrets and agents; undefined: there is none of that id. */
 export interface ExecSecrets {
@@ -189,7 +188,7 @@ export class ExecMounts implements AsyncDisposable {
         if (base.length === 0) return;
         const tree = await this.#deps.trees.tree(base, this.#context);
         if (!tree.ok) throw new FailureError(tree.error);
-        await copyWhole(tree.value, dir, new Pause(signal));
+        await writeTree(tree.value, dir, signal);
       },
       content: async () => {
         const tree = await this.#deps.trees.tree(base, this.#context);

@@ -212,6 +212,7 @@ class Copier {
   }
 
   async #file(from: string, to: string, entry: FileEntry): Promise<void> {
+    const { signal } = this.#pause;
     switch (entry.type) {
       case 'symlink':
         this.#layer.makeSymlink(entry.link ?? '', to);
@@ -219,7 +220,7 @@ class Copier {
       case 'file': {
         const first = entry.inode === undefined ? undefined : this.#links.get(entry.inode);
         if (first !== undefined && this.#layer.isOwn(first)) this.#layer.link(first, to);
-        else await this.#data(from, to);
+        else await this.#layer.copyFile({ tree: this.#source, path: from, entry }, to, signal);
         if (entry.inode !== undefined && first === undefined) this.#links.set(entry.inode, to);
         break;
       }
@@ -239,17 +240,6 @@ class Copier {
         throw new Error(`${from} is a directory`);
     }
     this.#setMetadata(to, entry);
-  }
-
-  /** A tree that can change under our hands (a local context) says so when it is asked again for the path. */
-  async #data(from: string, to: string): Promise<void> {
-    const disk = this.#source.diskPath(from);
-    if (disk === undefined)
-      await this.#layer.streamFile(to, this.#source.read(from, this.#pause.signal));
-    else {
-      this.#layer.copyFile(disk, to);
-      this.#source.diskPath(from);
-    }
   }
 
   #setMetadata(to: string, entry: FileEntry): void {

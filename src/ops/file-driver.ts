@@ -2,13 +2,13 @@ import { type Digest, err, FailureError, failure, ok, type Result } from '../bas
 import type { FileTree } from '../cachekey/index.ts';
 import type { ChownOpt, FileAction, FileOp } from '../llb/index.ts';
 import type {
-  ActiveLayer,
   CacheMap,
   Clock,
   LayerChain,
   OpContext,
   OpDriver,
   OpResult,
+  PackedLayer,
   Snapshotter,
   TreeProvider,
 } from '../ports/index.ts';
@@ -28,8 +28,9 @@ export interface FileDriverDeps {
 }
 
 /**
- * The driver of file ops (`pb.FileOp`): copy, mkdir, mkfile, rm and symlink write straight into the new layer, nothing is
- * mounted. Actions in a row share one layer; a result that is used more than once is a layer of its own.
+ * The driver of file ops (`pb.FileOp`): copy, mkdir, mkfile, rm and symlink are recorded in a packed layer; nothing is
+ * mounted, and no file is made before something mounts the layer. Actions in a row share one layer; a result that is used
+ * more than once is a layer of its own.
  */
 export function createFileDriver(deps: FileDriverDeps): OpDriver {
   return {
@@ -55,7 +56,7 @@ export function createFileDriver(deps: FileDriverDeps): OpDriver {
 
 /** A layer under construction and the view of it. */
 interface OpenLayer {
-  readonly active: ActiveLayer;
+  readonly active: PackedLayer;
   readonly files: FileLayer;
 }
 
@@ -66,6 +67,8 @@ class FileRun implements AsyncDisposable {
   readonly #inputs: readonly OpResult[];
   readonly #actions: readonly FileAction[];
   readonly #pause: Pause;
+  /** The op without its inputs: what it made of other inputs is much like what it makes now. */
+  readonly #like: string | undefined;
   readonly #trees = new Map<number, FileTree>();
   /** Finished results by index: inputs first, then actions. */
   readonly #chains = new Map<number, LayerChain>();
@@ -82,6 +85,8 @@ class FileRun implements AsyncDisposable {
     this.#inputs = work.inputs;
     this.#actions = work.op.actions;
     this.#pause = new Pause(context.signal);
+    const key = keyOf(context.vertex.op);
+    this.#like = key.ok ? key.value.digest : undefined;
     work.inputs.forEach((chain, i) => this.#chains.set(i, chain));
   }
 
@@ -126,19 +131,24 @@ class FileRun implements AsyncDisposable {
       this.#open.delete(input);
       return open;
     }
-    const { snapshotter, trees } = this.#deps;
+    const { clock, snapshotter, trees } = this.#deps;
     const base = await trees.base(input === -1 ? [] : this.#chain(input), this.#context);
     if (!base.ok) throw new FailureError(base.error);
     const { chain, lower } = base.value;
-    const active = await snapshotter.begin(chain, lower === undefined ? {} : { lower });
-    return { active, files: new FileLayer(active) };
+    const active = await snapshotter.pack(chain, {
+      ...(lower === undefined ? {} : { lower }),
+      ...(this.#like === undefined ? {} : { like: this.#like }),
+    });
+    return { active, files: new FileLayer(active, BigInt(Math.round(clock.now())) * 1_000_000n) };
   }
 
   async #commit(index: number): Promise<void> {
     const layer = this.#open.get(index);
     if (layer === undefined) throw new Error(`result ${index} is not open`);
-    layer.files.finish();
-    const ref = await layer.active.commit({ createdAt: this.#deps.clock.now() });
+    const ref = await layer.active.commit(layer.files.finish(), {
+      createdAt: this.#deps.clock.now(),
+      signal: this.#context.signal,
+    });
     this.#open.delete(index);
     this.#chains.set(index, [...layer.active.parents, ref]);
   }

@@ -6,6 +6,7 @@ const TEXTS = {
   EEXIST: 'file exists',
   ENOTDIR: 'not a directory',
   EISDIR: 'is a directory',
+  ENAMETOOLONG: 'file name too long',
   ELOOP: 'too many levels of symbolic links',
 } as const;
 

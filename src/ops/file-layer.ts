@@ -1,23 +1,7 @@
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  lchownSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
 import { dirname } from 'node:path';
-import { byUtf8, fsPath, nameOfBytes, resolveInRoot } from '../base/index.ts';
+import { bytesOfName, byUtf8, resolveInRoot } from '../base/index.ts';
 import type { FileEntry, FileTree, FileType } from '../cachekey/index.ts';
-import { makeNode, setTimes, setXattr } from '../sys/index.ts';
+import type { PackedData, PackedEntry, PackedLayer } from '../ports/index.ts';
 import { fileError, fileFailure } from './file-error.ts';
 
 /** What an entry is, without what only a copy of it needs to know. */
@@ -27,7 +11,7 @@ export interface EntryKind {
   readonly uid: number;
   readonly gid: number;
   readonly mtimeNs: bigint;
-  readonly link?: string;
+  readonly link?: string | undefined;
 }
 
 /** Metadata to give an entry; what is absent stays as it is. */
@@ -39,57 +23,78 @@ export interface EntryMetadata {
   readonly mtimeNs?: bigint;
 }
 
-/**
- * State of a path in the layer: a directory merged with the parents' (`merged`) or standing alone (`alone`), any other
- * entry, or the mark that the parents' entry is gone.
- */
-type Upper = 'merged' | 'alone' | 'entry' | 'gone';
+/** A name of the parents that is gone. */
+const GONE: PackedEntry = {
+  type: 'whiteout',
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtimeNs: 0n,
+  xattrs: new Map(),
+};
 
-const YES = Uint8Array.of('y'.charCodeAt(0));
+/** An entry of the layer. Names that are hard links to one file share it. */
+class Node implements PackedEntry, EntryKind {
+  readonly type: FileType;
+  mode: number;
+  uid = 0;
+  gid = 0;
+  mtimeNs: bigint;
+  xattrs: ReadonlyMap<string, Uint8Array> = NO_XATTRS;
+  link: string | undefined;
+  device: PackedEntry['device'];
+  data: PackedData | undefined;
+  opaque = false;
+  /** A directory that the parents have as well and that shows theirs. */
+  merged = false;
+
+  constructor(type: FileType, mode: number, mtimeNs: bigint) {
+    this.type = type;
+    this.mode = mode;
+    this.mtimeNs = mtimeNs;
+  }
+}
+
+const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
 /**
- * A layer being written without a mount: the merged view of the parents and of what was written so far, and changes to
- * it in overlayfs form. Directories of the parents that changes go into are copied up with their metadata, times
- * included, so that the same change gives the same layer. Nothing but this object may write to the layer meanwhile;
- * `finish` completes it.
+ * A layer being recorded: the merged view of the parents and of what was recorded so far, and changes to it in
+ * the terms of overlayfs. Directories of the parents that changes go into are copied up with their metadata, times
+ * included, so that the same change gives the same layer. `finish` completes it.
  */
 export class FileLayer {
-  readonly #dir: string;
+  readonly #layer: PackedLayer;
   readonly #lower: FileTree;
-  readonly #opaqueXattr: string | undefined;
-  readonly #upper = new Map<string, Upper>([['/', 'merged']]);
-  /** Modification times that changes below a directory must not disturb. */
-  readonly #times = new Map<string, bigint>();
+  readonly #nowNs: bigint;
+  /** What the layer has: entries, or the mark that the parents' entry is gone. */
+  readonly #upper = new Map<string, Node | typeof GONE>();
 
-  /** `opaqueXattr=y` on a directory hides the parents' (overlayfs.rst, "whiteouts and opaque directories"); without it nothing is hidden. */
-  constructor(layer: {
-    readonly upper: string;
-    readonly lower: FileTree;
-    readonly opaqueXattr?: string;
-  }) {
-    this.#dir = layer.upper;
+  /** `nowNs` is the time of entries that are given none. */
+  constructor(layer: PackedLayer, nowNs: bigint) {
+    this.#layer = layer;
     this.#lower = layer.lower;
-    this.#opaqueXattr = layer.opaqueXattr;
-    const root = layer.lower.lstat('/');
-    if (root !== undefined) this.#times.set('/', root.mtimeNs);
+    this.#nowNs = nowNs;
+    const root = new Node('dir', 0o755, layer.lower.lstat('/')?.mtimeNs ?? nowNs);
+    root.merged = true;
+    this.#upper.set('/', root);
   }
 
   /** The entry at a path, not following a symbolic link there. */
   lstat(path: string): EntryKind | undefined {
-    const state = this.#upper.get(path);
-    if (state === 'gone') return undefined;
-    return state === undefined ? this.#below(path) : this.#onDisk(path);
+    const own = this.#upper.get(path);
+    if (own === undefined) return this.#below(path);
+    return own instanceof Node ? own : undefined;
   }
 
   /** Names in a directory in byte order. */
   list(path: string): readonly string[] {
     const prefix = path === '/' ? '/' : `${path}/`;
     const names = new Set(this.#lowerShows(path) ? this.#lower.list(path) : []);
-    for (const [other, state] of this.#upper) {
+    for (const [other, own] of this.#upper) {
       if (other === '/' || !other.startsWith(prefix)) continue;
       const name = other.slice(prefix.length);
       if (name.includes('/')) continue;
-      if (state === 'gone') names.delete(name);
+      if (own === GONE) names.delete(name);
       else names.add(name);
     }
     return [...names].sort(byUtf8);
@@ -112,67 +117,60 @@ export class FileLayer {
 
   /** Makes a directory; its parent must be one and nothing may be at the path. */
   makeDir(path: string, mode: number): void {
-    const hides = this.#enter(path, 'mkdir') === 'gone';
-    mkdirSync(this.#disk(path));
-    chmodSync(this.#disk(path), mode);
-    if (hides && this.#opaqueXattr !== undefined)
-      setXattr(this.#dir + path, this.#opaqueXattr, YES);
-    this.#upper.set(path, 'alone');
+    const opaque = this.#enter(path, 'mkdir') === GONE;
+    this.#add(path, 'dir', mode).opaque = opaque;
   }
 
   /** Makes a regular file of bytes in memory, or gives an existing file new content. */
   writeFile(path: string, data: Uint8Array, mode: number): void {
     const existing = this.lstat(path);
     if (existing?.type === 'dir') throw fileError('open', path, 'EISDIR');
-    if (existing !== undefined && this.#upper.get(path) === 'entry') {
-      writeFileSync(this.#disk(path), data);
+    const own = this.#upper.get(path);
+    if (own instanceof Node && own.type === 'file') {
+      own.data = this.#layer.write(data);
+      own.mtimeNs = this.#nowNs;
       return;
     }
     const below = this.#below(path);
     if (existing !== undefined) this.remove(path);
     this.#enter(path, 'open');
-    writeFileSync(this.#disk(path), data, { flag: 'wx' });
-    this.#upper.set(path, 'entry');
-    if (existing === undefined || below === undefined) {
-      chmodSync(this.#disk(path), mode);
-      return;
-    }
+    this.#add(path, 'file', mode).data = this.#layer.write(data);
+    if (existing === undefined || below === undefined) return;
     const { uid, gid, xattrs } = below;
     this.setMetadata(path, { owner: { uid, gid }, mode: below.mode, xattrs });
   }
 
-  /** Copies the data of a file on the local disk inside the kernel, sharing it where the file system can. */
-  copyFile(from: string, path: string): void {
+  /** Copies the data of a regular file of a tree. */
+  async copyFile(
+    from: { readonly tree: FileTree; readonly path: string; readonly entry: FileEntry },
+    path: string,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#enter(path, 'open');
-    copyFileSync(fsPath(from), this.#disk(path), constants.COPYFILE_FICLONE);
-    this.#upper.set(path, 'entry');
+    const data = this.#layer.copy(from, signal);
+    this.#add(path, 'file', 0o600).data = data instanceof Promise ? await data : data;
   }
 
   /** Makes a regular file of a stream; memory stays that of one piece. */
   async streamFile(path: string, data: AsyncIterable<Uint8Array>): Promise<void> {
     this.#enter(path, 'open');
-    this.#upper.set(path, 'entry');
-    const fd = openSync(this.#disk(path), 'wx');
-    try {
-      for await (const chunk of data)
-        for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
-    } finally {
-      closeSync(fd);
-    }
+    this.#add(path, 'file', 0o644).data = await this.#layer.stream(data);
   }
 
   /** Gives a file written to this layer a second name. */
   link(existing: string, path: string): void {
+    const node = this.#upper.get(existing);
+    if (node === undefined || node === GONE) throw fileError('link', existing, 'ENOENT');
     this.#enter(path, 'link');
-    linkSync(this.#disk(existing), this.#disk(path));
-    this.#upper.set(path, 'entry');
+    this.#upper.set(path, node);
   }
 
   makeSymlink(target: string, path: string): void {
     if (this.lstat(path) !== undefined) throw fileError(`symlink ${target}`, path, 'EEXIST');
+    if (target === '') throw fileError('symlink', path, 'ENOENT');
+    if (bytesOfName(target).length > MAX_LINK) throw fileError('symlink', path, 'ENAMETOOLONG');
     this.#enter(path, 'symlink');
-    symlinkSync(fsPath(target), this.#disk(path));
-    this.#upper.set(path, 'entry');
+    this.#add(path, 'symlink', 0o777).link = target;
   }
 
   makeNode(
@@ -187,137 +185,111 @@ export class FileLayer {
     if (node.type === 'char' && (node.device?.major ?? 0) === 0 && (node.device?.minor ?? 0) === 0)
       throw fileFailure(`mknod ${path}: a character device 0:0 cannot be kept in a layer`);
     this.#enter(path, 'mknod');
-    makeNode(this.#dir + path, { type: node.type, mode: node.mode, ...node.device });
-    this.#upper.set(path, 'entry');
+    this.#add(path, node.type, node.mode).device = node.device;
   }
 
   /** Whether the file at a path was written to this layer (and can be linked to). */
   isOwn(path: string): boolean {
-    return this.#upper.get(path) === 'entry';
+    const own = this.#upper.get(path);
+    return own instanceof Node && own.type !== 'dir';
   }
 
   /** Changes the metadata of an entry; one of the parents' directories is copied up first. */
   setMetadata(path: string, metadata: EntryMetadata): void {
-    if (!this.#upper.has(path)) this.#copyUp(path);
     const { owner, mode, xattrs, mtimeNs } = metadata;
-    if (owner !== undefined) lchownSync(this.#disk(path), owner.uid, owner.gid);
-    if (mode !== undefined) chmodSync(this.#disk(path), mode);
-    if (xattrs !== undefined) for (const [name, value] of xattrs) this.#setXattr(path, name, value);
-    if (mtimeNs === undefined) return;
-    if (this.#upper.get(path) === 'entry')
-      setTimes(this.#dir + path, { atimeNs: mtimeNs, mtimeNs });
-    else this.#times.set(path, mtimeNs);
+    const node = this.#upper.get(path) ?? this.#copyUp(path);
+    if (!(node instanceof Node)) throw fileError('lchown', path, 'ENOENT');
+    if (owner !== undefined) {
+      node.uid = owner.uid;
+      node.gid = owner.gid;
+    }
+    if (mode !== undefined) node.mode = mode & 0o7777;
+    if (xattrs !== undefined && xattrs.size > 0)
+      node.xattrs = node.xattrs.size === 0 ? xattrs : new Map([...node.xattrs, ...xattrs]);
+    if (mtimeNs !== undefined) node.mtimeNs = mtimeNs;
   }
 
   /** Removes an entry and everything below it; no error when there is none. */
   remove(path: string): void {
     if (this.lstat(path) === undefined) return;
-    const state = this.#upper.get(path);
-    if (state !== undefined) {
-      rmSync(this.#disk(path), { recursive: true, force: true });
-      if (state !== 'entry') this.#forget(path);
-      this.#upper.delete(path);
-      this.#times.delete(path);
-    }
-    if (this.#below(path) !== undefined) this.#upper.set(path, 'gone');
+    const own = this.#upper.get(path);
+    if (own?.type === 'dir') this.#forget(path);
+    this.#upper.delete(path);
+    if (this.#below(path) !== undefined) this.#upper.set(path, GONE);
   }
 
-  /** Writes the marks of removed entries and the directories' times. */
-  finish(): void {
-    for (const [path, state] of [...this.#upper]) {
-      if (state !== 'gone') continue;
-      this.#copyUp(dirname(path));
-      makeNode(this.#dir + path, { type: 'char', mode: 0, major: 0, minor: 0 });
-    }
-    for (const [path, mtimeNs] of [...this.#times].reverse())
-      setTimes(this.#dir + path, { atimeNs: mtimeNs, mtimeNs });
+  /** All entries of the layer. */
+  finish(): ReadonlyMap<string, PackedEntry> {
+    for (const [path, own] of [...this.#upper]) if (own === GONE) this.#copyUp(dirname(path));
+    return this.#upper;
   }
 
-  /** Attributes of overlayfs itself would change what the layer means, and are no part of a file. */
-  #setXattr(path: string, name: string, value: Uint8Array): void {
-    if (/^(?:trusted|user)\.overlay\./.test(name)) return;
-    setXattr(this.#dir + path, name, value);
-  }
-
-  #disk(path: string): string | Buffer {
-    return fsPath(this.#dir + path);
+  #add(path: string, type: FileType, mode: number): Node {
+    const node = new Node(type, mode & 0o7777, this.#nowNs);
+    this.#upper.set(path, node);
+    return node;
   }
 
   /** Makes the parent directory ready for a new entry; returns what the layer said of the path so far. */
-  #enter(path: string, call: string): Upper | undefined {
+  #enter(path: string, call: string): Node | typeof GONE | undefined {
     const parent = dirname(path);
-    const state = this.#upper.get(parent);
-    if (state !== 'alone' && state !== 'merged') {
+    if (this.#upper.get(parent)?.type !== 'dir') {
       const kind = this.lstat(parent);
       if (kind === undefined) throw fileError(call, path, 'ENOENT');
       if (kind.type !== 'dir') throw fileError(call, path, 'ENOTDIR');
       this.#copyUp(parent);
     }
     const own = this.#upper.get(path);
-    const taken = own === undefined ? this.#below(path) !== undefined : own !== 'gone';
+    checkName(path, call);
+    const taken = own === undefined ? this.#below(path) !== undefined : own !== GONE;
     if (taken) throw fileError(call, path, 'EEXIST');
     return own;
   }
 
-  /** Copies directories of the parents, or makes an other entry's place in the layer. */
-  #copyUp(path: string): void {
-    const state = this.#upper.get(path);
-    if (state !== undefined && state !== 'gone') return;
+  /** Copies a directory of the parents and those above it. */
+  #copyUp(path: string): Node {
+    const own = this.#upper.get(path);
+    if (own instanceof Node) return own;
     const entry = this.#below(path);
     if (entry === undefined) throw fileError('lstat', path, 'ENOENT');
     if (entry.type !== 'dir') throw new Error(`${path} is not a directory and is not copied up`);
     this.#copyUp(dirname(path));
-    mkdirSync(this.#disk(path));
-    this.#upper.set(path, 'merged');
-    const { uid, gid, mode, xattrs, mtimeNs } = entry;
-    this.setMetadata(path, { owner: { uid, gid }, mode, xattrs, mtimeNs });
+    const dir = this.#add(path, 'dir', entry.mode);
+    dir.merged = true;
+    dir.uid = entry.uid;
+    dir.gid = entry.gid;
+    dir.xattrs = entry.xattrs;
+    dir.mtimeNs = entry.mtimeNs;
+    return dir;
   }
 
-  /** The parents' entry, when nothing written above it hides it. */
+  /** The parents' entry, when nothing recorded above it hides it. */
   #below(path: string): FileEntry | undefined {
     return path === '/' || this.#lowerShows(dirname(path)) ? this.#lower.lstat(path) : undefined;
   }
 
   #lowerShows(dir: string): boolean {
     for (let at = dir; ; at = dirname(at)) {
-      const state = this.#upper.get(at);
-      if (state === 'merged') return true;
-      if (state !== undefined) return false;
+      const own = this.#upper.get(at);
+      if (own !== undefined) return own instanceof Node && own.merged;
     }
-  }
-
-  #onDisk(path: string): EntryKind {
-    const stat = lstatSync(this.#disk(path), { bigint: true });
-    const type: FileType = stat.isDirectory()
-      ? 'dir'
-      : stat.isSymbolicLink()
-        ? 'symlink'
-        : stat.isFile()
-          ? 'file'
-          : stat.isFIFO()
-            ? 'fifo'
-            : stat.isBlockDevice()
-              ? 'block'
-              : 'char';
-    return {
-      type,
-      mode: Number(stat.mode & 0o7777n),
-      uid: Number(stat.uid),
-      gid: Number(stat.gid),
-      mtimeNs: stat.mtimeNs,
-      ...(type === 'symlink' ? { link: this.#linkOf(path) } : {}),
-    };
-  }
-
-  #linkOf(path: string): string {
-    return nameOfBytes(readlinkSync(this.#disk(path), { encoding: 'buffer' }));
   }
 
   #forget(dir: string): void {
     for (const path of [...this.#upper.keys()])
-      if (path.startsWith(`${dir}/`)) {
-        this.#upper.delete(path);
-        this.#times.delete(path);
-      }
+      if (path.startsWith(`${dir}/`)) this.#upper.delete(path);
   }
+}
+
+/** Bytes of a name and of a link's target that file systems take (Linux: NAME_MAX, PATH_MAX without the NUL). */
+const MAX_NAME = 255;
+const MAX_LINK = 4095;
+
+/** What no file system takes must not get into a layer that becomes a directory only later. */
+function checkName(path: string, call: string): void {
+  const length = path.length - path.lastIndexOf('/') - 1;
+  // Each UTF-16 unit is at most three bytes.
+  if (length * 3 <= MAX_NAME) return;
+  if (bytesOfName(path.slice(-length)).length > MAX_NAME)
+    throw fileError(call, path, 'ENAMETOOLONG');
 }

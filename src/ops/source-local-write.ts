@@ -1,12 +1,15 @@
 import {
   chmodSync,
+  closeSync,
   constants,
   copyFileSync,
   lchownSync,
   linkSync,
   mkdirSync,
+  openSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { fsPath } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
@@ -31,7 +34,7 @@ export async function writeTree(tree: FileTree, dir: string, signal: AbortSignal
       const child = path === '/' ? `/${name}` : `${path}/${name}`;
       const entry = tree.lstat(child);
       if (entry === undefined) continue;
-      make(tree, child, entry, { target: `${dir}${child}`, links });
+      await make(tree, child, entry, { target: `${dir}${child}`, links, signal });
       if (entry.type === 'dir') await enter(child);
       finish(`${dir}${child}`, entry);
     }
@@ -41,12 +44,16 @@ export async function writeTree(tree: FileTree, dir: string, signal: AbortSignal
   if (root !== undefined) finish(dir, root);
 }
 
-function make(
+async function make(
   tree: FileTree,
   path: string,
   entry: FileEntry,
-  to: { readonly target: string; readonly links: Map<string, string> },
-): void {
+  to: {
+    readonly target: string;
+    readonly links: Map<string, string>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
   const target = fsPath(to.target);
   switch (entry.type) {
     case 'dir':
@@ -62,7 +69,8 @@ function make(
         return;
       }
       const disk = entry.size === 0 ? undefined : tree.diskPath(path);
-      if (disk === undefined) writeFileSync(target, '');
+      if (entry.size === 0) writeFileSync(target, '');
+      else if (disk === undefined) await writeStream(target, tree.read(path, to.signal));
       else copyFileSync(fsPath(disk), target, constants.COPYFILE_FICLONE);
       if (entry.inode !== undefined) to.links.set(entry.inode, to.target);
       return;
@@ -72,6 +80,19 @@ function make(
     case 'fifo':
     case 'socket':
       makeNode(to.target, { type: entry.type, mode: entry.mode, ...entry.device });
+  }
+}
+
+async function writeStream(
+  target: string | Buffer,
+  data: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const fd = openSync(target, 'wx', 0o600);
+  try {
+    for await (const chunk of data)
+      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -49,6 +49,10 @@ export type {
   LayerId,
   LayerRef,
   MountedTree,
+  PackedData,
+  PackedEntry,
+  PackedLayer,
+  PackOptions,
   Snapshotter,
   TarOptions,
 } from './snapshotter.ts';

@@ -1,5 +1,5 @@
 import type { Digest, Result } from '../base/index.ts';
-import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import type { FileEntry, FileTree, FileType } from '../cachekey/index.ts';
 import type { Millis } from '../events/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 
@@ -42,6 +42,11 @@ export interface Snapshotter {
    * layer cannot be mounted. Disposing it without `commit` drops it.
    */
   begin(parents: LayerChain, options?: { readonly lower?: FileTree }): Promise<ActiveLayer>;
+  /**
+   * Starts a new layer whose entries are recorded, not made: it becomes a directory only when something mounts it.
+   * `parents` need not be extracted as long as their merged tree is known.
+   */
+  pack(parents: LayerChain, options?: PackOptions): Promise<PackedLayer>;
   /** The merged tree of extracted layers, read from disk without mounting; content digests come from the layers' indexes. */
   tree(chain: LayerChain): Promise<FileTree>;
   /** What the extracted top layer of `chain` itself has, parents before children, in byte order of names. */
@@ -95,4 +100,59 @@ export interface ActiveLayer extends AsyncDisposable {
   mount(): Promise<MountedTree>;
   /** Makes the layer permanent under its id. */
   commit(options: { readonly createdAt: Millis }): Promise<LayerRef>;
+}
+
+/** Options of `Snapshotter.pack`. */
+export interface PackOptions {
+  /** Names what is made (the digest of an op): the data of earlier layers of that name is taken from them where it did not change. */
+  readonly like?: string;
+  /** The merged tree of the parents, when it is known from elsewhere than their extracted layers. */
+  readonly lower?: FileTree;
+}
+
+/** Where a packed layer keeps the data of a file. */
+export interface PackedData {
+  readonly size: number;
+}
+
+/** One entry of a packed layer, in the terms of overlayfs. Names with the same object are hard links to one file. */
+export interface PackedEntry {
+  /** `whiteout`: the parents' entry is gone. */
+  readonly type: FileType | 'whiteout';
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeNs: bigint;
+  readonly xattrs: ReadonlyMap<string, Uint8Array>;
+  readonly link?: string | undefined;
+  readonly device?: FileEntry['device'] | undefined;
+  /** The data of a regular file. */
+  readonly data?: PackedData | undefined;
+  /** A directory that hides the parents'. */
+  readonly opaque?: boolean | undefined;
+}
+
+/** A layer being recorded: the data of its files first, the entries at the end. */
+export interface PackedLayer extends AsyncDisposable {
+  readonly id: LayerId;
+  readonly parents: LayerChain;
+  /** The parents' merged tree. */
+  readonly lower: FileTree;
+  /** Adds the data of a regular file of a tree. */
+  copy(
+    from: { readonly tree: FileTree; readonly path: string; readonly entry: FileEntry },
+    signal: AbortSignal,
+  ): PackedData | Promise<PackedData>;
+  /** Adds data from memory. */
+  write(data: Uint8Array): PackedData;
+  /** Adds a stream; memory stays bounded. */
+  stream(data: AsyncIterable<Uint8Array>): Promise<PackedData>;
+  /**
+   * Makes the layer permanent under its id. `entries` by absolute path, `/` included, in any order; each directory on the
+   * way to an entry is there.
+   */
+  commit(
+    entries: ReadonlyMap<string, PackedEntry>,
+    options: { readonly createdAt: Millis; readonly signal: AbortSignal },
+  ): Promise<LayerRef>;
 }

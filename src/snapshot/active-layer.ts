@@ -13,8 +13,8 @@ interface ActiveParts {
   readonly work: WorkDir;
   readonly upper: string;
   readonly lower: FileTree;
-  /** Absent when the layers below are not extracted. */
-  readonly lowerDirs?: readonly string[];
+  /** Their directories, made where they are not there yet. */
+  readonly lowerDirs: () => Promise<readonly string[]>;
   readonly userXattrs: boolean;
   readonly install: (chain: LayerChain) => Promise<void>;
 }
@@ -50,10 +50,10 @@ export class DirectoryLayer implements ActiveLayer {
     return this.#parts.lower;
   }
 
-  mount(): Promise<MountedTree> {
+  async mount(): Promise<MountedTree> {
     if (this.#state !== 'open') throw new Error('the layer is finished');
-    const { work, upper, lowerDirs, userXattrs } = this.#parts;
-    if (lowerDirs === undefined) throw new Error('a layer over an index cannot be mounted');
+    const { work, upper, userXattrs } = this.#parts;
+    const lowerDirs = await this.#parts.lowerDirs();
     const scratch = join(work.path, `work${this.#mountCount++}`);
     const empty = join(work.path, 'empty');
     mkdirSync(scratch);
@@ -66,7 +66,7 @@ export class DirectoryLayer implements ActiveLayer {
       () => Promise.resolve(void this.#mounts.delete(tree)),
     );
     this.#mounts.add(tree);
-    return Promise.resolve(tree);
+    return tree;
   }
 
   async commit(options: { readonly createdAt: number }): Promise<LayerRef> {

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Digest, hexOf, isErrno, parseDigest, parseJson } from '../base/index.ts';
-import type { DigestMemo } from './overlay-tree.ts';
+import type { DigestMemo } from './layer-view.ts';
 
 /**
  * Digests of the files of one layer, which never change once known. One line each, `<crc32> <hex> <path as JSON>`; a torn

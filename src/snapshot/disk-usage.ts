@@ -1,5 +1,5 @@
 import { statOf } from './disk-entry.ts';
-import { join, namesIn } from './overlay-tree.ts';
+import { join, namesIn } from './layer-path.ts';
 
 /** Disk space of a tree. */
 export interface DiskUse {
@@ -9,9 +9,10 @@ export interface DiskUse {
   readonly shared: number;
 }
 
-/** Bytes that a directory and everything in it take on disk; a file with several names counts once. */
-export function diskUsage(dir: string): number {
-  return measureDisk(dir, new Map()).bytes;
+/** Bytes that directories and everything in them take on disk; a file with several names counts once. */
+export function diskUsage(dirs: readonly string[]): number {
+  const counted = new Map<bigint, string>();
+  return dirs.reduce((sum, dir) => sum + measureDisk(dir, counted).bytes, 0);
 }
 
 /**

@@ -2,7 +2,6 @@ import {
   chmodSync,
   closeSync,
   constants,
-  copyFileSync,
   fchmodSync,
   fchownSync,
   lchownSync,
@@ -25,9 +24,10 @@ import {
 } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
+import { copyData } from './copy-data.ts';
 import { isWhiteout, statOf } from './disk-entry.ts';
+import { join, parentOf } from './layer-path.ts';
 import { cleanName, climbsOut, entryFailure, refused, setXattrs, writeAll } from './member.ts';
-import { join, parentOf } from './overlay-tree.ts';
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -72,7 +72,7 @@ export class LayerExtractor {
         const next = await reader.next();
         if (!next.ok) return next;
         if (next.value === undefined) break;
-        await this.#member(next.value, reader);
+        await this.#member(next.value, reader, signal);
       }
       await reader.drain();
     } catch (e) {
@@ -86,7 +86,7 @@ export class LayerExtractor {
     return ok({ dependsOnLower: this.#dependsOnLower });
   }
 
-  async #member(member: TarEntry, reader: TarReader): Promise<void> {
+  async #member(member: TarEntry, reader: TarReader, signal: AbortSignal): Promise<void> {
     try {
       const name = cleanName(member.name, member.name);
       if (name === '/') return;
@@ -95,7 +95,7 @@ export class LayerExtractor {
       const path = join(parent, base);
       if (base === OPAQUE) this.#makeOpaque(parent);
       else if (base.startsWith(WHITEOUT)) this.#whiteout(parent, base, member.name);
-      else if (member.type === 'hardlink') this.#hardLink(member, path);
+      else if (member.type === 'hardlink') await this.#hardLink(member, path, signal);
       else await this.#entry(member, path, reader);
     } catch (e) {
       throw entryFailure(member.name, e);
@@ -187,13 +187,13 @@ export class LayerExtractor {
     setXattr(join(this.#dir, path), this.#opaqueName, Buffer.from('y'));
   }
 
-  #hardLink(member: TarEntry, path: string): void {
+  async #hardLink(member: TarEntry, path: string, signal: AbortSignal): Promise<void> {
     const wanted = cleanName(member.link ?? '', member.name);
     const parent = this.#parent(parentOf(wanted), member.name);
     const target = join(parent, wanted.slice(wanted.lastIndexOf('/') + 1));
     if (target === path) return;
     const stat = statOf(join(this.#dir, target));
-    if (stat === undefined) this.#copyUp(target, member);
+    if (stat === undefined) await this.#copyUp(target, member, signal);
     else if (stat.isDirectory() || isWhiteout(stat))
       throw refused(`its link target ${quoted(member.link ?? '')} is a directory or deleted`);
     this.#clear(path, false);
@@ -201,19 +201,14 @@ export class LayerExtractor {
   }
 
   /** Brings a file of a lower layer into this one, so that a link to it can be made. */
-  #copyUp(path: string, member: TarEntry): void {
+  async #copyUp(path: string, member: TarEntry, signal: AbortSignal): Promise<void> {
     this.#dependsOnLower = true;
     const entry = this.#lower.lstat(path);
     const disk = join(this.#dir, path);
     if (entry === undefined || entry.type === 'dir')
       throw refused(`its link target ${quoted(member.link ?? '')} is not there`);
     if (entry.type === 'symlink') symlinkSync(fsPath(entry.link ?? ''), fsPath(disk));
-    else if (entry.type === 'file')
-      copyFileSync(
-        fsPath(this.#lower.diskPath(path) ?? ''),
-        fsPath(disk),
-        constants.COPYFILE_FICLONE,
-      );
+    else if (entry.type === 'file') await copyData(this.#lower, path, disk, signal);
     else makeNode(disk, { type: entry.type, mode: 0o600, ...entry.device });
     this.#copyMetadata(disk, entry);
     setTimes(disk, { atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });

@@ -1,8 +1,8 @@
 import { byUtf8 } from '../base/index.ts';
 import type { FileEntry } from '../cachekey/index.ts';
 import type { LayerEntry } from '../ports/index.ts';
-import { entryOf, isOpaque, isWhiteout, statOf } from './disk-entry.ts';
-import { join, namesIn } from './overlay-tree.ts';
+import { join } from './layer-path.ts';
+import type { LayerView } from './layer-view.ts';
 import { readSmallFile } from './read-file.ts';
 
 /** Files whose bytes stand beside their entry: `--chown` by name reads them, and nothing else of a layer. */
@@ -10,30 +10,29 @@ const CARRIED = new Set(['/etc/passwd', '/etc/group']);
 /** Larger ones are read from the layer. */
 const MAX_CARRIED = 64 * 1024;
 
-/** The entries of a layer directory in overlayfs form, parents before children; its root is none of them. */
-export function* layerEntries(dir: string, path = '/'): Generator<LayerEntry> {
-  for (const name of namesIn(join(dir, path)).sort(byUtf8)) {
+/** The entries of a layer in overlayfs form, parents before children; its root is none of them. */
+export function* layerEntries(layer: LayerView, path = '/'): Generator<LayerEntry> {
+  for (const name of [...layer.names(path)].sort(byUtf8)) {
     const child = join(path, name);
-    const disk = join(dir, child);
-    const stat = statOf(disk);
-    if (stat === undefined) continue;
-    if (isWhiteout(stat)) {
+    const seen = layer.see(child);
+    if (seen === undefined) continue;
+    if (seen.type === 'whiteout') {
       yield { path: child, kind: 'gone' };
       continue;
     }
-    const entry = entryOf(disk, stat);
     // A socket never reaches an image.
-    if (entry.type === 'socket') continue;
+    if (seen.type === 'socket') continue;
+    const entry = seen.entry();
     if (entry.type === 'dir') {
-      yield { path: child, kind: 'set', entry, ...(isOpaque(disk) ? { opaque: true } : {}) };
-      yield* layerEntries(dir, child);
+      yield { path: child, kind: 'set', entry, ...(layer.isOpaque(child) ? { opaque: true } : {}) };
+      yield* layerEntries(layer, child);
       continue;
     }
-    yield { path: child, kind: 'set', entry, ...carried(child, disk, entry) };
+    yield { path: child, kind: 'set', entry, ...carried(layer, child, entry) };
   }
 }
 
-function carried(path: string, disk: string, entry: FileEntry): { readonly data?: Uint8Array } {
+function carried(layer: LayerView, path: string, entry: FileEntry): { readonly data?: Uint8Array } {
   if (!CARRIED.has(path) || entry.type !== 'file' || entry.size > MAX_CARRIED) return {};
-  return { data: readSmallFile(disk, entry.size) };
+  return { data: layer.readNow(path) ?? readSmallFile(layer.diskPath(path) ?? '', entry.size) };
 }

@@ -1,9 +1,9 @@
 import { TAR_END, type TarEntry, type TarType, tarHeader, tarPadding } from '../archive/index.ts';
 import { byUtf8 } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
-import { entryOf, isOpaque, isWhiteout, statOf } from './disk-entry.ts';
-import { join, namesIn, parentOf } from './overlay-tree.ts';
-import { readFile, readSmallFile } from './read-file.ts';
+import { join, parentOf } from './layer-path.ts';
+import type { LayerView } from './layer-view.ts';
+import { readSmallFile } from './read-file.ts';
 
 const SECOND = 1_000_000_000n;
 const BATCH = 128 * 1024;
@@ -11,7 +11,7 @@ const SMALL = 64 * 1024;
 const CAPABILITY = 'security.capability';
 
 /** What a layer does to the tree below it, in the order of the archive. */
-type Change =
+export type Change =
   | { readonly kind: 'delete'; readonly path: string }
   | {
       readonly kind: 'set';
@@ -28,14 +28,23 @@ export interface LayerTarOptions {
 }
 
 /**
- * The tar of a layer directory over the tree below it, entry by entry as containerd's overlay differ writes it, so that
- * equal layers have BuildKit's diffIDs: names in byte order of each directory, parents of changes included, nothing that
+ * The tar of a layer over the tree below it, entry by entry as containerd's overlay differ writes it, so that equal
+ * layers have BuildKit's diffIDs: names in byte order of each directory, parents of changes included, nothing that
  * equals the tree below, whiteouts `.wh.<name>` with time zero also for what an opaque directory hides, hard links to the
  * first name, times in whole seconds, of the extended attributes `security.capability`, no sockets.
  */
-export async function* layerTar(
-  dir: string,
+export function layerTar(
+  view: LayerView,
   lower: FileTree,
+  options: LayerTarOptions,
+): AsyncGenerator<Uint8Array> {
+  return tarOfChanges(view, changesOf(view, lower, options.signal), options);
+}
+
+/** The tar of a layer whose changes are known. */
+export async function* tarOfChanges(
+  view: LayerView,
+  changes: Iterable<Change> | AsyncIterable<Change>,
   options: LayerTarOptions,
 ): AsyncGenerator<Uint8Array> {
   const writer = new Batch();
@@ -50,26 +59,26 @@ export async function* layerTar(
     writer.add(tarHeader(member));
     return member;
   };
-  for await (const change of changesOf(dir, lower, options.signal)) {
+  for await (const change of changes) {
     options.signal.throwIfAborted();
     if (change.kind === 'set' && change.same) continue;
-    for (const parent of parentsOf(change.path)) {
-      if (written.has(parent)) continue;
-      const stat = statOf(join(dir, parent));
-      if (stat !== undefined) put(parent, entryOf(join(dir, parent), stat));
-    }
+    if (!written.has(parentOf(change.path)))
+      for (const parent of parentsOf(change.path)) {
+        if (written.has(parent)) continue;
+        const seen = view.see(parent);
+        if (seen !== undefined) put(parent, seen.entry());
+      }
     if (change.kind === 'delete') {
       writer.add(tarHeader(whiteout(change.path)));
     } else {
       const member = put(change.path, change.entry);
-      const disk = join(dir, change.path);
       if (member.size > SMALL) {
         yield* writer.flush();
-        yield* exactly(disk, member.size, options.signal);
+        yield* exactly(view.read(change.path, options.signal), change.path, member.size);
       } else if (member.size > 0) {
-        writer.add(readSmallFile(disk, member.size));
+        writer.add(smallData(view, change.path, member.size));
       }
-      writer.add(tarPadding(member.size));
+      if (member.size > 0) writer.add(tarPadding(member.size));
     }
     if (writer.size > BATCH) yield* writer.flush();
   }
@@ -77,39 +86,45 @@ export async function* layerTar(
   yield* writer.flush();
 }
 
-/** Walks a layer directory; below an opaque directory that exists in the lower tree, with what that hides. */
-async function* changesOf(
-  dir: string,
+function smallData(view: LayerView, path: string, size: number): Uint8Array {
+  const data = view.readNow(path) ?? readSmallFile(view.diskPath(path) ?? '', size);
+  if (data.length !== size)
+    throw new Error(`${path} has ${data.length} bytes, its metadata says ${size}`);
+  return data;
+}
+
+/** Walks a layer; below an opaque directory that exists in the lower tree, with what that hides. */
+export async function* changesOf(
+  view: LayerView,
   lower: FileTree,
   signal: AbortSignal,
   path = '/',
   opaque = false,
 ): AsyncGenerator<Change> {
-  const names = new Set(namesIn(join(dir, path)));
+  const names = new Set(view.names(path));
   if (opaque) for (const name of lower.list(path)) names.add(name);
   for (const name of [...names].sort(byUtf8)) {
     const child = join(path, name);
-    const disk = join(dir, child);
-    const stat = statOf(disk);
-    if (stat === undefined || isWhiteout(stat)) {
+    const seen = view.see(child);
+    if (seen === undefined || seen.type === 'whiteout') {
       if (lower.lstat(child) !== undefined) yield { kind: 'delete', path: child };
       continue;
     }
-    const entry = entryOf(disk, stat);
-    if (entry.type === 'socket') continue;
+    if (seen.type === 'socket') continue;
+    const entry = seen.entry();
     const below = lower.lstat(child);
-    const same = below !== undefined && (await isSame(entry, disk, below, lower, child, signal));
+    const same = below !== undefined && (await isSame(view, entry, below, lower, child, signal));
     yield { kind: 'set', path: child, entry, same };
     if (entry.type !== 'dir') continue;
-    const hides = below?.type === 'dir' && (opaque || isOpaque(disk));
-    yield* changesOf(dir, lower, signal, child, hides);
+    const hides = below?.type === 'dir' && (opaque || view.isOpaque(child));
+    yield* changesOf(view, lower, signal, child, hides);
   }
 }
 
 /** Whether an entry equals the one below, by the rules of containerd's differ: data is compared only where times cannot tell. */
-async function isSame(
+export async function isSame(
+  view: LayerView,
   entry: FileEntry,
-  disk: string,
   below: FileEntry,
   lower: FileTree,
   path: string,
@@ -129,10 +144,10 @@ async function isSame(
   if (entry.mtimeNs % SECOND !== 0n) return true;
   if (entry.type === 'symlink') return entry.link === below.link;
   if (entry.type !== 'file' || entry.size === 0) return true;
-  return await sameData(readFile(disk, signal), lower.read(path, signal));
+  return await sameData(view.read(path, signal), lower.read(path, signal));
 }
 
-/** Whether two streams have the same bytes, however they are cut. */
+/** Whether two streams have the same bytes, however each is cut into chunks. */
 async function sameData(
   a: AsyncIterable<Uint8Array>,
   b: AsyncIterable<Uint8Array>,
@@ -140,20 +155,20 @@ async function sameData(
   const other = b[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array(0);
   try {
-    for await (let chunk of a) {
-      while (chunk.length > 0) {
+    for await (const chunk of a) {
+      for (let at = 0; at < chunk.length; ) {
         if (rest.length === 0) {
           const next = await other.next();
           if (next.done === true) return false;
           rest = next.value;
         }
-        const length = Math.min(chunk.length, rest.length);
-        if (!sameBytes(chunk.subarray(0, length), rest.subarray(0, length))) return false;
-        chunk = chunk.subarray(length);
+        const length = Math.min(rest.length, chunk.length - at);
+        if (!sameBytes(chunk.subarray(at, at + length), rest.subarray(0, length))) return false;
         rest = rest.subarray(length);
+        at += length;
       }
     }
-    return rest.length === 0;
+    return rest.length === 0 && (await other.next()).done === true;
   } finally {
     await other.return?.();
   }
@@ -219,16 +234,16 @@ function parentsOf(path: string): string[] {
 
 /** The data of a file, which must have the size its header says. */
 async function* exactly(
-  disk: string,
+  data: AsyncIterable<Uint8Array>,
+  path: string,
   size: number,
-  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   let seen = 0;
-  for await (const chunk of readFile(disk, signal)) {
+  for await (const chunk of data) {
     seen += chunk.length;
     yield chunk;
   }
-  if (seen !== size) throw new Error(`${disk} has ${seen} bytes, its metadata says ${size}`);
+  if (seen !== size) throw new Error(`${path} has ${seen} bytes, its metadata says ${size}`);
 }
 
 /** Joins small pieces, so that a layer of many small files is not a stream of many small chunks. */

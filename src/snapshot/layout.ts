@@ -21,10 +21,20 @@ export interface LayerMeta {
   readonly boot: string;
 }
 
+/** How the ids of packed layers begin. */
+export const PACKED = 'new:packed:';
+
+/**
+ * How a layer is kept: extracted under its own name, extracted for the layers below it (`variant`), or packed.
+ */
+export type LayerForm = 'own' | 'variant' | 'pack';
+
 /**
  * Where things lie below the snapshotter's root:
  *
- *     layers/<name>/fs, meta.json, synced, digests, usage     extracted and committed layers
+ *     layers/<name>/fs, meta.json, synced, digests            extracted and committed layers
+ *     layers/<name>.pack/entries, data, large/, meta.json, synced, digests    packed layers; extracted, they have both
+ *     recent/<hash>                                           packed layers by what made them (RecentPacks)
  *     work/<random>/lock, layer/, work*, mount*               what a live process works with
  *
  * `<name>` is made of the layer's id, and for a layer that took something from those below it also of their ids. A working
@@ -50,6 +60,18 @@ export class Layout {
       .find((dir) => this.#isWhole(dir));
   }
 
+  /** Directory of the packed form of a layer when it is there and whole. */
+  findPack(id: LayerId): string | undefined {
+    if (!id.startsWith(PACKED)) return undefined;
+    const dir = this.packPath(packNameOf(id));
+    return this.#isWhole(dir) ? dir : undefined;
+  }
+
+  /** Where a packed layer lies, by the name of its directory. */
+  packPath(name: string): string {
+    return join(this.#root, 'layers', name);
+  }
+
   /** Directories of all variants of a layer. */
   async variants(id: LayerId): Promise<string[]> {
     const names = await readdir(join(this.#root, 'layers'));
@@ -59,13 +81,14 @@ export class Layout {
   }
 
   /** Moves a finished layer to its name. A layer that is there already wins: it is the same. */
-  async install(work: WorkDir, chain: LayerChain, dependsOnLower: boolean): Promise<string> {
+  async install(work: WorkDir, chain: LayerChain, as: LayerForm): Promise<string> {
     const id = chain.at(-1)?.id;
     if (id === undefined) throw new Error('an empty chain has no layer to install');
     const meta: LayerMeta = { id, boot: this.#boot };
     const from = join(work.path, 'layer');
     writeFileSync(join(from, 'meta.json'), JSON.stringify(meta));
-    const to = join(this.#root, 'layers', dependsOnLower ? variantOf(chain) : nameOf(id));
+    const names = { own: nameOf(id), variant: variantOf(chain), pack: packNameOf(id) };
+    const to = join(this.#root, 'layers', names[as]);
     for (;;) {
       try {
         await rename(from, to);
@@ -191,6 +214,11 @@ export function readMeta(dir: string): LayerMeta | undefined {
 /** The name of the directory of a layer that took nothing from those below it. */
 export function nameOf(id: LayerId): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 24);
+}
+
+/** Name of the directory of a layer's packed form. */
+export function packNameOf(id: LayerId): string {
+  return `${nameOf(id)}.pack`;
 }
 
 function variantOf(chain: LayerChain): string {

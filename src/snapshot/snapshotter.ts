@@ -1,26 +1,47 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { digestOfHex, err, failure, isErrno, ok, parseDigest, type Result } from '../base/index.ts';
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  digestOfHex,
+  err,
+  failure,
+  Inflight,
+  isErrno,
+  ok,
+  parseDigest,
+  type Result,
+} from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type {
   ActiveLayer,
   LayerChain,
   LayerEntry,
   LayerId,
+  LayerRef,
   MountedTree,
+  PackedLayer,
+  PackOptions,
   Snapshotter,
   TarOptions,
 } from '../ports/index.ts';
+
 import { inUserNamespace, syncFileSystem } from '../sys/index.ts';
 import { DirectoryLayer, makeLayerDir, mountAt } from './active-layer.ts';
 import { DigestFile } from './digest-file.ts';
 import { diskUsage } from './disk-usage.ts';
 import { LayerExtractor } from './extract.ts';
+
 import { layerEntries } from './layer-entries.ts';
-import { layerTar } from './layer-tar.ts';
-import { Layout } from './layout.ts';
+import { layerTar, tarOfChanges } from './layer-tar.ts';
+import { DirectoryView, type LayerView } from './layer-view.ts';
+import { Layout, PACKED, packNameOf } from './layout.ts';
+
 import { OverlayTree } from './overlay-tree.ts';
+import { extractPack } from './pack-extract.ts';
+import { PackView } from './pack-view.ts';
+import { RecordedLayer } from './packed-layer.ts';
+import { EarlierPacks, RecentPacks } from './recent-packs.ts';
 
 /** A snapshotter on a local directory, with what its owner does at the end and at the start of a process's life. */
 export interface LayerStore extends Snapshotter {
@@ -45,7 +66,7 @@ export interface SnapshotterOptions {
   readonly userXattrs?: boolean;
 }
 
-/** Layers as directories in overlayfs form below `root`. */
+/** Layers below `root`: packed, and as directories in overlayfs form where something mounted them. */
 export function createSnapshotter(options: SnapshotterOptions): LayerStore {
   return new DirectorySnapshotter(options);
 }
@@ -55,17 +76,24 @@ class DirectorySnapshotter implements LayerStore {
   readonly #userXattrs: boolean;
   readonly #layout: Layout;
   readonly #unsettled = new Set<string>();
-  /** One digest memo a layer directory, shared by all trees of this process. */
-  readonly #digests = new Map<string, DigestFile>();
+  readonly #recent: RecentPacks;
+  /** One view a layer directory, shared by all trees of this process. */
+  readonly #views = new Map<string, LayerView>();
+  readonly #packs = new Map<string, PackView>();
+  readonly #extractions = new Inflight<LayerId, string>();
 
   constructor(options: SnapshotterOptions) {
     this.#root = options.root;
     this.#userXattrs = options.userXattrs ?? inUserNamespace();
     this.#layout = new Layout(options.root);
+    this.#recent = new RecentPacks(options.root);
   }
 
   has(chain: LayerChain): Promise<boolean> {
-    return Promise.resolve(chain.length === 0 || this.#layout.find(chain) !== undefined);
+    const top = chain.at(-1);
+    if (top === undefined) return Promise.resolve(true);
+    const isHere = this.#layout.findPack(top.id) ?? this.#layout.find(chain);
+    return Promise.resolve(isHere !== undefined);
   }
 
   async apply(
@@ -91,30 +119,51 @@ class DirectorySnapshotter implements LayerStore {
       return err(
         failure('ST303', 3, `layer ${expected} is damaged: its content has the digest ${actual}`),
       );
-    this.#unsettled.add(await this.#layout.install(work, chain, done.value.dependsOnLower));
+    const form = done.value.dependsOnLower ? 'variant' : 'own';
+    this.#unsettled.add(await this.#layout.install(work, chain, form));
     return ok(undefined);
   }
 
   begin(parents: LayerChain, options: { readonly lower?: FileTree } = {}): Promise<ActiveLayer> {
-    const { lower } = options;
-    const lowerDirs = lower === undefined ? this.#dirs(parents) : undefined;
+    const lower = options.lower ?? this.#tree(parents);
     const work = this.#layout.work();
-    // Brand constructor: ids of this form are made here only.
-    const id = `new:${randomBytes(16).toString('hex')}` as LayerId;
     return Promise.resolve(
       new DirectoryLayer({
-        id,
+        id: newId('new:'),
         parents,
         work,
         upper: makeLayerDir(work),
-        lower: lower ?? this.#tree(parents),
-        ...(lowerDirs === undefined ? {} : { lowerDirs }),
+        lower,
+        lowerDirs: () => this.#dirs(parents),
         userXattrs: this.#userXattrs,
         install: async (chain) => {
-          this.#unsettled.add(await this.#layout.install(work, chain, false));
+          this.#unsettled.add(await this.#layout.install(work, chain, 'own'));
         },
       }),
     );
+  }
+
+  pack(parents: LayerChain, options: PackOptions = {}): Promise<PackedLayer> {
+    const lower = options.lower ?? this.#tree(parents);
+    const { like } = options;
+    const work = this.#layout.work();
+    const dir = join(work.path, 'layer');
+    mkdirSync(dir);
+    const earlier = like === undefined ? undefined : new EarlierPacks(() => this.#earlier(like));
+    const layer = new RecordedLayer({
+      id: newId(PACKED),
+      parents,
+      lower,
+      dir,
+      earlier,
+      install: async (chain) => {
+        this.#unsettled.add(await this.#layout.install(work, chain, 'pack'));
+        const top = chain.at(-1);
+        if (like !== undefined && top !== undefined) this.#recent.add(like, packNameOf(top.id));
+      },
+      drop: () => work[Symbol.asyncDispose](),
+    });
+    return Promise.resolve(layer);
   }
 
   tree(chain: LayerChain): Promise<OverlayTree> {
@@ -122,11 +171,11 @@ class DirectorySnapshotter implements LayerStore {
   }
 
   entries(chain: LayerChain): Iterable<LayerEntry> {
-    return layerEntries(this.#dir(chain));
+    return layerEntries(this.#view(chain));
   }
 
   async mount(chain: LayerChain): Promise<MountedTree> {
-    const dirs = this.#dirs(chain);
+    const dirs = await this.#dirs(chain);
     const work = this.#layout.work();
     try {
       // Overlayfs wants two lower directories where there is no upper one.
@@ -144,19 +193,23 @@ class DirectorySnapshotter implements LayerStore {
   }
 
   tar(chain: LayerChain, options: TarOptions): AsyncIterable<Uint8Array> {
+    const top = chain.at(-1);
+    if (top === undefined) throw new Error('an empty chain has no layer tar');
+    const pack = this.#pack(top.id);
+    if (pack !== undefined) return tarOfChanges(pack, pack.changes(), options);
     const { lower, ...rest } = options;
-    return layerTar(this.#dir(chain), lower ?? this.#tree(chain.slice(0, -1)), rest);
+    return layerTar(this.#view(chain), lower ?? this.#tree(chain.slice(0, -1)), rest);
   }
 
   async usage(id: LayerId): Promise<number | undefined> {
     const dirs = await this.#layout.variants(id);
-    if (dirs.length === 0) return undefined;
-    return dirs.reduce((sum, dir) => sum + diskUsage(dir), 0);
+    return dirs.length === 0 ? undefined : diskUsage(dirs);
   }
 
   async remove(id: LayerId): Promise<void> {
     for (const dir of await this.#layout.variants(id)) {
-      this.#digests.delete(dir);
+      this.#views.delete(dir);
+      this.#packs.delete(dir);
       this.#unsettled.delete(dir);
       await this.#layout.discard(dir);
     }
@@ -185,8 +238,9 @@ class DirectorySnapshotter implements LayerStore {
     this.#unsettled.clear();
   }
 
-  sweep(): Promise<void> {
-    return this.#layout.sweep();
+  async sweep(): Promise<void> {
+    await this.#layout.sweep();
+    this.#recent.sweep((name) => existsSync(this.#layout.packPath(name)));
   }
 
   directories(): AsyncIterable<{ readonly dir: string; readonly id: LayerId }> {
@@ -197,29 +251,74 @@ class DirectorySnapshotter implements LayerStore {
     return this.#layout.sweepWork();
   }
 
-  /** The `fs` directory of the top layer. */
-  #dir(chain: LayerChain): string {
-    const dir = this.#layout.find(chain);
-    if (dir === undefined)
-      throw new Error(`layer ${chain.at(-1)?.id ?? 'of scratch'} is not extracted`);
-    return join(dir, 'fs');
+  /** The `fs` directories of a chain, lowest first; packed layers are extracted now. */
+  async #dirs(chain: LayerChain): Promise<string[]> {
+    const dirs: string[] = [];
+    for (const [i, layer] of chain.entries()) {
+      const dir = this.#layout.find(chain.slice(0, i + 1)) ?? (await this.#extract(layer));
+      dirs.push(join(dir, 'fs'));
+    }
+    return dirs;
   }
 
-  /** The `fs` directories of a chain, lowest first. */
-  #dirs(chain: LayerChain): string[] {
-    return chain.map((_, i) => this.#dir(chain.slice(0, i + 1)));
+  async #extract(layer: LayerRef): Promise<string> {
+    const pack = this.#pack(layer.id);
+    if (pack === undefined) throw notHere(layer);
+    return await this.#extractions.do(layer.id, new AbortController().signal, async (signal) => {
+      await using work = this.#layout.work();
+      const dir = makeLayerDir(work);
+      await extractPack(pack, { dir, userXattrs: this.#userXattrs }, signal);
+      const installed = await this.#layout.install(work, [layer], 'own');
+      this.#unsettled.add(installed);
+      return installed;
+    });
   }
 
   #tree(chain: LayerChain): OverlayTree {
-    return new OverlayTree(
-      this.#dirs(chain).map((dir) => {
-        const layer = join(dir, '..');
-        const digests = this.#digests.get(layer) ?? new DigestFile(join(layer, 'digests'));
-        this.#digests.set(layer, digests);
-        return { dir, digests };
-      }),
-    );
+    return new OverlayTree(chain.map((_, i) => this.#view(chain.slice(0, i + 1))));
   }
+
+  #view(chain: LayerChain): LayerView {
+    const top = chain.at(-1);
+    if (top === undefined) throw new Error('an empty chain has no layer');
+    const pack = this.#pack(top.id);
+    if (pack !== undefined) return pack;
+    const dir = this.#layout.find(chain);
+    if (dir === undefined) throw notHere(top);
+    const view =
+      this.#views.get(dir) ??
+      new DirectoryView(join(dir, 'fs'), new DigestFile(join(dir, 'digests')));
+    this.#views.set(dir, view);
+    return view;
+  }
+
+  #pack(id: LayerId): PackView | undefined {
+    const dir = this.#layout.findPack(id);
+    return dir === undefined ? undefined : this.#packAt(dir);
+  }
+
+  #packAt(dir: string): PackView {
+    const known = this.#packs.get(dir);
+    if (known !== undefined) return known;
+    const view = new PackView(dir, basename(dir), new DigestFile(join(dir, 'digests')));
+    this.#packs.set(dir, view);
+    return view;
+  }
+
+  /** The packed layers made last under a name, as far as they are there. */
+  #earlier(like: string): PackView[] {
+    const dirs = this.#recent.of(like).map((name) => this.#layout.packPath(name));
+    return dirs.filter((dir) => existsSync(dir)).map((dir) => this.#packAt(dir));
+  }
+}
+
+function notHere(layer: LayerRef): Error {
+  return new Error(`layer ${layer.id} is not extracted`);
+}
+
+/** Brand constructor: ids of these forms are made here only. */
+function newId(prefix: 'new:' | typeof PACKED): LayerId {
+  return `${prefix}${randomBytes(16).toString('hex')}` as LayerId;
 }
 
 async function* hashed(

@@ -25,9 +25,13 @@ import type {
   LayerRef,
   MountedTree,
   OpContext,
+  PackedLayer,
   Snapshotter,
   TreeProvider,
 } from '../../../src/ports/index.ts';
+import { extractPack } from '../../../src/snapshot/pack-extract.ts';
+import { PackView } from '../../../src/snapshot/pack-view.ts';
+import { RecordedLayer } from '../../../src/snapshot/packed-layer.ts';
 import { getXattr, mountOverlay, setTimes, unmount } from '../../../src/sys/index.ts';
 import { diskTree } from './disk-tree.ts';
 
@@ -137,8 +141,9 @@ export class World implements AsyncDisposable {
     return target;
   }
 
-  readonly snapshotter: Pick<Snapshotter, 'begin'> = {
+  readonly snapshotter: Pick<Snapshotter, 'begin' | 'pack'> = {
     begin: (parents) => Promise.resolve(this.#begin(parents)),
+    pack: (parents) => Promise.resolve(this.#pack(parents)),
   };
 
   readonly trees: TreeProvider = {
@@ -197,6 +202,25 @@ export class World implements AsyncDisposable {
         await Promise.resolve();
       },
     };
+  }
+
+  /** A packed layer that becomes a directory when it is committed. */
+  #pack(parents: LayerChain): PackedLayer {
+    const ref = this.#newRef();
+    const dir = this.#newDir('pack');
+    return new RecordedLayer({
+      id: ref.id,
+      parents,
+      lower: diskTree(parents.length === 0 ? this.#newDir('scratch') : this.merged(parents)),
+      dir,
+      earlier: undefined,
+      install: async () => {
+        mkdirSync(this.upper(ref));
+        const to = { dir: this.upper(ref), userXattrs: false };
+        await extractPack(new PackView(dir, ref.id), to, new AbortController().signal);
+      },
+      drop: async () => {},
+    });
   }
 
   #mountActive(parents: LayerChain, upper: string): MountedTree {

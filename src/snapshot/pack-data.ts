@@ -1,0 +1,167 @@
+import { closeSync, constants, copyFileSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { type Digest, fsPath } from '../base/index.ts';
+import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import type { PackedData } from '../ports/index.ts';
+import { writeAll } from './member.ts';
+import { readSmallFile } from './read-file.ts';
+
+/** Files from this size on are kept as files of their own: a directory made of the layer shares their bytes. */
+export const LARGE_FILE = 256 * 1024;
+const BUFFER = 1024 * 1024;
+
+/** Where the data of one file lies in a packed layer. */
+export interface StoredData extends PackedData {
+  readonly kind: 'small' | 'large';
+  /** Where it begins in `data`, or the number of its file in `large/`. */
+  readonly offset: number;
+  readonly crc: number;
+  /** What it was copied from, and the digest of that. */
+  readonly source?: { readonly entry: FileEntry; readonly digest: Digest } | undefined;
+}
+
+/** A regular file to copy. */
+export interface CopySource {
+  readonly tree: FileTree;
+  readonly path: string;
+  readonly entry: FileEntry;
+}
+
+/** Data of earlier layers by the digest of what it was copied from. */
+export interface EarlierData {
+  find(digest: Digest, size: number): Uint8Array | undefined;
+}
+
+/** Writes the data of a packed layer: small files one after another into `data`, large ones into `large/`. */
+export class PackData {
+  readonly #dir: string;
+  readonly #earlier: EarlierData | undefined;
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER);
+  #filled = 0;
+  #size = 0;
+  #large = 0;
+  #fd: number | undefined;
+
+  constructor(dir: string, earlier: EarlierData | undefined) {
+    this.#dir = dir;
+    this.#earlier = earlier;
+  }
+
+  /** Bytes of `data`. */
+  get size(): number {
+    return this.#size;
+  }
+
+  copy(from: CopySource, signal: AbortSignal): StoredData | Promise<StoredData> {
+    const { tree, path, entry } = from;
+    const digest = tree.knownDigest?.(path);
+    const source = digest === undefined ? undefined : { entry, digest };
+    if (entry.size === 0) return this.#small(new Uint8Array(0), source);
+    if (entry.size < LARGE_FILE) {
+      const known = digest === undefined ? undefined : this.#earlier?.find(digest, entry.size);
+      const bytes = known ?? tree.readNow?.(path);
+      if (bytes !== undefined) return this.#small(bytes, source);
+    }
+    const disk = tree.diskPath(path);
+    if (disk === undefined) return this.#stream(tree.read(path, signal), source);
+    const stored =
+      entry.size < LARGE_FILE
+        ? this.#small(readSmallFile(disk, entry.size), source)
+        : this.#largeCopy(disk, entry.size, source);
+    // A tree that can change under our hands (a local context) says so when it is asked again for the path.
+    tree.diskPath(path);
+    return stored;
+  }
+
+  write(data: Uint8Array): StoredData {
+    if (data.length < LARGE_FILE) return this.#small(data, undefined);
+    const fd = this.#openLarge();
+    try {
+      writeAll(fd, data);
+    } finally {
+      closeSync(fd);
+    }
+    return this.#storedLarge(data.length, undefined);
+  }
+
+  async stream(data: AsyncIterable<Uint8Array>): Promise<StoredData> {
+    return await this.#stream(data, undefined);
+  }
+
+  /** Writes what is in memory, and closes; nothing is added after it. */
+  finish(): void {
+    this.#fd ??= openSync(join(this.#dir, 'data'), 'wx', 0o600);
+    this.#flush();
+    this.close();
+  }
+
+  /** Closes whatever state the data is in. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  async #stream(
+    data: AsyncIterable<Uint8Array>,
+    source: StoredData['source'],
+  ): Promise<StoredData> {
+    const head: Uint8Array[] = [];
+    let size = 0;
+    let fd: number | undefined;
+    try {
+      for await (const chunk of data) {
+        size += chunk.length;
+        if (fd === undefined && size < LARGE_FILE) {
+          // The chunk may be overwritten when the next one is asked for.
+          head.push(Uint8Array.from(chunk));
+          continue;
+        }
+        if (fd === undefined) {
+          fd = this.#openLarge();
+          for (const part of head) writeAll(fd, part);
+        }
+        writeAll(fd, chunk);
+      }
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+    return fd === undefined
+      ? this.#small(Buffer.concat(head), source)
+      : this.#storedLarge(size, source);
+  }
+
+  #largeCopy(disk: string, size: number, source: StoredData['source']): StoredData {
+    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
+    const target = join(this.#dir, 'large', String(this.#large++));
+    const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
+    copyFileSync(fsPath(disk), target, flags);
+    return this.#storedLarge(size, source);
+  }
+
+  #openLarge(): number {
+    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
+    return openSync(join(this.#dir, 'large', String(this.#large++)), 'wx', 0o600);
+  }
+
+  #storedLarge(size: number, source: StoredData['source']): StoredData {
+    return { kind: 'large', offset: this.#large - 1, size, crc: 0, source };
+  }
+
+  #small(bytes: Uint8Array, source: StoredData['source']): StoredData {
+    const { length } = bytes;
+    if (this.#filled + length > BUFFER) this.#flush();
+    this.#buffer.set(bytes, this.#filled);
+    this.#filled += length;
+    const offset = this.#size;
+    this.#size += length;
+    return { kind: 'small', offset, size: length, crc: crc32(bytes), source };
+  }
+
+  #flush(): void {
+    if (this.#filled === 0) return;
+    this.#fd ??= openSync(join(this.#dir, 'data'), 'wx', 0o600);
+    writeAll(this.#fd, this.#buffer.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+}

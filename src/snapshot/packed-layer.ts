@@ -1,0 +1,280 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { byUtf8 } from '../base/index.ts';
+import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import type { LayerChain, LayerId, LayerRef, PackedEntry, PackedLayer } from '../ports/index.ts';
+import { OVERLAY_XATTRS } from './disk-entry.ts';
+import { join as joinPath, parentOf } from './layer-path.ts';
+import { isSame } from './layer-tar.ts';
+import { type CopySource, PackData, type StoredData } from './pack-data.ts';
+import {
+  COPIED,
+  DELETES,
+  type Extra,
+  LARGE,
+  OPAQUE,
+  OWN_DIGEST,
+  PackIndex,
+  type Row,
+  SAME,
+} from './pack-index.ts';
+import { PackView } from './pack-view.ts';
+import type { EarlierPacks } from './recent-packs.ts';
+
+interface PackedParts {
+  readonly id: LayerId;
+  readonly parents: LayerChain;
+  readonly lower: FileTree;
+  /** Directory of the layer to be. */
+  readonly dir: string;
+  readonly earlier: EarlierPacks | undefined;
+  readonly install: (chain: LayerChain) => Promise<void>;
+  readonly drop: () => Promise<void>;
+}
+
+/** A layer being recorded: its data goes to the working directory at once, its entries when it is committed. */
+export class RecordedLayer implements PackedLayer {
+  readonly #parts: PackedParts;
+  readonly #data: PackData;
+  #state: 'open' | 'committed' | 'dropped' = 'open';
+
+  constructor(parts: PackedParts) {
+    this.#parts = parts;
+    this.#data = new PackData(parts.dir, parts.earlier);
+  }
+
+  get id(): LayerId {
+    return this.#parts.id;
+  }
+
+  get parents(): LayerChain {
+    return this.#parts.parents;
+  }
+
+  get lower(): FileTree {
+    return this.#parts.lower;
+  }
+
+  copy(from: CopySource, signal: AbortSignal): StoredData | Promise<StoredData> {
+    return this.#data.copy(from, signal);
+  }
+
+  write(data: Uint8Array): StoredData {
+    return this.#data.write(data);
+  }
+
+  stream(data: AsyncIterable<Uint8Array>): Promise<StoredData> {
+    return this.#data.stream(data);
+  }
+
+  async commit(
+    entries: ReadonlyMap<string, PackedEntry>,
+    options: { readonly createdAt: number; readonly signal: AbortSignal },
+  ): Promise<LayerRef> {
+    if (this.#state !== 'open') throw new Error('the layer is finished');
+    const { dir, lower } = this.#parts;
+    this.#data.finish();
+    const names = namesByDir(entries);
+    const plain = PackIndex.encode(rowsOf(entries, names, NOTHING), this.#data.size);
+    const against = await compare(dir, plain, lower, options.signal);
+    const compared = against.same.size + against.deleted.size > 0;
+    for (const path of against.deleted)
+      if (!entries.has(path))
+        names.get(parentOf(path))?.push(path.slice(path.lastIndexOf('/') + 1));
+    const bytes = compared
+      ? PackIndex.encode(rowsOf(entries, names, against), this.#data.size)
+      : plain;
+    writeFileSync(join(dir, 'entries'), bytes, { flag: 'wx', mode: 0o600 });
+    const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
+    await this.#parts.install([...this.parents, ref]);
+    this.#state = 'committed';
+    await this.#parts.drop();
+    return ref;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'dropped';
+    this.#data.close();
+    await this.#parts.drop();
+  }
+}
+
+/** How a layer stands to the tree below it. */
+interface Compared {
+  /** Entries that equal what is below. */
+  readonly same: ReadonlySet<string>;
+  /** What of the tree below is gone: by whiteouts, or hidden by opaque directories. */
+  readonly deleted: ReadonlySet<string>;
+}
+
+const NOTHING: Compared = { same: new Set(), deleted: new Set() };
+
+function namesByDir(entries: ReadonlyMap<string, PackedEntry>): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const path of entries.keys()) {
+    if (path === '/') continue;
+    const cut = path.lastIndexOf('/');
+    const dir = cut === 0 ? '/' : path.slice(0, cut);
+    const list = names.get(dir);
+    if (list === undefined) names.set(dir, [path.slice(cut + 1)]);
+    else list.push(path.slice(cut + 1));
+  }
+  return names;
+}
+
+function rowsOf(
+  entries: ReadonlyMap<string, PackedEntry>,
+  names: ReadonlyMap<string, string[]>,
+  compared: Compared,
+): Row[] {
+  const rows: Row[] = [];
+  const links = linkGroups(entries);
+  const add = (path: string, name: string, parent: number): void => {
+    const entry = entries.get(path);
+    const at = rows.length;
+    rows.push(
+      entry === undefined
+        ? { ...HIDDEN, name, parent }
+        : rowOf(entry, { name, parent, path, group: links.get(entry) ?? 0 }, compared),
+    );
+    if (entry?.type !== 'dir') return;
+    for (const child of (names.get(path) ?? []).sort(byUtf8)) add(joinPath(path, child), child, at);
+  };
+  add('/', '', 0);
+  if (entries.get('/')?.type !== 'dir') throw new Error('a layer has a root directory');
+  const visible = rows.filter((row) => row.type !== 'hidden').length;
+  if (visible !== entries.size) throw new Error('an entry of the layer is in no directory');
+  return rows;
+}
+
+const HIDDEN: Omit<Row, 'name' | 'parent'> = {
+  type: 'hidden',
+  flags: 0,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtimeNs: 0n,
+  size: 0,
+  offset: 0,
+  crc: 0,
+  group: 0,
+  digest: undefined,
+  extra: undefined,
+};
+
+/** Numbers for entries that have several names. */
+function linkGroups(entries: ReadonlyMap<string, PackedEntry>): Map<PackedEntry, number> {
+  const seen = new Set<PackedEntry>();
+  const groups = new Map<PackedEntry, number>();
+  for (const entry of entries.values()) {
+    if (entry.type === 'dir' || entry.type === 'whiteout') continue;
+    if (seen.has(entry) && !groups.has(entry)) groups.set(entry, groups.size + 1);
+    seen.add(entry);
+  }
+  return groups;
+}
+
+function rowOf(
+  entry: PackedEntry,
+  at: {
+    readonly name: string;
+    readonly parent: number;
+    readonly path: string;
+    readonly group: number;
+  },
+  compared: Compared,
+): Row {
+  // `RecordedLayer` is the only maker of these.
+  const data = entry.data as StoredData | undefined;
+  if (entry.type === 'file' && data === undefined) throw new Error(`${at.path} has no data`);
+  const source = entry.type === 'file' ? data?.source : undefined;
+  const xattrs = withoutOverlay(entry.xattrs);
+  const flags =
+    (entry.opaque === true ? OPAQUE : 0) |
+    (compared.same.has(at.path) ? SAME : 0) |
+    (entry.type === 'whiteout' && compared.deleted.has(at.path) ? DELETES : 0) |
+    (data?.kind === 'large' ? LARGE : 0) |
+    (source === undefined ? 0 : COPIED) |
+    (source !== undefined && hasHeaderOf(entry, xattrs, source.entry) ? OWN_DIGEST : 0);
+  return {
+    name: at.name,
+    parent: at.parent,
+    type: entry.type,
+    flags,
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+    mtimeNs: entry.mtimeNs,
+    size: data?.size ?? 0,
+    offset: data?.offset ?? 0,
+    crc: data?.crc ?? 0,
+    group: at.group,
+    digest: source?.digest,
+    extra: extraOf(entry, xattrs),
+  };
+}
+
+function extraOf(entry: PackedEntry, xattrs: PackedEntry['xattrs']): Extra | undefined {
+  const { link, device } = entry;
+  if (link === undefined && device === undefined && xattrs.size === 0) return undefined;
+  return { link, device, ...(xattrs.size === 0 ? {} : { xattrs }) };
+}
+
+/** Attributes of overlayfs itself are no part of a layer. */
+function withoutOverlay(xattrs: PackedEntry['xattrs']): PackedEntry['xattrs'] {
+  if (xattrs.size === 0) return xattrs;
+  const own = (name: string): boolean => OVERLAY_XATTRS.some((prefix) => name.startsWith(prefix));
+  return new Map([...xattrs].filter(([name]) => !own(name)));
+}
+
+/** Whether what is hashed before the data is the same for the copy as for its source (cachekey/entry-header). */
+function hasHeaderOf(
+  entry: PackedEntry,
+  xattrs: PackedEntry['xattrs'],
+  source: FileEntry,
+): boolean {
+  const { mode, uid, gid, xattrs: theirs } = source;
+  return (
+    entry.mode === mode &&
+    entry.uid === uid &&
+    entry.gid === gid &&
+    (xattrs === theirs || (xattrs.size === 0 && theirs.size === 0))
+  );
+}
+
+/** Compares with the tree below, going only into directories that both have. */
+async function compare(
+  dir: string,
+  bytes: Uint8Array,
+  lower: FileTree,
+  signal: AbortSignal,
+): Promise<Compared> {
+  const index = PackIndex.decode(bytes);
+  if (index === undefined) throw new Error('the rows of a layer cannot be read back');
+  const view = new PackView(dir, '', undefined, index);
+  const same = new Set<string>();
+  const deleted = new Set<string>();
+  const enter = async (path: string, opaque: boolean): Promise<void> => {
+    const own = new Set(view.names(path));
+    if (opaque)
+      for (const name of lower.list(path)) if (!own.has(name)) deleted.add(joinPath(path, name));
+    for (const name of own) {
+      signal.throwIfAborted();
+      const child = joinPath(path, name);
+      const below = lower.lstat(child);
+      const seen = view.see(child);
+      if (below === undefined || seen === undefined) continue;
+      if (seen.type === 'whiteout') {
+        deleted.add(child);
+        continue;
+      }
+      const entry = seen.entry();
+      if (await isSame(view, entry, below, lower, child, signal)) same.add(child);
+      if (entry.type === 'dir' && below.type === 'dir')
+        await enter(child, opaque || view.isOpaque(child));
+    }
+  };
+  await enter('/', false);
+  return { same, deleted };
+}

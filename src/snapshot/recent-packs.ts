@@ -1,0 +1,130 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Digest, FailureError, hexOf, isErrno } from '../base/index.ts';
+import type { EarlierData } from './pack-data.ts';
+import { COPIED, LARGE } from './pack-index.ts';
+import type { PackView } from './pack-view.ts';
+
+/** So many layers are remembered of one name: a few contexts and branches that take turns. */
+const KEPT = 4;
+
+/**
+ * Which packed layers were made last under a name, in `recent/<hash>`: one name of a layer directory a line, the latest
+ * first. It only saves work: a lost or wrong file costs reading the sources again.
+ */
+export class RecentPacks {
+  readonly #dir: string;
+
+  constructor(root: string) {
+    this.#dir = join(root, 'recent');
+  }
+
+  /** Directory names of the layers made last under a name. */
+  of(like: string): string[] {
+    try {
+      const lines = readFileSync(this.#path(like), 'utf8').split('\n');
+      return lines.filter((name) => NAME.test(name)).slice(0, KEPT);
+    } catch (e) {
+      if (isErrno(e, 'ENOENT')) return [];
+      throw e;
+    }
+  }
+
+  add(like: string, name: string): void {
+    const names = [name, ...this.of(like).filter((other) => other !== name)].slice(0, KEPT);
+    mkdirSync(this.#dir, { recursive: true });
+    const temporary = join(this.#dir, `.${randomBytes(6).toString('hex')}`);
+    writeFileSync(temporary, `${names.join('\n')}\n`);
+    renameSync(temporary, this.#path(like));
+  }
+
+  /** Forgets names whose layers are gone. */
+  sweep(exists: (name: string) => boolean): void {
+    for (const file of namesOf(this.#dir)) {
+      const path = join(this.#dir, file);
+      const names = file.startsWith('.') ? [] : readFileSync(path, 'utf8').split('\n');
+      if (!names.some((name) => NAME.test(name) && exists(name))) rmSync(path, { force: true });
+    }
+  }
+
+  #path(like: string): string {
+    return join(this.#dir, createHash('sha256').update(like).digest('hex').slice(0, 24));
+  }
+}
+
+const NAME = /^[0-9a-f]{24}\.pack$/;
+
+function namesOf(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return [];
+    throw e;
+  }
+}
+
+/** The data of earlier packed layers, looked up by digest; what is damaged is not there. */
+export class EarlierPacks implements EarlierData {
+  readonly #open: () => readonly PackView[];
+  #tables: readonly Table[] | undefined;
+
+  constructor(open: () => readonly PackView[]) {
+    this.#open = open;
+  }
+
+  find(digest: Digest, size: number): Uint8Array | undefined {
+    this.#tables ??= this.#open().flatMap(tableOf);
+    for (const { pack, slots } of this.#tables) {
+      const row = rowOf(pack, slots, digest, size);
+      if (row === undefined) continue;
+      const data = unlessDamaged(() => pack.data(row));
+      if (data !== undefined) return data;
+    }
+    return undefined;
+  }
+}
+
+interface Table {
+  readonly pack: PackView;
+  /** Open addressing by the first 32 bits of the digest; -1 is free. */
+  readonly slots: Int32Array;
+}
+
+function tableOf(pack: PackView): Table[] {
+  const index = unlessDamaged(() => pack.index);
+  if (index === undefined) return [];
+  const slots = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(8, index.count * 2)))).fill(-1);
+  for (let row = 0; row < index.count; row++) {
+    if (((index.flags[row] ?? 0) & (COPIED | LARGE)) !== COPIED) continue;
+    let slot = index.digestWord(row) & (slots.length - 1);
+    while (slots[slot] !== -1) slot = (slot + 1) & (slots.length - 1);
+    slots[slot] = row;
+  }
+  return [{ pack, slots }];
+}
+
+function rowOf(
+  pack: PackView,
+  slots: Int32Array,
+  digest: Digest,
+  size: number,
+): number | undefined {
+  const { index } = pack;
+  const word = Number.parseInt(hexOf(digest).slice(0, 8), 16);
+  for (let slot = word & (slots.length - 1); ; slot = (slot + 1) & (slots.length - 1)) {
+    const row = slots[slot] ?? -1;
+    if (row === -1) return undefined;
+    if (index.digestWord(row) === word && index.size[row] === size && index.digest(row) === digest)
+      return row;
+  }
+}
+
+function unlessDamaged<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch (e) {
+    if (e instanceof FailureError || isErrno(e, 'ENOENT')) return undefined;
+    throw e;
+  }
+}
