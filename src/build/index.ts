@@ -3,6 +3,7 @@ export { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts'
 export { type CallAnswer, type CallMethod, callDockerfile } from './call.ts';
 export type { BuildDeps, TemplatePackages } from './deps.ts';
 export { internalVertex } from './internal-step.ts';
+export { type ExportedPart, exportStore, importStore } from './move-cache.ts';
 export { openContext } from './open-context.ts';
 export { planBuild } from './plan.ts';
 export type { DockerfileLocation } from './read-dockerfile.ts';
@@ -18,3 +19,4 @@ export type {
   RemoteRequest,
 } from './request.ts';
 export { emptySource } from './tree-source.ts';
+export { type Warmed, warmStore } from './warm.ts';

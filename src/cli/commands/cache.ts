@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Io } from '../io.ts';
+import { addTravel } from './cache-travel.ts';
 
 type Run = <A extends readonly unknown[]>(
   load: () => Promise<(io: Io, ...args: A) => Promise<number>>,
@@ -21,6 +22,7 @@ export function addCache(program: Command, run: Run): void {
   addTrimming(cache, run);
   addVerify(cache, run);
   addPins(cache, run);
+  addTravel(cache, run);
 }
 
 const show = () => import('./cache-show.ts');
