@@ -20,6 +20,7 @@ export function createUpkeepDeps(io: Io, store: Store): UpkeepDeps {
     db: db.upkeep,
     locks: db.locks,
     paths,
+    gitEnv: { PATH: io.env['PATH'] ?? '' },
   };
 }
 

@@ -84,8 +84,8 @@ export const SORTS: Readonly<Record<string, (a: Entry, b: Entry) => number>> = {
 /** Whether `text` names an entry: its whole id, or the beginning of its digest or random part. */
 export function matchesId(id: string, text: string): boolean {
   if (id === text) return true;
-  const plain = text.replace(/^(?:sha256|new):/, '');
-  const bare = id.replace(/^[a-z]+:(?:sha256:|new:)?/, '');
+  const plain = text.replace(/^(?:sha256|new|packed):(?:packed:)?/, '');
+  const bare = id.replace(/^[a-z]+:(?:sha256:|new:(?:packed:)?)?/, '');
   return plain.length >= 3 && (bare.startsWith(plain) || id.startsWith(text));
 }
 

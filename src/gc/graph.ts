@@ -13,8 +13,8 @@ export class Stock {
   constructor(entries: readonly Entry[]) {
     this.entries = entries;
     this.#byId = new Map(entries.map((entry) => [entry.id, entry]));
+    // A record goes with the layers it leads to: it keeps none.
     for (const { kind, parents } of entries)
-      // A record goes with the layers it leads to: it keeps none.
       for (const id of kind === 'record' ? [] : parents)
         if (this.#byId.has(id)) this.#needed.set(id, (this.#needed.get(id) ?? 0) + 1);
     this.used = entries.reduce((sum, entry) => sum + entry.bytes, 0);

@@ -26,6 +26,8 @@ export interface UpkeepDeps {
   readonly db: UpkeepDb;
   readonly locks: WorkLocks;
   readonly paths: UpkeepPaths;
+  /** What git sees of the environment. */
+  readonly gitEnv: Readonly<Record<string, string>>;
 }
 
 /** Where things lie. */

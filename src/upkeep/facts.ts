@@ -154,4 +154,4 @@ export function pinText(pin: Pin): string {
 
 /** The short form of a digest or of an entry's id. */
 export const short = (digest: Digest | string): string =>
-  digest.replace(/^(?:\w+:)?(?:sha256|new):/, '').slice(0, 12);
+  digest.replace(/^(?:\w+:)?(?:sha256:|new:(?:packed:)?)/, '').slice(0, 12);

@@ -55,9 +55,10 @@ async function repair(deps: UpkeepDeps, problem: Problem, options: RepairOptions
         ? { done: 'left', note: 'it is not known what is missing' }
         : await fetched(problem.digest, options, { done: 'left', note: 'pull or build it again' });
     case 'layer':
-      return quarantineLayer(deps, problem);
+      return await quarantineLayer(deps, problem);
     case 'layer-memo':
     case 'package':
+    case 'git':
     case 'context':
       return problem.path !== undefined && moveAside(deps, problem.path)
         ? { done: 'moved aside', note: AGAIN[problem.what] }
@@ -79,6 +80,7 @@ async function repair(deps: UpkeepDeps, problem: Problem, options: RepairOptions
 
 const AGAIN = {
   'layer-memo': 'the digests are found out again',
+  git: 'it is fetched again when it is needed',
   package: 'it is fetched again when it is needed',
   context: 'the files are read again',
 } as const;
@@ -105,9 +107,11 @@ async function fetched(digest: Digest, options: RepairOptions, otherwise: Done):
 }
 
 /** The results that need the layer are forgotten first, unless another form of it is here or elsewhere. */
-function quarantineLayer(deps: UpkeepDeps, problem: Problem): Done {
+async function quarantineLayer(deps: UpkeepDeps, problem: Problem): Promise<Done> {
   const row = deps.db.layers().find((layer) => layer.id === problem.layer);
-  const replaceable = row !== undefined && (row.origin !== undefined || row.blobs.length > 0);
+  let replaceable = row?.origin !== undefined;
+  for (const { digest } of row?.blobs ?? [])
+    replaceable ||= (await deps.content.size(digest)) !== undefined;
   const at = deps.clock.now();
   const done = deps.db.exclusively((held) => {
     if (held.resources.has(problem.id)) return false;

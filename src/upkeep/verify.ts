@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestOfHex, FailureError, Semaphore } from '../base/index.ts';
 import { isSoundStatIndex } from '../context/index.ts';
+import { runGit } from '../fetch/index.ts';
 import { verifyPackages } from '../packages/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import { type LayerFault, verifyLayer } from '../snapshot/index.ts';
@@ -17,6 +18,7 @@ export interface Problem {
     | 'layer'
     | 'layer-memo'
     | 'package'
+    | 'git'
     | 'context'
     | 'image'
     | 'names'
@@ -61,7 +63,8 @@ export async function verifyStore(deps: UpkeepDeps, options: VerifyOptions): Pro
   await run.layers();
   await run.packages();
   await run.contexts();
-  run.images();
+  await run.repositories();
+  await run.images();
   run.names();
   run.database();
   return run.result();
@@ -188,10 +191,36 @@ class Verification {
     }
   }
 
-  images(): void {
-    for (const { row, familiar, missing } of this.#facts.images) {
+  /** Repositories check themselves. */
+  async repositories(): Promise<void> {
+    const { gitEnv, paths } = this.#deps;
+    const { signal } = this.#options;
+    for (const name of namesIn(paths.git)) {
+      const cwd = join(paths.git, name);
+      const args = ['--git-dir=.', 'fsck', '--no-dangling', '--no-progress'];
+      const run = await runGit({ env: gitEnv }, { doing: `git fsck ${cwd}`, args, cwd, signal });
+      this.#note('repositories', 0);
+      if (run.ok && run.value.code === 0) continue;
+      const said = run.ok ? run.value.stderr || run.value.stdout : run.error.message;
+      const text = `git fsck: ${said.trim().split('\n')[0] ?? ''}`;
+      this.#problems.push({ what: 'git', id: `git:${name}`, path: cwd, text });
+    }
+  }
+
+  /** A layer of an image may be elsewhere, or be made again from its extracted copy. */
+  async images(): Promise<void> {
+    const rows = [...this.#facts.layers.values()];
+    for (const { row, familiar, missing, blobs } of this.#facts.images) {
       this.#note('images', 0);
-      for (const digest of missing)
+      const gone: Digest[] = [...missing];
+      for (const [digest, what] of blobs) {
+        if (what !== 'layer' || (await this.#deps.content.size(digest)) !== undefined) continue;
+        const layer = rows.find((each) => each.blobs.some((b) => b.digest === digest));
+        const extracted =
+          layer !== undefined && (await this.#deps.layers.usage(layer.id)) !== undefined;
+        if (layer?.origin === undefined && !extracted) gone.push(digest);
+      }
+      for (const digest of gone)
         this.#problems.push({
           ...{ what: 'image', id: `image:${row.name}`, digest },
           text: `${familiar} names ${digest}, which is missing or damaged`,

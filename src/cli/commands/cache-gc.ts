@@ -189,7 +189,7 @@ function doneJson({ plan, done }: Trimmed): GoJson {
 
 /** An id as lists show it: enough of it to name the entry. */
 export function shortId(id: string): string {
-  const match = /^([a-z]+):(?:(?:sha256|new):)?(.*)$/s.exec(id);
+  const match = /^([a-z]+):(?:sha256:|new:(?:[a-z]+:)?)?(.*)$/s.exec(id);
   if (match === null) return id;
   const [, kind = '', rest = ''] = match;
   return kind === 'image' ? `image:${rest}` : rest.slice(0, /^[0-9a-f]{20,}/.test(rest) ? 12 : 40);
