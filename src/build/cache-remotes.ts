@@ -1,6 +1,11 @@
 import { ok, type Result } from '../base/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
-import { createDirectoryRemote, createRegistryRemote } from '../remotes/index.ts';
+import {
+  createDirectoryRemote,
+  createRegistryRemote,
+  createSharedDirectory,
+  DIRECTORY_RULES,
+} from '../remotes/index.ts';
 import type { BuildDeps } from './deps.ts';
 import type { CachePlace } from './request.ts';
 
@@ -10,6 +15,11 @@ export function openCacheRemote(
   place: CachePlace,
 ): Result<CacheRemote> {
   if (place.kind === 'registry') return createRegistryRemote(deps, place.ref);
+  if (place.kind === 'dir') {
+    const rules = { ...DIRECTORY_RULES, ...place.rules };
+    const layout = deps.openLayout(place.dir);
+    return ok(createSharedDirectory({ content: deps.content, layout, rules }, place));
+  }
   if (place.kind !== 'local') return ok(deps.origins.open(place));
   const layout = deps.openLayout(place.dir);
   return ok(createDirectoryRemote({ content: deps.content, layout }, place));

@@ -1,8 +1,8 @@
 import type { Failure } from '../base/index.ts';
 import type { Decision, Event, SourceAnswer } from '../events/index.ts';
 import type { CacheRemote, LayerRef, RecordId } from '../ports/index.ts';
-import { type Imported, noClaims } from '../remotes/index.ts';
-import { type CacheSources, LOCAL_SOURCE } from '../solve/index.ts';
+import { type Imported, noClaims, resultName } from '../remotes/index.ts';
+import { type CacheSources, type Candidate, LOCAL_SOURCE } from '../solve/index.ts';
 import type { CachePlace } from './request.ts';
 
 /** The name of a cache in decisions and reports: its type and where it is; the same in every build. */
@@ -31,6 +31,8 @@ export interface SourceReport {
 
 interface Source {
   readonly name: string;
+  /** Only what was verified in this build is taken. */
+  signed: boolean;
   state: SourceReport['state'];
   why?: string;
   readonly known: Map<RecordId, 'result' | 'key'>;
@@ -41,6 +43,7 @@ interface Source {
 export class ImportedSources implements CacheSources {
   readonly claims = noClaims();
   readonly #sources = new Map<string, Source>();
+  #signed = false;
   readonly #decisions = new Map<string, Decision>();
 
   get given(): boolean {
@@ -48,9 +51,11 @@ export class ImportedSources implements CacheSources {
   }
 
   /** Takes a cache up at the next place of the order. */
-  add(name: string): void {
-    if (this.#sources.has(name)) return;
-    this.#sources.set(name, { name, state: 'unread', known: new Map(), bytes: 0 });
+  add(name: string, { signed }: { readonly signed: boolean }): void {
+    this.#signed ||= signed;
+    const known = this.#sources.get(name);
+    if (known !== undefined) known.signed ||= signed;
+    else this.#sources.set(name, { name, signed, state: 'unread', known: new Map(), bytes: 0 });
   }
 
   /** Notes what a cache gave. */
@@ -87,11 +92,14 @@ export class ImportedSources implements CacheSources {
   readonly elsewhere = (layer: LayerRef): readonly LayerRef[] =>
     this.claims.layers.get(layer.id)?.elsewhere.map((each) => each.layer) ?? [];
 
-  rank(source: string | undefined): number | undefined {
-    if (source === undefined) return 0;
-    const at = [...this.#sources.keys()].indexOf(source);
-    if (at === -1) return this.#sources.size + 1;
-    return this.#sources.get(source)?.state === 'refused' ? undefined : at + 1;
+  rank({ record, result }: Candidate): number | undefined {
+    if (result.source === undefined) return 0;
+    const at = [...this.#sources.keys()].indexOf(result.source);
+    const source = this.#sources.get(result.source);
+    // Where signatures are required, what earlier builds took from elsewhere without asking for one is not taken.
+    if (source === undefined) return this.#signed ? undefined : this.#sources.size + 1;
+    const verified = this.claims.results.has(resultName(record, result.chain));
+    return source.signed && !verified ? undefined : at + 1;
   }
 
   answers(records: Iterable<RecordId>): readonly SourceAnswer[] {

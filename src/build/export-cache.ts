@@ -7,6 +7,7 @@ import {
   type LayerBlob,
   layerBlob,
 } from '../image/index.ts';
+import { layerCompression, layerMediaType } from '../oci/index.ts';
 import type { CacheDb, CacheRemote, LayerChain, LayerId, RecordId } from '../ports/index.ts';
 import {
   CACHE_CONFIG_MEDIA_TYPE,
@@ -17,8 +18,11 @@ import {
   encodeInlineCache,
   type GraphLayer,
   MAX_CACHE_CONFIG_BYTES,
+  SIGNATURE_MEMBER,
+  withSignature,
 } from '../remotes/index.ts';
 import { type ExportedRecord, exportRecords } from '../solve/index.ts';
+import { openSigner, type Signer } from './cache-signing.ts';
 import {
   exportedIndexes,
   type IndexExportDeps,
@@ -40,6 +44,7 @@ export interface CacheExportDeps extends ImageDeps, Pick<IndexExportDeps, 'downl
 const TITLES: Readonly<Record<CachePlace['kind'], string>> = {
   local: 'exporting cache to client directory',
   registry: 'exporting cache to registry',
+  dir: 'exporting cache to shared directory',
   gha: 'exporting to GitHub Actions Cache',
 };
 
@@ -65,10 +70,12 @@ export async function exportCaches(
       const graph = await graphOf(deps, what.records, target, { context, warn });
       if (!graph.ok) return graph;
       step.done('preparing build cache for export');
-      const written = await write(deps, graph.value, remote.value, {
-        context,
-        warn,
+      const signer = await openSigner(target, report.clock);
+      if (!signer.ok) return signer;
+      const written = await write(deps, inTypesOf(target, graph.value), remote.value, {
+        ...{ context, warn, target },
         done: (id) => step.done(id),
+        ...(signer.value === undefined ? {} : { sign: signer.value }),
       });
       if (written.ok || !target.ignoreError) return written;
       warn(`the cache was not exported to ${remote.value.name}: ${written.error.message}`);
@@ -84,6 +91,27 @@ interface Prepared {
   readonly graph: CacheGraph;
   readonly blobs: ReadonlyMap<string, LayerBlob>;
   readonly indexes: readonly FileIndexBlob[];
+}
+
+/** Docker's manifest lists name layers by Docker's media types. */
+function inTypesOf(target: CacheTarget, prepared: Prepared): Prepared {
+  if (target.carrier !== 'docker-list') return prepared;
+  const records = prepared.graph.records.map((record) => ({
+    ...record,
+    results: record.results.map((result) => ({
+      ...result,
+      layers: result.layers.map((layer) => ({
+        ...layer,
+        mediaType: dockerType(layer.mediaType),
+      })),
+    })),
+  }));
+  return { ...prepared, graph: { records } };
+}
+
+function dockerType(mediaType: string): string {
+  const compression = layerCompression(mediaType);
+  return compression === undefined ? mediaType : layerMediaType(compression, 'docker');
 }
 
 interface Saying {
@@ -151,11 +179,17 @@ async function layerBlobs(
   return new Map(made);
 }
 
+interface Writing {
+  readonly done: (id: string) => void;
+  readonly target: CacheTarget;
+  readonly sign?: Signer;
+}
+
 async function write(
   deps: CacheExportDeps,
   { graph, blobs, indexes }: Prepared,
   remote: CacheRemote,
-  { context, warn, done }: Saying & { readonly done: (id: string) => void },
+  { context, warn, done, target, sign }: Saying & Writing,
 ): Promise<Result<void>> {
   const { signal } = context;
   const { config, layers } = encodeCacheConfig(graph);
@@ -190,7 +224,9 @@ async function write(
   if (bytes.length > MAX_CACHE_CONFIG_BYTES)
     warn(`the cache config has ${bytes.length} bytes: BuildKit reads no more than 1 MiB`);
   if (remote.form === 'config') {
-    const published = await remote.publish(bytes, CACHE_CONFIG_MEDIA_TYPE, { signal });
+    const signature = sign?.(graph)[SIGNATURE_MEMBER];
+    const text = signature === undefined ? bytes : withSignature(String(bytes), signature);
+    const published = await remote.publish(Buffer.from(text), CACHE_CONFIG_MEDIA_TYPE, { signal });
     if (published.ok) done(`writing config ${sha256(bytes)}`);
     return published;
   }
@@ -202,11 +238,13 @@ async function write(
   });
   if (!stored.ok) return stored;
   done(`writing config ${digest}`);
-  const manifest = encodeCacheManifest(
-    descriptor,
-    layers,
-    others.map(({ blob }) => blob),
-  );
+  const { carrier } = target;
+  const fileIndexes = others.map(({ blob }) => blob);
+  const manifest = encodeCacheManifest(descriptor, layers, {
+    others: fileIndexes,
+    ...(carrier === undefined ? {} : { carrier }),
+    ...(sign === undefined ? {} : { annotations: sign({ ...graph, fileIndexes }) }),
+  });
   const published = await remote.publish(manifest.bytes, manifest.mediaType, { signal });
   if (!published.ok) return published;
   done(`writing cache image manifest ${await deps.content.put(manifest.bytes)}`);

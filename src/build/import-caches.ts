@@ -1,7 +1,8 @@
-import { type Failure, ok, type Result, sha256 } from '../base/index.ts';
+import { err, type Failure, ok, type Result, sha256 } from '../base/index.ts';
 import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
-import { importGraph, readCache } from '../remotes/index.ts';
+import { importGraph, type ReadOptions, readCache } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { openTrust } from './cache-signing.ts';
 import { ImportedSources, sourceName } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
@@ -21,6 +22,7 @@ interface Reading {
   readonly place: CacheSource;
   readonly remote: CacheRemote;
   readonly source: string;
+  readonly refuse?: NonNullable<ReadOptions['refuse']>;
 }
 
 /**
@@ -38,37 +40,54 @@ export async function importCaches(
     const remote = openCacheRemote(deps, place);
     if (!remote.ok) return remote;
     const source = sourceName(place, remote.value);
-    sources.add(source);
-    readings.push({ place, remote: metered(remote.value, sources, source), source });
+    const refuse = await openTrust(place, report.clock);
+    if (!refuse.ok) return refuse;
+    sources.add(source, { signed: place.trust !== undefined });
+    readings.push({
+      ...{ place, source, remote: metered(remote.value, sources, source) },
+      ...(refuse.value === undefined ? {} : { refuse: refuse.value }),
+    });
   }
-  const imports: Promise<void>[] = [];
+  const imports: Promise<Result<void>>[] = [];
   for (const reading of readings) {
     // Read at once, entered in turn: the first one given is the preferred one.
     imports.push(importCache(deps, reading, { ...report, sources, turn: imports.at(-1) }));
   }
-  await Promise.all(imports);
-  return ok(sources);
+  const failed = (await Promise.all(imports)).find((each) => !each.ok);
+  return failed?.ok === false ? failed : ok(sources);
 }
 
 async function importCache(
   deps: ImportDeps,
-  { remote, source }: Reading,
+  { place, remote, source, refuse }: Reading,
   report: StepReport & {
     readonly signal: AbortSignal;
     readonly sources: ImportedSources;
-    readonly turn: Promise<void> | undefined;
+    readonly turn: Promise<unknown> | undefined;
   },
-): Promise<void> {
+): Promise<Result<void>> {
   const name = `importing cache manifest from ${remote.name}`;
   const { sources } = report;
-  await internalStep(report, name, async (step) => {
-    const read = await readCache(remote, { signal: report.signal });
+  return await internalStep(report, name, async (step) => {
+    const parts: Failure[] = [];
+    const read = await readCache(remote, {
+      signal: report.signal,
+      ...(refuse === undefined ? {} : { refuse }),
+      onPart: (why) => parts.push(why),
+    });
     await report.turn;
+    const refused = [...(read.ok ? [] : [read.error]), ...parts].find(isRefusal);
+    if (refused !== undefined && place.trust?.strict === true)
+      return err({
+        ...refused,
+        message: `the cache ${remote.name} is refused: ${refused.message}`,
+      });
     if (!read.ok) {
-      sources.unused(source, 'unread', read.error);
-      report.emit(unusable(name, read.error, remote));
+      sources.unused(source, refused === undefined ? 'unread' : 'refused', read.error);
+      report.emit(unusable(name, read.error, `the cache ${remote.name}`));
       return ok(undefined);
     }
+    for (const part of parts) report.emit(unusable(name, part, `an export in ${remote.name}`));
     rememberCacheOrigin(deps.memo, remote.origin);
     for (const graph of read.value) {
       const { origin } = remote;
@@ -87,6 +106,7 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
     if (read.ok) sources.read(source, read.value.length);
     return read;
   };
+  const { manifests } = remote;
   return {
     ...remote,
     ...(remote.further === undefined
@@ -98,21 +118,23 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
             return found;
           },
         }),
+    ...(manifests === undefined
+      ? {}
+      : { manifests: async (...args) => (await manifests(...args)).map(count) }),
     manifest: async (...args) => count(await remote.manifest(...args)),
     read: async (...args) => count(await remote.read(...args)),
   };
 }
 
-function unusable(
-  vertex: string,
-  why: Failure,
-  remote: CacheRemote,
-): Parameters<StepReport['emit']>[0] {
+/** Whether a cache was readable but not to be trusted. */
+const isRefusal = ({ code }: Failure): boolean => code === 'RC030';
+
+function unusable(vertex: string, why: Failure, what: string): Parameters<StepReport['emit']>[0] {
   return {
     type: 'warning',
     vertex: sha256(vertex),
     rule: 'CacheImport',
-    message: `the cache ${remote.name} is not used: ${why.message}`,
+    message: `${what} is not used: ${why.message}`,
     detail: [
       'steps that only this cache knows are run; a cache that was never exported is no fault',
     ],

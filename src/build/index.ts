@@ -11,8 +11,10 @@ export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {
   BuildRequest,
   CachePlace,
+  CacheSign,
   CacheSource,
   CacheTarget,
+  CacheTrust,
   NamedContext,
   OutputSpec,
   OutputType,

@@ -55,10 +55,39 @@ export type CachePlace =
       readonly tag: string;
       readonly digest?: Digest;
     }
+  /** A scope in a directory that many hosts write. */
+  | {
+      readonly kind: 'dir';
+      readonly dir: string;
+      readonly scope: string;
+      /** What stays when it is written. */
+      readonly rules: { readonly keepMs?: number; readonly keepExports?: number };
+    }
   | ServicePlace;
 
+/** What may sign a cache that is read. */
+export interface CacheTrust {
+  /** Files with public keys; scopes that a key may sign for, absent: all. */
+  readonly keys: readonly { readonly file: string; readonly scopes?: readonly string[] }[];
+  /** A cache that is refused fails the build. */
+  readonly strict: boolean;
+}
+
+/** How a cache that is written is signed. */
+export interface CacheSign {
+  /** File with the private key. */
+  readonly keyFile: string;
+  readonly validMs: number;
+}
+
 /** A `--cache-from`: a place, and whether directories of cache mounts are taken from there too. */
-export type CacheSource = CachePlace & { readonly mounts?: boolean };
+export type CacheSource = CachePlace & {
+  readonly mounts?: boolean;
+  /** The scope that the place stands for. */
+  readonly scope?: string;
+  /** Absent: the cache need not be signed. */
+  readonly trust?: CacheTrust;
+};
 
 /** A `--cache-to`: a place, or the image itself. */
 export interface CacheTarget {
@@ -71,6 +100,11 @@ export interface CacheTarget {
   readonly force: boolean;
   /** A cache that cannot be written is a warning. */
   readonly ignoreError: boolean;
+  /** What carries the cache; absent: an image manifest. */
+  readonly carrier?: 'index' | 'docker-list';
+  /** The scope that the place stands for. */
+  readonly scope?: string;
+  readonly sign?: CacheSign;
   /** The directories of the build's cache mounts are kept there too. */
   readonly mounts?: boolean;
 }

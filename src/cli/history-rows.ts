@@ -40,6 +40,7 @@ export function stepJson(step: StepRow): GoJson {
             source: step.decision.source,
             reason: step.decision.reason,
             nearest: step.decision.nearest,
+            asked: step.decision.asked?.map(({ source, answer }) => ({ source, answer })),
             cause: step.decision.cause === undefined ? undefined : causeJson(step.decision.cause),
           },
   };

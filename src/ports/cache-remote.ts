@@ -23,6 +23,10 @@ export interface CacheRemote {
   ): Promise<Result<Uint8Array>>;
   /** A second config under the same name, of a remote of the form `config` that keeps two. */
   further?(options: { readonly signal: AbortSignal }): Promise<Result<Uint8Array | undefined>>;
+  /**
+   * All manifests under the name, the newest first, of a remote whose name stands for several: together they are the cache.
+   */
+  manifests?(options: { readonly signal: AbortSignal }): Promise<readonly Result<Uint8Array>[]>;
   /** A whole small blob, verified against its digest. */
   read(
     blob: Descriptor,

@@ -1,5 +1,11 @@
 import { err, failure, ok, parseDigest, type Result } from '../base/index.ts';
-import { type Descriptor, encodeManifest, type ManifestOrIndex, MEDIA } from '../oci/index.ts';
+import {
+  type Descriptor,
+  encodeIndex,
+  encodeManifest,
+  type ManifestOrIndex,
+  MEDIA,
+} from '../oci/index.ts';
 import { CACHE_CONFIG_MEDIA_TYPE } from './cache-config.ts';
 import type { GraphLayer } from './cache-graph.ts';
 import type { LayerFacts } from './decode-cache-config.ts';
@@ -10,21 +16,31 @@ const UNCOMPRESSED = 'containerd.io/uncompressed';
 const CREATED_AT = 'buildkit/createdat';
 
 /**
- * The manifest that carries a cache: an image manifest with the cache config and every layer (BuildKit `image-manifest=true`),
- * then what else belongs to it. A reader of caches looks a layer up by the digest its config names, so that others do not
- * disturb it, and a registry keeps them as long as the cache.
+ * What carries a cache: an image manifest with the cache config and every layer (BuildKit `image-manifest=true`), or an index
+ * or Docker manifest list that names them (`image-manifest=false`, the config last). What else belongs to the cache stands
+ * behind the layers: a reader looks a layer up by the digest its config names, so that others do not disturb it, and a
+ * registry keeps them as long as the cache.
  */
 export function encodeCacheManifest(
   config: Omit<Descriptor, 'mediaType'>,
   layers: readonly GraphLayer[],
-  others: readonly Descriptor[] = [],
+  options: {
+    readonly others?: readonly Descriptor[];
+    readonly carrier?: 'index' | 'docker-list';
+    readonly annotations?: Readonly<Record<string, string>>;
+  } = {},
 ): { readonly bytes: Uint8Array; readonly mediaType: string } {
-  const bytes = encodeManifest({
-    mediaType: MEDIA.ociManifest,
-    config: { mediaType: CACHE_CONFIG_MEDIA_TYPE, ...config },
-    layers: [...layers.map(layerDescriptor), ...others],
-  });
-  return { bytes, mediaType: MEDIA.ociManifest };
+  const { carrier, others = [], ...annotations } = options;
+  const named = { mediaType: CACHE_CONFIG_MEDIA_TYPE, ...config };
+  const descriptors = [...layers.map(layerDescriptor), ...others];
+  if (carrier === undefined) {
+    const mediaType = MEDIA.ociManifest;
+    const manifest = { mediaType, config: named, layers: descriptors, ...annotations };
+    return { bytes: encodeManifest(manifest), mediaType };
+  }
+  const mediaType = carrier === 'index' ? MEDIA.ociIndex : MEDIA.dockerList;
+  const manifests = [...descriptors, named];
+  return { bytes: encodeIndex({ mediaType, manifests, ...annotations }), mediaType };
 }
 
 function layerDescriptor(layer: GraphLayer): Descriptor {

@@ -1,16 +1,9 @@
-import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Digest,
-  digestOfHex,
   err,
-  type Failure,
-  FailureError,
-  failure,
   goJson,
   hexOf,
-  isErrno,
   ok,
   type Result,
   sha256,
@@ -24,6 +17,7 @@ import {
   MEDIA,
 } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
+import { absent, guarded, readSmall, readVerified, verified } from './directory-files.ts';
 import { furtherName } from './further-name.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -54,10 +48,10 @@ export function createDirectoryRemote(
     manifest: async (_options, child) => {
       const digest = child === undefined ? await manifestDigest(place) : ok(child.digest);
       return digest.ok
-        ? await readBlob(pathOf(digest.value), digest.value, MAX_MANIFEST_BYTES)
+        ? await readVerified(pathOf(digest.value), digest.value, MAX_MANIFEST_BYTES)
         : digest;
     },
-    read: (blob, { maxBytes }) => readBlob(pathOf(blob.digest), blob.digest, maxBytes),
+    read: (blob, { maxBytes }) => readVerified(pathOf(blob.digest), blob.digest, maxBytes),
     mayHave: async (blob) => (await layout.size(blob.digest)) === blob.size,
     write: async (blob, { signal, obtain, progress }) => {
       if ((await layout.size(blob.digest)) === blob.size) return ok('exists');
@@ -101,7 +95,7 @@ async function manifestDigest(place: DirectoryPlace): Promise<Result<Digest>> {
   const only = manifests.value.length === 1 && place.only !== true ? manifests.value[0] : undefined;
   const chosen = found ?? only;
   return chosen === undefined
-    ? err(missing(`${place.dir} has no cache with the tag ${place.tag}`))
+    ? err(absent(`${place.dir} has no cache with the tag ${place.tag}`))
     : ok(chosen.digest);
 }
 
@@ -113,83 +107,5 @@ async function readIndex(dir: string): Promise<Result<readonly Descriptor[]>> {
   if (!decoded.ok) return decoded;
   return decoded.value.kind === 'index'
     ? ok(decoded.value.index.manifests)
-    : err(missing(`${path} is no index`));
-}
-
-async function readBlob(
-  path: string,
-  digest: Digest,
-  maxBytes: number,
-): Promise<Result<Uint8Array>> {
-  const bytes = await readSmall(path, maxBytes);
-  if (!bytes.ok) return bytes;
-  return sha256(bytes.value) === digest
-    ? bytes
-    : err(missing(`${path} is damaged: its bytes have another digest`));
-}
-
-async function readSmall(path: string, maxBytes: number): Promise<Result<Uint8Array>> {
-  try {
-    const { size } = await stat(path);
-    return size <= maxBytes
-      ? ok(await readFile(path))
-      : err(failure('RC004', 3, `${path} has ${size} bytes, more than ${maxBytes}`));
-  } catch (e) {
-    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return err(missing(`${path} does not exist`));
-    if (isErrno(e, 'EACCES', 'EISDIR', 'EIO'))
-      return err(missing(`${path} cannot be read (${e.code ?? ''})`));
-    throw new Error(`reading ${path}`, { cause: e });
-  }
-}
-
-function missing(what: string): Failure {
-  return failure('RC005', 3, what);
-}
-
-async function* verified(
-  data: AsyncIterable<Uint8Array>,
-  digest: Digest,
-): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256');
-  for await (const chunk of data) {
-    hash.update(chunk);
-    yield chunk;
-  }
-  if (digestOfHex(hash.digest('hex')) !== digest)
-    throw new FailureError(
-      failure('ST014', 3, `blob ${digest} is damaged on disk`, {
-        help: 'build with --no-cache: damaged layers are then made again',
-      }),
-    );
-}
-
-async function guarded<T>(
-  dir: string,
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<Result<T>> {
-  try {
-    return ok(await work());
-  } catch (e) {
-    signal.throwIfAborted();
-    if (e instanceof FailureError) return err(e.failure);
-    if (
-      !isErrno(
-        e,
-        'ENOENT',
-        'EACCES',
-        'EPERM',
-        'EROFS',
-        'ENOTDIR',
-        'EEXIST',
-        'ENOSPC',
-        'EDQUOT',
-        'EIO',
-      )
-    )
-      throw e;
-    return err(
-      failure('RC006', 3, `writing the cache to ${dir}: ${e.code ?? 'an error'}`, { cause: e }),
-    );
-  }
+    : err(absent(`${path} is no index`));
 }

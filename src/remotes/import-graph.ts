@@ -8,6 +8,7 @@ import type {
   RecordInput,
 } from '../ports/index.ts';
 import type { CacheGraph, GraphLayer, GraphRecord, GraphResult } from './cache-graph.ts';
+import { inputsFirst } from './merge-graphs.ts';
 
 /** How much of a graph came in. */
 export interface Imported {
@@ -56,7 +57,7 @@ export function importGraph(cache: CacheDb, graph: CacheGraph, from: ImportOrigi
   const ids = new Map<number, RecordId>();
   const known = new Map<RecordId, 'result' | 'key'>();
   let results = 0;
-  for (const index of parentsFirst(graph.records)) {
+  for (const index of inputsFirst(graph.records)) {
     const record = graph.records[index];
     if (record === undefined) continue;
     const inputs = record.inputs.map((links) => inputsOf(links, ids));
@@ -88,7 +89,7 @@ function inputsOf(
 
 function addResult(cache: CacheDb, id: RecordId, result: GraphResult, from: ImportOrigin): void {
   const chain = result.layers.map((layer) => claim(layerRef(layer, result, from.origin), from));
-  const name = [id, ...chain.map((layer) => layer.id)].join(' ');
+  const name = resultName(id, chain);
   const { results } = from.claims;
   const known = cache.results(id);
   const same = known.find((each) => sameChain(each.chain, chain));
@@ -106,6 +107,11 @@ function addResult(cache: CacheDb, id: RecordId, result: GraphResult, from: Impo
     ...(source === undefined ? {} : { source }),
   };
   cache.addResult(id, entry);
+}
+
+/** Names a result of a record among the claims. */
+export function resultName(record: RecordId, chain: LayerChain): string {
+  return [record, ...chain.map((layer) => layer.id)].join(' ');
 }
 
 /** A layer as it is entered: one that a preferred cache has stays where it is known to be. */
@@ -144,23 +150,4 @@ function millisOf(time: string | undefined): number {
   if (Number.isNaN(millis)) return 0;
   const below = /\.\d{3}(\d{1,6})\d*Z$/.exec(time ?? '')?.[1] ?? '';
   return below === '' ? millis : millis + Number(`0.${below}`);
-}
-
-/** Indexes in an order in which every record comes after those it links to; the links form no circle. */
-function parentsFirst(records: readonly GraphRecord[]): number[] {
-  const waits = records.map(
-    (record) => new Set(record.inputs.flatMap((links) => links.map((link) => link.record))).size,
-  );
-  const children = records.map((): Set<number> => new Set());
-  for (const [index, record] of records.entries())
-    for (const { record: parent } of record.inputs.flat()) children[parent]?.add(index);
-  const order = records.map((_, i) => i).filter((i) => waits[i] === 0);
-  for (const index of order) {
-    for (const child of children[index] ?? []) {
-      const left = (waits[child] ?? 0) - 1;
-      waits[child] = left;
-      if (left === 0) order.push(child);
-    }
-  }
-  return order;
 }

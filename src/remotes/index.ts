@@ -25,6 +25,12 @@ export {
 } from './cache-services.ts';
 export { decodeCacheConfig, type LayerFacts } from './decode-cache-config.ts';
 export { createDirectoryRemote, type DirectoryPlace } from './directory-remote.ts';
+export {
+  DIRECTORY_RULES,
+  type DirectoryRules,
+  type Swept,
+  sweepDirectory,
+} from './directory-sweep.ts';
 export { type GhaAccount, type GhaPlace, ghaRights } from './gha/place.ts';
 export {
   type ImportClaims,
@@ -33,6 +39,7 @@ export {
   importGraph,
   type LayerClaim,
   noClaims,
+  resultName,
 } from './import-graph.ts';
 export {
   decodeInlineCache,
@@ -40,6 +47,7 @@ export {
   INLINE_CACHE_MEMBER,
   type InlineRecord,
 } from './inline-cache.ts';
+export { mergeGraphs } from './merge-graphs.ts';
 export { type ExportedMount, exportMount, type MountExport } from './mount-export.ts';
 export {
   type FoundMount,
@@ -49,5 +57,19 @@ export {
   readMountIndex,
 } from './mount-manifest.ts';
 export { type RestoredMount, type RestoreOptions, restoreMount } from './mount-restore.ts';
+export type { ReadOptions } from './read-cache.ts';
 export { readCache } from './read-cache.ts';
 export { createRegistryRemote } from './registry-remote.ts';
+export { scopeMatches, scopeTag } from './scope.ts';
+export { createSharedDirectory, type SharedDirectoryPlace } from './shared-directory.ts';
+export {
+  cacheSubject,
+  readSigningKey,
+  readTrustedKey,
+  refuseUnsigned,
+  SIGNATURE_MEMBER,
+  type SigningKey,
+  signCache,
+  type TrustedKey,
+  withSignature,
+} from './signature.ts';

@@ -1,9 +1,10 @@
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   decodeManifest,
   FILE_INDEX_MEDIA_TYPE,
   MAX_CONFIG_BYTES,
+  type ManifestOrIndex,
 } from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { decodeAnnotatedConfig } from './annotated-config.ts';
@@ -11,11 +12,22 @@ import type { CacheGraph } from './cache-graph.ts';
 import { cacheCarrier, layerFacts } from './cache-manifest.ts';
 import { decodeCacheConfig } from './decode-cache-config.ts';
 import { decodeInlineCache } from './inline-cache.ts';
+import { mergeGraphs } from './merge-graphs.ts';
+import { SIGNATURE_MEMBER, signatureIn } from './signature.ts';
 
 /** Configs are read up to here: BuildKit writes larger ones than it reads itself (`MAX_CACHE_CONFIG_BYTES`). */
 const MAX_READ_BYTES = 16 << 20;
 /** Images of an index that are looked at for inline caches. */
 const MAX_IMAGES = 64;
+
+/** How a cache is read. */
+export interface ReadOptions {
+  readonly signal: AbortSignal;
+  /** Why a cache is not taken although it can be read; asked with all that it says and the signature it carries. */
+  readonly refuse?: (graph: CacheGraph, signature: string | undefined) => Failure | undefined;
+  /** Told of a part of the cache that is not taken while others are. */
+  readonly onPart?: (why: Failure) => void;
+}
 
 /**
  * Reads the key graphs under a remote's name: one of a cache, or one of every image with an inline cache. Only the manifest
@@ -23,20 +35,49 @@ const MAX_IMAGES = 64;
  */
 export async function readCache(
   remote: CacheRemote,
-  options: { readonly signal: AbortSignal },
+  options: ReadOptions,
 ): Promise<Result<readonly CacheGraph[]>> {
-  return await readAt(remote, undefined, options);
+  return remote.manifests === undefined
+    ? await readAt(remote, undefined, options)
+    : await readAll(remote, await remote.manifests(options), options);
+}
+
+/** A name that stands for several manifests: what is wrong with one costs that one. */
+async function readAll(
+  remote: CacheRemote,
+  parts: readonly Result<Uint8Array>[],
+  options: ReadOptions,
+): Promise<Result<readonly CacheGraph[]>> {
+  const read = await Promise.all(
+    parts.map(async (bytes) =>
+      bytes.ok ? await readDocument(remote, bytes.value, options) : bytes,
+    ),
+  );
+  const graphs = read.flatMap((part) => (part.ok ? part.value : []));
+  const failed = read.flatMap((part) => (part.ok ? [] : [part.error]));
+  if (graphs.length === 0)
+    return err(failed[0] ?? failure('RC005', 3, `${remote.name} holds no cache yet`));
+  for (const why of failed) options.onPart?.(why);
+  return ok([mergeGraphs(graphs)]);
 }
 
 async function readAt(
   remote: CacheRemote,
   child: Descriptor | undefined,
-  options: { readonly signal: AbortSignal },
+  options: ReadOptions,
 ): Promise<Result<readonly CacheGraph[]>> {
   if (remote.form === 'config') return await readConfigs(remote, options);
   const bytes = await remote.manifest(options, child);
-  if (!bytes.ok) return bytes;
-  const document = decodeManifest(bytes.value, remote.name);
+  return bytes.ok ? await readDocument(remote, bytes.value, options, child) : bytes;
+}
+
+async function readDocument(
+  remote: CacheRemote,
+  bytes: Uint8Array,
+  options: ReadOptions,
+  child?: Descriptor,
+): Promise<Result<readonly CacheGraph[]>> {
+  const document = decodeManifest(bytes, remote.name);
   if (!document.ok) return document;
   const carrier = cacheCarrier(document.value);
   if (!carrier.ok) return carrier;
@@ -52,21 +93,47 @@ async function readAt(
   if (!raw.ok) return raw;
   if (kind === 'image') {
     const inline = decodeInlineCache(raw.value, layers);
-    if (!inline.ok) return inline;
-    return ok(inline.value === undefined ? [] : [inline.value]);
+    if (!inline.ok || inline.value === undefined) return inline.ok ? ok([]) : inline;
+    const refused = options.refuse?.(inline.value, undefined);
+    return refused === undefined ? ok([inline.value]) : err(refused);
   }
-  const here: Descriptor[] = [];
-  for (const layer of layers) if (await remote.mayHave(layer)) here.push(layer);
-  const graph = decodeCacheConfig(Buffer.from(raw.value).toString('utf8'), layerFacts(here));
+  const graph = decodeCacheConfig(Buffer.from(raw.value).toString('utf8'), layerFacts(layers));
   if (!graph.ok) return graph;
-  const fileIndexes = here.filter(({ mediaType }) => mediaType === FILE_INDEX_MEDIA_TYPE);
-  return ok([{ ...graph.value, ...(fileIndexes.length === 0 ? {} : { fileIndexes }) }]);
+  const fileIndexes = layers.filter(({ mediaType }) => mediaType === FILE_INDEX_MEDIA_TYPE);
+  const whole = { ...graph.value, ...(fileIndexes.length === 0 ? {} : { fileIndexes }) };
+  const refused = options.refuse?.(whole, signatureOf(document.value));
+  if (refused !== undefined) return err(refused);
+  return ok([await withoutMissing(remote, layers, whole)]);
+}
+
+function signatureOf(document: ManifestOrIndex): string | undefined {
+  const { annotations } = document.kind === 'index' ? document.index : document.manifest;
+  return annotations?.[SIGNATURE_MEMBER];
+}
+
+/** A graph without what is known not to be there: results that have a missing layer, and missing file indexes. */
+async function withoutMissing(
+  remote: CacheRemote,
+  layers: readonly Descriptor[],
+  graph: CacheGraph,
+): Promise<CacheGraph> {
+  const missing = new Set<string>();
+  for (const layer of layers) if (!(await remote.mayHave(layer))) missing.add(layer.digest);
+  if (missing.size === 0) return graph;
+  const fileIndexes = graph.fileIndexes?.filter(({ digest }) => !missing.has(digest));
+  return {
+    records: graph.records.map((record) => ({
+      ...record,
+      results: record.results.filter((r) => r.layers.every((l) => !missing.has(l.blob))),
+    })),
+    ...(fileIndexes === undefined || fileIndexes.length === 0 ? {} : { fileIndexes }),
+  };
 }
 
 async function readImages(
   remote: CacheRemote,
   manifests: readonly Descriptor[],
-  options: { readonly signal: AbortSignal },
+  options: ReadOptions,
 ): Promise<Result<readonly CacheGraph[]>> {
   const graphs: CacheGraph[] = [];
   for (const image of manifests.slice(0, MAX_IMAGES)) {
@@ -81,7 +148,7 @@ async function readImages(
 /** Bare configs: nothing else has to be read. */
 async function readConfigs(
   remote: CacheRemote,
-  options: { readonly signal: AbortSignal },
+  options: ReadOptions,
 ): Promise<Result<readonly CacheGraph[]>> {
   const [own, further] = await Promise.all([
     remote.manifest(options),
@@ -94,6 +161,8 @@ async function readConfigs(
     if (bytes === undefined) continue;
     const graph = decodeAnnotatedConfig(bytes);
     if (!graph.ok) return graph;
+    const refused = options.refuse?.(graph.value, signatureIn(bytes));
+    if (refused !== undefined) return err(refused);
     graphs.push(graph.value);
   }
   return ok(graphs);

@@ -9,10 +9,10 @@ export interface CacheSources {
   /** Whether there are any. */
   readonly given: boolean;
   /**
-   * Place of a result's source in the order of preference: the store itself comes first, then the caches as they were given,
-   * then those that were imported by earlier builds. Undefined: results from there are not used in this build.
+   * Place of a result in the order of preference: the store itself comes first, then the caches as they were given,
+   * then those that were imported by earlier builds. Undefined: the result is not used in this build.
    */
-  rank(source: string | undefined): number | undefined;
+  rank(candidate: Candidate): number | undefined;
   /** What each given cache knows of a step that these records stand for. */
   answers(records: Iterable<RecordId>): readonly SourceAnswer[];
 }
@@ -30,8 +30,8 @@ export function byPreference(
 ): Candidate[] {
   return candidates
     .flatMap((candidate) => {
-      const { source } = candidate.result;
-      const rank = sources === undefined ? (source === undefined ? 0 : 1) : sources.rank(source);
+      const imported = candidate.result.source !== undefined;
+      const rank = sources === undefined ? Number(imported) : sources.rank(candidate);
       return rank === undefined ? [] : [{ candidate, rank }];
     })
     .sort((a, b) => a.rank - b.rank || b.candidate.result.createdAt - a.candidate.result.createdAt)

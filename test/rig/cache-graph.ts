@@ -24,7 +24,7 @@ interface Manifest {
   readonly config: { readonly digest: string; readonly mediaType: string };
   readonly layers: readonly {
     readonly digest: string;
-    readonly annotations: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   }[];
 }
 
@@ -42,7 +42,7 @@ export function readCacheDirectory(dir: string): readonly RecordText[] {
   const manifest = readJson<Manifest>(blob(named?.digest ?? ''));
   const config = readJson<Config>(blob(manifest.config.digest));
   const diffIds = new Map(
-    manifest.layers.map((l) => [l.digest, l.annotations['containerd.io/uncompressed'] ?? '']),
+    manifest.layers.map((l) => [l.digest, l.annotations?.['containerd.io/uncompressed'] ?? '']),
   );
   const chain = (index: number): string[] => {
     const layer = config.layers?.[index];

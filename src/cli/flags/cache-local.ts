@@ -1,5 +1,6 @@
 import { ok, parseDigest } from '../../base/index.ts';
-import { absolutePath, type CacheType } from './cache-type.ts';
+import { scopeTag } from '../../remotes/index.ts';
+import { absolutePath, type CacheSpec, type CacheType } from './cache-type.ts';
 
 /** `type=local,src=DIR` and `type=local,dest=DIR`. */
 export const localCache: CacheType = {
@@ -16,7 +17,7 @@ export const localCache: CacheType = {
       {
         kind: 'local',
         dir: absolutePath(io, src),
-        tag: map.get('tag') ?? 'latest',
+        tag: tagOf(map),
         ...(digest === undefined ? {} : { digest }),
       },
     ]);
@@ -24,6 +25,13 @@ export const localCache: CacheType = {
   to: ({ map, io, refuse }) => {
     const dest = map.get('dest') ?? '';
     if (dest === '') return refuse('type=local needs dest', 'write type=local,dest=DIR');
-    return ok({ kind: 'local', dir: absolutePath(io, dest), tag: map.get('tag') ?? 'latest' });
+    return ok({ kind: 'local', dir: absolutePath(io, dest), tag: tagOf(map) });
   },
 };
+
+/** A scope is a tag of its own; behind the tag that was given, if any. */
+function tagOf(map: CacheSpec['map']): string {
+  const [tag, scope] = [map.get('tag'), map.get('scope')];
+  if (scope === undefined) return tag ?? 'latest';
+  return tag === undefined ? scopeTag(scope) : `${tag}-${scopeTag(scope)}`;
+}

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { open, stat } from 'node:fs/promises';
+import {
+  type Digest,
+  digestOfHex,
+  err,
+  type Failure,
+  FailureError,
+  failure,
+  isErrno,
+  ok,
+  type Result,
+  sha256,
+} from '../base/index.ts';
+
+/** Reads a small file whole; a file that is not there, or cannot be read, is a failure. */
+export async function readSmall(path: string, maxBytes: number): Promise<Result<Uint8Array>> {
+  try {
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    return size <= maxBytes
+      ? ok(await file.readFile())
+      : err(failure('RC004', 3, `${path} has ${size} bytes, more than ${maxBytes}`));
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return err(absent(`${path} does not exist`));
+    if (isErrno(e, 'EACCES', 'EISDIR', 'EIO', 'ESTALE', 'ETIMEDOUT'))
+      return err(absent(`${path} cannot be read (${e.code ?? ''})`));
+    throw new Error(`reading ${path}`, { cause: e });
+  }
+}
+
+/** As `readSmall`, of a file that has to have this digest. */
+export async function readVerified(
+  path: string,
+  digest: Digest,
+  maxBytes: number,
+): Promise<Result<Uint8Array>> {
+  const bytes = await readSmall(path, maxBytes);
+  if (!bytes.ok) return bytes;
+  return sha256(bytes.value) === digest
+    ? bytes
+    : err(absent(`${path} is damaged: its bytes have another digest`));
+}
+
+/** The size of a file as its server has it: opening asks anew, where names and sizes are remembered (NFS, close-to-open). */
+export async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    await using file = await open(path, 'r');
+    return (await file.stat()).size;
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR', 'EACCES', 'EIO', 'ESTALE')) return undefined;
+    throw new Error(`reading ${path}`, { cause: e });
+  }
+}
+
+/** When a file was last written; undefined when it is gone. */
+export async function modifiedAt(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR', 'ESTALE')) return undefined;
+    throw new Error(`reading ${path}`, { cause: e });
+  }
+}
+
+/** Something that a cache directory has not. */
+export function absent(what: string): Failure {
+  return failure('RC005', 3, what);
+}
+
+/** The same bytes; ends with a failure when they have another digest. */
+export async function* verified(
+  data: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  for await (const chunk of data) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (digestOfHex(hash.digest('hex')) !== digest)
+    throw new FailureError(
+      failure('ST014', 3, `blob ${digest} is damaged on disk`, {
+        help: 'build with --no-cache: damaged layers are then made again',
+      }),
+    );
+}
+
+/** Work that writes to a cache directory; what the file system refuses is a failure. */
+export async function guarded<T>(
+  dir: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<Result<T>> {
+  try {
+    return ok(await work());
+  } catch (e) {
+    signal.throwIfAborted();
+    if (e instanceof FailureError) return err(e.failure);
+    const codes = ['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR'];
+    if (!isErrno(e, ...codes, 'ENOSPC', 'EDQUOT', 'EIO', 'ESTALE', 'ENAMETOOLONG')) throw e;
+    return err(
+      failure('RC006', 3, `writing the cache to ${dir}: ${e.code ?? 'an error'}`, { cause: e }),
+    );
+  }
+}
