@@ -22,6 +22,7 @@ import {
   type DifferentialCase,
   RUN_MARKS,
 } from '../rig/differential-cases.ts';
+import { DockerPeer } from '../rig/docker-peer.ts';
 import { note } from '../rig/golden.ts';
 import { type ImageContents, readConfig, readTree } from '../rig/image-tree.ts';
 
@@ -87,17 +88,28 @@ describe('varve and buildah make the same image of the same Dockerfile', {
   let root = '';
   let storage: string[] = [];
   const counts = { equal: 0, marked: 0, explained: 0 };
+  let docker: DockerPeer | string = 'not started';
+  const dockerCounts = { equal: 0, explained: 0, refused: 0 };
 
   before(async () => {
     root = mkdtempSync(join(tmpdir(), 'varve-differential-'));
     storage = ['--root', join(root, 'b/root'), '--runroot', join(root, 'b/run')];
     storage.push('--storage-driver', 'overlay');
     await makeBase();
+    docker = await DockerPeer.start(join(root, 'docker'));
+    if (typeof docker !== 'string')
+      await docker.load(`${join(root, 'layout')}:latest`, 'base:latest');
   });
-  after(() => {
+  after(async () => {
     note(
       `differential: ${CASES.length} Dockerfiles give with varve and with buildah: ${counts.equal} equal config and tree, ${counts.marked} equal but for the four places that buildah leaves after RUN, ${counts.explained} explained differences`,
     );
+    note(
+      typeof docker === 'string'
+        ? `differential: BuildKit inside Docker was not compared: ${docker}`
+        : `differential: ${CASES.length} Dockerfiles give with varve and with BuildKit inside Docker ${docker.version}: ${dockerCounts.equal} equal config and tree, ${dockerCounts.explained} explained differences, ${dockerCounts.refused} too new for it`,
+    );
+    if (typeof docker !== 'string') await docker[Symbol.asyncDispose]();
     spawnSync('buildah', [...storage, 'rmi', '-a', '-f']);
     rmSync(root, { recursive: true, force: true });
   });
@@ -162,6 +174,8 @@ describe('varve and buildah make the same image of the same Dockerfile', {
     const buildah = async (...args: readonly string[]): Promise<string> =>
       (await execute('buildah', [...storage, ...args])).stdout;
     const flags = ['--format=docker', '--layers=false', '--isolation=oci', '--pull-never'];
+    // Another runtime may be installed beside it, and refuse the control groups of this machine.
+    flags.push('--runtime=runc');
     await buildah('build', ...flags, '-t', name, ...common, context);
     await buildah('push', '-q', '--format=oci', name, `oci:${to}:latest`);
     // Of the image as it is stored: a push as OCI image loses its HEALTHCHECK.
@@ -174,6 +188,34 @@ describe('varve and buildah make the same image of the same Dockerfile', {
     return { tree: await readTree(to, 'latest'), config: Docker.config };
   }
 
+  function compareWithDocker(
+    one: DifferentialCase,
+    ours: ImageContents,
+    theirs: ImageContents | string,
+  ): void {
+    const wanted = one.docker ?? {};
+    const found =
+      typeof theirs === 'string'
+        ? { refuses: theirs }
+        : {
+            tree: differences(ours.tree, theirs.tree),
+            config: differences(comparable(ours.config), comparable(theirs.config)),
+          };
+    if ('refuses' in found) {
+      assert.ok(
+        wanted.refuses !== undefined && found.refuses.includes(wanted.refuses),
+        `Docker: ${found.refuses}`,
+      );
+      dockerCounts.refused++;
+      return;
+    }
+    assert.deepEqual(found, {
+      tree: places(wanted.tree ?? {}),
+      config: places(wanted.config ?? {}),
+    });
+    dockerCounts[one.docker === undefined ? 'equal' : 'explained']++;
+  }
+
   for (const one of CASES) {
     test(one.name, async () => {
       const context = await makeContext(one);
@@ -181,7 +223,8 @@ describe('varve and buildah make the same image of the same Dockerfile', {
       if (one.target !== undefined) common.push('--target', one.target);
       const ours = await buildOurs(context, common);
       const theirs = await buildTheirs(context, common);
-      for (const dir of [context, `${context}-ours`, `${context}-theirs`])
+      const moby = typeof docker === 'string' ? undefined : await docker.build(context, common);
+      for (const dir of ['', '-ours', '-theirs', '-docker', '-docker.tar'].map((e) => context + e))
         rmSync(dir, { recursive: true, force: true });
       const marks = runs(theirs) ? RUN_MARKS : {};
       assert.deepEqual(
@@ -194,16 +237,18 @@ describe('varve and buildah make the same image of the same Dockerfile', {
           config: places(one.differs?.config ?? {}),
         },
       );
+      if (moby !== undefined) compareWithDocker(one, ours, moby);
       counts[one.differs !== undefined ? 'explained' : runs(theirs) ? 'marked' : 'equal']++;
     });
   }
 
   test('docs/differences.md lists each explained difference', () => {
     const table = readFileSync(TABLE, 'utf8');
-    const reasons = CASES.flatMap(({ differs }) => [
-      ...Object.entries(differs?.tree ?? {}),
-      ...Object.entries(differs?.config ?? {}),
-    ]);
+    const reasons = CASES.flatMap(({ differs, docker: moby }) =>
+      [differs?.tree, differs?.config, moby?.tree, moby?.config].flatMap((d) =>
+        Object.entries(d ?? {}),
+      ),
+    );
     const unlisted = [...reasons, ...Object.entries(RUN_MARKS)].filter(
       ([place, { reason }]) =>
         !table.split('\n').some((row) => row.includes(`\`${place}\``) && row.includes(reason)),

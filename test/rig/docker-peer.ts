@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { parseJson } from '../../src/base/index.ts';
+import { type ImageContents, readTree } from './image-tree.ts';
+
+const execute = promisify(execFile);
+/** Of Debian's package docker.io: a client that still has the protocol of the engine's own BuildKit. */
+const CLIENT = '/usr/bin/docker';
+
+/** Debian's Docker engine with the BuildKit inside it, started for one test: no network, no firewall rules, a root of its own. */
+export class DockerPeer implements AsyncDisposable {
+  readonly version: string;
+  readonly #daemon: ChildProcess;
+  readonly #root: string;
+
+  private constructor(root: string, daemon: ChildProcess, version: string) {
+    this.#root = root;
+    this.#daemon = daemon;
+    this.version = version;
+  }
+
+  /** Starts the engine below a directory, or says why it does not start here. */
+  static async start(root: string): Promise<DockerPeer | string> {
+    if (spawnSync(CLIENT, ['--version']).status !== 0) return 'docker.io is not installed';
+    mkdirSync(root, { recursive: true });
+    const log: string[] = [];
+    const daemon = spawn(
+      'dockerd',
+      [
+        ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--storage-driver=overlay2'],
+        ...['--data-root', join(root, 'data'), '--exec-root', join(root, 'exec')],
+        ...['-H', `unix://${join(root, 's')}`, '--pidfile', join(root, 'pid')],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    const ready = new Promise<boolean>((resolve) => {
+      daemon.once('error', () => resolve(false));
+      daemon.once('close', () => resolve(false));
+      daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
+        log.push(text);
+        if (text.includes('API listen on')) resolve(true);
+      });
+    });
+    if (!(await ready)) return log.join('').trim().split('\n').at(-1) ?? 'dockerd does not start';
+    const peer = new DockerPeer(root, daemon, '');
+    const version = await peer.#docker('version', '--format', '{{.Server.Version}}');
+    return new DockerPeer(root, daemon, version.trim());
+  }
+
+  async #docker(...args: readonly string[]): Promise<string> {
+    const env = { PATH: process.env['PATH'], HOME: this.#root, DOCKER_BUILDKIT: '1' };
+    const socket = `unix://${join(this.#root, 's')}`;
+    const done = await execute(CLIENT, ['-H', socket, ...args], { env, maxBuffer: 1 << 26 });
+    return done.stdout;
+  }
+
+  /** Makes an image of an OCI layout known under a name. */
+  async load(layout: string, name: string): Promise<void> {
+    const archive = join(this.#root, 'base.tar');
+    await execute('skopeo', ['copy', '-q', `oci:${layout}`, `docker-archive:${archive}:${name}`]);
+    await this.#docker('load', '-q', '-i', archive);
+  }
+
+  /** Builds a directory; the error of a build that fails is its last line. */
+  async build(context: string, flags: readonly string[]): Promise<ImageContents | string> {
+    const name = context.replace(/.*context-/, '').toLowerCase();
+    const [archive, layout] = [`${context}-docker.tar`, `${context}-docker`];
+    try {
+      const quiet = ['--network=none', '--progress=plain', '--no-cache', '-q'];
+      await this.#docker('build', ...quiet, '-t', name, ...flags, context);
+    } catch (e) {
+      // A program that fails leaves what it wrote.
+      const { stderr = '' } = e as { readonly stderr?: string };
+      return stderr.trim().split('\n').at(-1) ?? '';
+    }
+    await this.#docker('save', '-o', archive, name);
+    await execute('skopeo', ['copy', '-q', `docker-archive:${archive}`, `oci:${layout}:latest`]);
+    // Of the image as it is stored: a copy as OCI image loses its HEALTHCHECK.
+    const config = parseJson(await this.#docker('inspect', '--format', '{{json .Config}}', name));
+    if (!config.ok) throw new Error(config.error);
+    await this.#docker('rmi', '-f', name);
+    // The shape of Docker's inspection; a wrong one fails the comparison.
+    return {
+      tree: await readTree(layout, 'latest'),
+      config: config.value as ImageContents['config'],
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pid = Number(readFileSync(join(this.#root, 'pid'), 'utf8'));
+    const closed = once(this.#daemon, 'close');
+    process.kill(pid, 'SIGTERM');
+    await closed;
+  }
+}
