@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -56,10 +58,53 @@ describe('varve cache warm', { skip: needsSteps }, () => {
     await proxy[Symbol.asyncDispose]();
     const seen = proxy.seen.length;
     const built = await world.ok('two', ['build', '--progress=rawjson', '-t', 'app', 'app']);
-    assert.deepEqual(
-      [states(built), proxy.seen.length],
-      [['CACHED', 'CACHED', 'CACHED', 'CACHED'], seen],
-    );
+    assert.deepEqual([states(built), proxy.seen.length], [ALL_CACHED, seen]);
     await world.ok('two', ['image', 'save', 'app', '-o', 'app.tar']);
   });
+
+  test('what would run is named with its cause, and the exit code says not ready', async () => {
+    await using world = new Machines();
+    await using registry = await startRegistry();
+    await world.setUp(registry.host);
+    await world.ok('one', ['build', '--progress=quiet', 'app']);
+    const ready = await world.ok('one', ['cache', 'warm', '--progress=quiet', 'app']);
+    assert.match(
+      ready.stdout,
+      /^\d of \d steps are CACHED\nlayers: \d extracted, .*\nbase images: .*\nready: no network is needed\n$/,
+    );
+    const arg = await world.run('one', [
+      ...['cache', 'warm', '--progress=quiet', '--build-arg', 'WHO=you', 'app'],
+    ]);
+    world.rig.write('app/b.txt', 'changed\n');
+    const file = await world.run('one', ['cache', 'warm', '--progress=quiet', 'app']);
+    assert.deepEqual([arg.status, file.status], [1, 1]);
+    assert.match(arg.stdout, /^RUN +\[tool 2\/2\] RUN .*\n +.*WHO/m);
+    assert.match(file.stdout, /^RUN +\[stage-1 3\/4\] COPY b.txt \/b.*\n +.*b\.txt/m);
+  });
+
+  test('a copy of the store at another path builds all cached with the registry switched off', async () => {
+    await using world = new Machines();
+    await using registry = await startRegistry();
+    const proxy = await startFaultyProxy(registry.url, () => undefined);
+    await world.setUp(proxy.host);
+    await world.ok('one', ['build', '--progress=quiet', 'app']);
+    await world.ok('one', ['cache', 'warm', '--progress=quiet', 'app']);
+    await proxy[Symbol.asyncDispose]();
+    const seen = proxy.seen.length;
+    const { root } = world.rig;
+    execFileSync('cp', ['-a', join(root, 'one'), join(root, 'elsewhere')]);
+    renameSync(join(root, 'one'), join(root, 'gone'));
+    rmSync(join(root, 'gone'), { recursive: true });
+    const built = await world.ok('elsewhere', ['build', '--progress=rawjson', '-t', 'app', 'app']);
+    assert.deepEqual([states(built), proxy.seen.length], [ALL_CACHED, seen]);
+    // A step that really runs stands on the copied layers.
+    world.rig.write('app/b.txt', 'changed\n');
+    await world.ok('elsewhere', [
+      ...['build', '--progress=quiet', '-o', 'type=local,dest=out', 'app'],
+    ]);
+    assert.equal(readFileSync(join(world.rig.work, 'out/out'), 'utf8'), 'changed\nhello world\n');
+    assert.equal(proxy.seen.length, seen);
+  });
 });
+
+const ALL_CACHED = ['CACHED', 'CACHED', 'CACHED', 'CACHED'];
