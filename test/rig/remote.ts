@@ -101,6 +101,11 @@ export class GitServer implements AsyncDisposable {
     return `http://127.0.0.1:${portOf(this.#server)}/${name}.git`;
   }
 
+  /** Where the repositories lie. */
+  get root(): string {
+    return this.#root;
+  }
+
   /** Runs git in a repository, which is made when absent; the time of commits is fixed. */
   git(name: string, ...args: readonly string[]): string {
     const cwd = join(this.#root, `${name}.git`);
