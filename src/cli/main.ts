@@ -17,6 +17,8 @@ if (ownsOrLacks(root)) {
   process.umask(mask);
 }
 process.exitCode = refused ?? (await start());
+// A command that was stopped has cleaned up: a connection that is still being closed keeps nobody waiting.
+if ([129, 130, 141, 143].includes(process.exitCode)) process.exit();
 
 /**
  * A user who is not root continues as root of a user namespace: this very process, so that its parent, terminal and signals
@@ -47,12 +49,22 @@ function ownsOrLacks(path: string): boolean {
 }
 
 async function start(): Promise<number> {
-  const interrupts = installInterrupts((text) => writeAll(2, text));
+  const interrupts = installInterrupts({
+    notify: (text) => write(2, text),
+    last: tidyLater,
+  });
+  const write = (fd: number, data: string | Uint8Array): void => {
+    if (!writeAll(fd, data)) interrupts.unread();
+  };
+  let stdin: NodeJS.ReadStream | undefined;
   const io: Io = {
     env: process.env,
     cwd: process.cwd(),
     uid: process.getuid?.() ?? -1,
-    stdin: process.stdin,
+    get stdin() {
+      stdin ??= stoppable(interrupts.signal);
+      return stdin;
+    },
     signal: interrupts.signal,
     clock: { now: () => performance.timeOrigin + performance.now() },
     terminal: {
@@ -68,11 +80,11 @@ async function start(): Promise<number> {
       get colour() {
         return process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '';
       },
-      write: (text) => writeAll(2, text),
+      write: (text) => write(2, text),
     },
-    out: (text) => writeAll(1, text),
-    outBytes: (data) => writeAll(1, data),
-    err: (text) => writeAll(2, text),
+    out: (text) => write(1, text),
+    outBytes: (data) => write(1, data),
+    err: (text) => write(2, text),
   };
   try {
     const { runProgram } = await import('./program.ts');
@@ -100,18 +112,33 @@ function isAbort(e: unknown): boolean {
   return e instanceof Error && e.name === 'AbortError';
 }
 
-/** Writes to a file descriptor, all of it, in order; a reader that went away ends the program quietly. */
-function writeAll(fd: number, data: string | Uint8Array): void {
+/** Standard input, whose reading ends with the signal. */
+function stoppable(signal: AbortSignal): NodeJS.ReadStream {
+  const { stdin } = process;
+  process.getBuiltinModule('node:stream').addAbortSignal(signal, stdin);
+  return stdin;
+}
+
+/** Another process removes what this one, which ends at once, leaves behind. */
+function tidyLater(): void {
+  const args = [...process.execArgv, process.argv[1] ?? '', 'tidy'];
+  const { spawn } = process.getBuiltinModule('node:child_process');
+  spawn(process.execPath, args, { detached: true, stdio: 'ignore' }).unref();
+}
+
+/** Writes to a file descriptor, all of it, in order; false when its reader has gone. */
+function writeAll(fd: number, data: string | Uint8Array): boolean {
   let rest: Uint8Array = typeof data === 'string' ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (e) {
       const code = e instanceof Error && 'code' in e ? e.code : undefined;
-      if (code === 'EPIPE') process.exit(141);
+      if (code === 'EPIPE') return false;
       // A pipe in non-blocking mode whose reader is slow.
       if (code !== 'EAGAIN') throw e;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return true;
 }

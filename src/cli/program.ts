@@ -62,6 +62,10 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addCache(program, run);
   addDoctor(program, run);
   program
+    .command('tidy')
+    .description('remove what killed commands left behind (every command does so first)')
+    .action(run<[]>(() => Promise.resolve(() => Promise.resolve(0))));
+  program
     .command('completion <shell>')
     .description('print a completion script for bash, zsh or fish')
     .action(
