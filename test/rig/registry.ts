@@ -119,6 +119,10 @@ export interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Bytes of the answer's body, once it was sent. */
+  answered: number;
+  /** Bytes of the request's body. */
+  sent: number;
 }
 
 /** A server in front of a registry that fails on demand and remembers what it was asked. */
@@ -131,10 +135,15 @@ export interface FaultyProxy extends AsyncDisposable {
 export async function startFaultyProxy(
   upstream: string | undefined,
   fault: (request: SeenRequest, count: number) => Fault | undefined,
+  options: { readonly address?: string } = {},
 ): Promise<FaultyProxy> {
+  const { address = '127.0.0.1' } = options;
   const seen: SeenRequest[] = [];
   const server = createServer((req, res) => {
-    const request = { method: req.method ?? '', path: req.url ?? '', headers: req.headers };
+    const request: SeenRequest = {
+      ...{ method: req.method ?? '', path: req.url ?? '', headers: req.headers },
+      ...{ answered: 0, sent: 0 },
+    };
     seen.push(request);
     const chosen = fault(request, seen.length);
     void answer(chosen).catch(() => res.destroy());
@@ -147,6 +156,7 @@ export async function startFaultyProxy(
       if (upstream === undefined) return void res.writeHead(404).end();
       const parts: Buffer[] = [];
       for await (const chunk of req) parts.push(chunk as Buffer);
+      request.sent = parts.reduce((sum, part) => sum + part.length, 0);
       const {
         host: _host,
         connection: _connection,
@@ -166,16 +176,17 @@ export async function startFaultyProxy(
         [...up.headers].map(([k, v]) => [k, v.replace(upstream, own)]),
       );
       const body = Buffer.from(await up.arrayBuffer());
+      request.answered = body.length;
       res.writeHead(up.status, out);
       if (what?.kind !== 'truncate') return void res.end(body);
       res.write(body.subarray(0, what.after), () => req.socket.destroy());
     }
-  }).listen(0, '127.0.0.1');
+  }).listen(0, address);
   await once(server, 'listening');
   // A TCP server's address is of this type.
   const { port } = server.address() as AddressInfo;
   return {
-    host: `127.0.0.1:${port}`,
+    host: `${address}:${port}`,
     seen,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();

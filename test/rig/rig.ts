@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array;
   /** Runs as this user; the world must be the user's (`Rig.giveTo`). */
   readonly as?: { readonly uid: number; readonly gid: number };
+  /** Runs in this network namespace (a file below `/run/netns`). */
+  readonly network?: string;
 }
 
 /** Why tests that run steps cannot run here; false when they can. */
@@ -85,7 +87,10 @@ export class Rig implements AsyncDisposable {
     args: readonly string[],
     options: RunOptions = {},
   ): { readonly child: ChildProcess; readonly done: Promise<Run> } {
-    const child = spawn(VARVE, args, {
+    const { network } = options;
+    const [program, before] =
+      network === undefined ? [VARVE, []] : ['nsenter', [`--net=${network}`, VARVE]];
+    const child = spawn(program, [...before, ...args], {
       cwd: this.work,
       env: { PATH: process.env['PATH'], HOME: this.root, VARVE_ROOT: this.store, ...options.env },
       detached: true,
