@@ -1,0 +1,264 @@
+import { deepEqual, equal, match } from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { note } from '../rig/golden.ts';
+import { startFaultyProxy } from '../rig/registry.ts';
+import { BUSYBOX, needsSteps, Rig, type Run } from '../rig/rig.ts';
+
+const options = { skip: needsSteps };
+
+/** Waits until a program has written a text to its standard error, or has ended. */
+async function said(child: ChildProcess, wanted: RegExp): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  let text = '';
+  child.stderr?.on('data', (more: string) => {
+    text += more;
+    if (wanted.test(text)) resolve(undefined);
+  });
+  child.once('close', () => resolve(undefined));
+  await promise;
+}
+
+/** Names in a directory that may not be there. */
+const names = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
+
+/** What a command left behind: processes, mounts, leases, half-written files, control groups, state of steps. */
+function leftovers(rig: Rig, groups: ReadonlySet<string>): string[] {
+  const db = existsSync(join(rig.store, 'state.db'))
+    ? new DatabaseSync(join(rig.store, 'state.db'))
+    : undefined;
+  const leases =
+    db
+      ?.prepare('SELECT purpose FROM lease')
+      .all()
+      .map((row) => `lease ${String(row['purpose'])}`) ?? [];
+  db?.close();
+  const below = (dir: string): string[] =>
+    names(join(rig.store, dir)).map((name) => `${dir}/${name}`);
+  return [
+    ...processesOf(rig),
+    ...readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(rig.root)),
+    ...leases,
+    ...['snapshots/work', 'tmp', 'run/owners', 'run/runtime', 'content/ingest'].flatMap(below),
+    ...names(join(rig.store, 'run')).filter((name) => name !== 'owners' && name !== 'runtime'),
+    ...names(rig.work).filter((name) => /tmp/.test(name)),
+    ...[...groupsOf(rig)].filter((group) => !groups.has(group)),
+  ];
+}
+
+/** Processes that name the world in their command line, or whose root lies in it. */
+function processesOf(rig: Rig): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+    .flatMap((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+        const root = readlinkSync(`/proc/${pid}/root`);
+        return command.includes(rig.root) ||
+          root.includes(rig.root) ||
+          command.includes(`sleep ${rig.root.length}7777`)
+          ? [`process ${pid} ${command}`]
+          : [];
+      } catch {
+        // It ended while it was looked at.
+        return [];
+      }
+    });
+}
+
+/** Control groups that belong to runs of this world: their ids stand in its owners' files. */
+function groupsOf(rig: Rig): Set<string> {
+  const owners = names(join(rig.store, 'run/owners')).map((name) => `varve-${name}`);
+  const roots = [
+    '/sys/fs/cgroup',
+    ...names('/sys/fs/cgroup').map((name) => join('/sys/fs/cgroup', name)),
+  ];
+  return new Set(
+    owners.flatMap((owner) =>
+      roots.map((root) => join(root, owner)).filter((path) => existsSync(path)),
+    ),
+  );
+}
+
+/** A phase of a build: starts it and waits until it is in the phase. */
+interface Phase {
+  readonly name: string;
+  readonly start: (
+    rig: Rig,
+    use: AsyncDisposableStack,
+  ) => Promise<{ readonly child: ChildProcess; readonly done: Promise<Run> }>;
+}
+
+async function stalling(
+  use: AsyncDisposableStack,
+  path: RegExp,
+): Promise<{ host: string; reached: Promise<unknown> }> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const proxy = use.use(
+    await startFaultyProxy(undefined, (request) => {
+      if (!path.test(`${request.method} ${request.path}`)) return { kind: 'status', status: 200 };
+      resolve(undefined);
+      return { kind: 'stall' };
+    }),
+  );
+  return { host: proxy.host, reached: promise };
+}
+
+const PHASES: readonly Phase[] = [
+  {
+    name: 'fetching a context',
+    start: async (rig, use) => {
+      const { host, reached } = await stalling(use, /context\.tar/);
+      const run = rig.start(['build', '--progress=plain', `http://${host}/context.tar`]);
+      await Promise.race([reached, run.done]);
+      return run;
+    },
+  },
+  {
+    name: 'reading a context from standard input',
+    start: async (rig) => {
+      const run = rig.start(['build', '--progress=plain', '-']);
+      run.child.stdin?.write(Buffer.alloc(4096));
+      await until(() => names(join(rig.store, 'tmp')).length > 0, run.child);
+      return run;
+    },
+  },
+  {
+    name: 'pulling a base image',
+    start: async (rig, use) => {
+      const { host, reached } = await stalling(use, /GET \/v2\/.*manifests/);
+      rig.context('app', { Dockerfile: `FROM ${host}/base:1\nRUN true\n` });
+      const run = rig.start(['build', '--progress=plain', 'app']);
+      await Promise.race([reached, run.done]);
+      return run;
+    },
+  },
+  {
+    name: 'running a step',
+    start: async (rig) => {
+      rig.context('app', {
+        Dockerfile: `${BUSYBOX}RUN --mount=type=tmpfs,target=/t --mount=type=cache,target=/c --mount=type=secret,id=s busybox sleep ${rig.root.length}7777 & echo started; exec busybox sleep ${rig.root.length}7777\n`,
+      });
+      const run = rig.start(['build', '--progress=plain', '--secret', 'id=s,env=S', 'app'], {
+        env: { S: 'a-secret' },
+      });
+      await said(run.child, /\d started/);
+      return run;
+    },
+  },
+  {
+    name: 'exporting an archive',
+    start: async (rig) => {
+      rig.context('app', {
+        Dockerfile: `${BUSYBOX}RUN busybox dd if=/dev/zero of=/big bs=1M count=150 2>/dev/null\n`,
+      });
+      const run = rig.start(['build', '--progress=plain', '-o', 'type=oci,dest=tmp.tar', 'app']);
+      await said(run.child, /exporting layers/);
+      return run;
+    },
+  },
+  {
+    name: 'pushing',
+    start: async (rig, use) => {
+      const { host, reached } = await stalling(use, /POST|HEAD/);
+      rig.context('app', { Dockerfile: BUSYBOX });
+      const run = rig.start(['build', '--progress=plain', '-t', `${host}/me/app`, '--push', 'app']);
+      await Promise.race([reached, run.done]);
+      return run;
+    },
+  },
+];
+
+/** Looks again whenever the event loop turns, until the program has ended. */
+async function until(holds: () => boolean, child: ChildProcess): Promise<void> {
+  while (!holds() && child.exitCode === null) await new Promise((resolve) => setImmediate(resolve));
+}
+
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  test(
+    `${signal} ${signal === 'SIGINT' ? 'in any phase of a build' : 'in a step'} leaves nothing and exits with ${status}`,
+    options,
+    async () => {
+      const wrong: string[] = [];
+      for (const phase of PHASES) {
+        await using rig = new Rig();
+        await using use = new AsyncDisposableStack();
+        const { child, done } = await phase.start(rig, use);
+        const groups = new Set<string>();
+        child.kill(signal);
+        const run = await done;
+        if (run.status !== status)
+          wrong.push(`${phase.name}: exit ${run.status}: ${run.stderr.slice(-600)}`);
+        for (const left of leftovers(rig, groups)) wrong.push(`${phase.name}: left ${left}`);
+      }
+      deepEqual(wrong, []);
+      note(`cancellation: ${signal} in ${phases.length} phases, nothing left`);
+    },
+  );
+}
+
+test('a reader of standard error that goes away stops the build in order', options, async () => {
+  await using rig = new Rig();
+  rig.context('app', {
+    Dockerfile: `${BUSYBOX}RUN echo started; while true; do echo more; busybox sleep 0.05; done\n`,
+  });
+  const { child, done } = rig.start(['build', '--progress=plain', 'app']);
+  await said(child, /started/);
+  child.stderr?.destroy();
+  equal((await done).status, 141);
+  deepEqual(leftovers(rig, new Set()), []);
+});
+
+test(
+  'after a second signal, or SIGKILL, the next command removes what was left, also one with nothing to do',
+  options,
+  async () => {
+    const wrong: string[] = [];
+    for (const how of ['twice', 'SIGKILL'] as const) {
+      await using rig = new Rig();
+      await using use = new AsyncDisposableStack();
+      const phase = PHASES.find((p) => p.name === 'running a step');
+      const started = await phase?.start(rig, use);
+      if (started === undefined) continue;
+      const { child, done } = started;
+      const left = (): string[] => leftovers(rig, new Set());
+      if (how === 'SIGKILL') {
+        child.kill('SIGKILL');
+        await done;
+        if (processesOf(rig).length === 0)
+          wrong.push('the step ended with its builder: nothing is shown');
+      } else {
+        child.kill('SIGINT');
+        child.kill('SIGINT');
+        equal((await done).status, 130);
+      }
+      const next = await rig.varve(['image', 'ls']);
+      if (next.status !== 0) wrong.push(`${how}: ${next.stderr}`);
+      // A lease of a dead process counts no more; the row goes with the next build.
+      for (const each of left().filter((text) => !text.startsWith('lease')))
+        wrong.push(`${how}: left ${each}`);
+    }
+    deepEqual(wrong, []);
+  },
+);
+
+test('a build that takes longer than --timeout is stopped and says so', options, async () => {
+  await using rig = new Rig();
+  rig.context('app', { Dockerfile: `${BUSYBOX}RUN echo quick\nRUN busybox sleep 600\n` });
+  const run = await rig.varve(['build', '--progress=plain', '--timeout', '2', 'app']);
+  equal(run.status, 1, run.stderr);
+  match(
+    run.stderr,
+    /^error\[SB013\]: the build was stopped: it took longer than 2 s\nhelp: give it more time with --timeout; what was finished is cached$/m,
+  );
+  deepEqual(leftovers(rig, new Set()), []);
+});
