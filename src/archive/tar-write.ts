@@ -127,11 +127,15 @@ function rawBlock(name: Uint8Array, size: number): Uint8Array {
   return seal(block);
 }
 
+const MAGIC = Buffer.from('ustar\x0000');
+
 /** Magic, version and checksum. */
 function seal(block: Uint8Array): Uint8Array {
-  putText(block, FIELDS.magic, Buffer.from('ustar\x0000'));
-  const sum = headerChecksum(block).toString(8).padStart(6, '0');
-  putText(block, FIELDS.checksum, Buffer.from(`${sum}\0 `));
+  block.set(MAGIC, FIELDS.magic[0]);
+  const [offset, length] = FIELDS.checksum;
+  // Six digits, a NUL and a space.
+  putNumber(block, [offset, length - 1], headerChecksum(block));
+  block[offset + length - 1] = 0x20;
   return block;
 }
 
@@ -181,8 +185,11 @@ function putNumber(
   [offset, length]: readonly [number, number],
   value: number,
 ): void {
-  const digits = (fitsOctal(value, length) ? value : 0).toString(8).padStart(length - 1, '0');
-  block.set(Buffer.from(digits), offset);
+  let rest = fitsOctal(value, length) ? value : 0;
+  for (let at = offset + length - 2; at >= offset; at--) {
+    block[at] = 0x30 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
 }
 
 function fitsOctal(value: number, length: number): boolean {

@@ -19,6 +19,8 @@ export type Change =
       readonly entry: FileEntry;
       /** Equal to what is below: written only as the parent of another change. */
       readonly same: boolean;
+      /** All data of a small file, where it is at hand. */
+      readonly data?: Uint8Array | undefined;
     };
 
 /** Options of `layerTar`. */
@@ -72,11 +74,11 @@ export async function* tarOfChanges(
       writer.add(tarHeader(whiteout(change.path)));
     } else {
       const member = put(change.path, change.entry);
-      if (member.size > SMALL) {
+      if (member.size > SMALL && change.data === undefined) {
         yield* writer.flush();
         yield* exactly(view.read(change.path, options.signal), change.path, member.size);
       } else if (member.size > 0) {
-        writer.add(smallData(view, change.path, member.size));
+        writer.add(change.data ?? smallData(view, change.path, member.size));
       }
       if (member.size > 0) writer.add(tarPadding(member.size));
     }
@@ -113,7 +115,9 @@ export async function* changesOf(
     if (seen.type === 'socket') continue;
     const entry = seen.entry();
     const below = lower.lstat(child);
-    const same = below !== undefined && (await isSame(view, entry, below, lower, child, signal));
+    const same =
+      below !== undefined &&
+      (await isSame({ entry, read: () => view.read(child, signal) }, below, lower, child, signal));
     yield { kind: 'set', path: child, entry, same };
     if (entry.type !== 'dir') continue;
     const hides = below?.type === 'dir' && (opaque || view.isOpaque(child));
@@ -123,13 +127,13 @@ export async function* changesOf(
 
 /** Whether an entry equals the one below, by the rules of containerd's differ: data is compared only where times cannot tell. */
 export async function isSame(
-  view: LayerView,
-  entry: FileEntry,
+  own: { readonly entry: FileEntry; readonly read: () => AsyncIterable<Uint8Array> },
   below: FileEntry,
   lower: FileTree,
   path: string,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { entry } = own;
   const equal =
     entry.type === below.type &&
     entry.mode === below.mode &&
@@ -144,7 +148,7 @@ export async function isSame(
   if (entry.mtimeNs % SECOND !== 0n) return true;
   if (entry.type === 'symlink') return entry.link === below.link;
   if (entry.type !== 'file' || entry.size === 0) return true;
-  return await sameData(view.read(path, signal), lower.read(path, signal));
+  return await sameData(own.read(), lower.read(path, signal));
 }
 
 /** Whether two streams have the same bytes, however each is cut into chunks. */

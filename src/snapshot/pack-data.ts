@@ -1,11 +1,12 @@
-import { closeSync, constants, copyFileSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, copyFileSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import { type Digest, fsPath } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import type { PackedData } from '../ports/index.ts';
 import { writeAll } from './member.ts';
-import { readSmallFile } from './read-file.ts';
+import { readFile, readSmallFile } from './read-file.ts';
 
 /** Files from this size on are kept as files of their own: a directory made of the layer shares their bytes. */
 export const LARGE_FILE = 256 * 1024;
@@ -94,6 +95,20 @@ export class PackData {
     this.#fd ??= openSync(join(this.#dir, 'data'), 'wx', 0o600);
     this.#flush();
     this.close();
+  }
+
+  /** Reads back what was stored. */
+  read(data: StoredData, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { kind, offset, size } = data;
+    if (kind === 'large') return readFile(join(this.#dir, 'large', String(offset)), signal);
+    const bytes = Buffer.allocUnsafe(size);
+    const fd = openSync(join(this.#dir, 'data'), 'r');
+    try {
+      if (readSync(fd, bytes, 0, size, offset) !== size) throw new Error('the data is cut short');
+    } finally {
+      closeSync(fd);
+    }
+    return Readable.from([bytes]);
   }
 
   /** Closes whatever state the data is in. */

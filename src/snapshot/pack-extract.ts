@@ -30,7 +30,7 @@ export async function extractPack(
 ): Promise<void> {
   const extraction = new Extraction(pack, to.dir);
   let until = performance.now() + SLICE_MS;
-  for (const [path, row] of pack.rows) {
+  for (const [path, row] of pack.walk()) {
     if (performance.now() > until) {
       await new Promise(setImmediate);
       signal.throwIfAborted();

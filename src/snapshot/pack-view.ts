@@ -95,7 +95,7 @@ export class PackView implements LayerView {
   /** What the layer does to the tree it was made on, as its tar says it. */
   *changes(): Generator<Change> {
     const { index } = this;
-    for (const [path, row] of this.rows) {
+    for (const [path, row] of this.walk()) {
       if (row === 0) continue;
       const flags = index.flags[row] ?? 0;
       switch (index.type(row)) {
@@ -107,25 +107,30 @@ export class PackView implements LayerView {
           break;
         case 'socket':
           break;
-        default:
-          yield { kind: 'set', path, entry: this.entry(row), same: (flags & SAME) !== 0 };
+        default: {
+          const same = (flags & SAME) !== 0;
+          yield { kind: 'set', path, entry: this.entry(row), same, data: this.#dataAtHand(row) };
+        }
       }
     }
   }
 
-  /** Rows by path, in the order of a walk. */
+  /** Rows by path. */
   get rows(): ReadonlyMap<string, number> {
-    if (this.#rows !== undefined) return this.#rows;
+    this.#rows ??= new Map(this.walk());
+    return this.#rows;
+  }
+
+  /** Paths and rows, parents before what is in them. */
+  *walk(): Generator<readonly [path: string, row: number]> {
     const { index } = this;
-    const rows = new Map<string, number>([['/', 0]]);
     const dirs: string[] = [''];
+    yield ['/', 0];
     for (let row = 1; row < index.count; row++) {
       const path = `${dirs[index.parent[row] ?? 0] ?? ''}/${index.name(row)}`;
-      rows.set(path, row);
       if (index.type(row) === 'dir') dirs[row] = path;
+      yield [path, row];
     }
-    this.#rows = rows;
-    return rows;
   }
 
   /** The entry of a row. */
@@ -167,6 +172,12 @@ export class PackView implements LayerView {
   /** Where the data of a large file lies. */
   largePath(row: number): string {
     return joinDisk(this.#dir, 'large', String(this.index.offset[row] ?? 0));
+  }
+
+  #dataAtHand(row: number): Uint8Array | undefined {
+    const { index } = this;
+    const isSmallFile = index.type(row) === 'file' && ((index.flags[row] ?? 0) & LARGE) === 0;
+    return isSmallFile ? this.data(row) : undefined;
   }
 
   #readWindow(offset: number, size: number): Uint8Array {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { byUtf8 } from '../base/index.ts';
-import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import type { FileEntry, FileTree, FileType } from '../cachekey/index.ts';
 import type { LayerChain, LayerId, LayerRef, PackedEntry, PackedLayer } from '../ports/index.ts';
 import { OVERLAY_XATTRS } from './disk-entry.ts';
 import { join as joinPath, parentOf } from './layer-path.ts';
@@ -18,7 +18,6 @@ import {
   type Row,
   SAME,
 } from './pack-index.ts';
-import { PackView } from './pack-view.ts';
 import type { EarlierPacks } from './recent-packs.ts';
 
 interface PackedParts {
@@ -75,21 +74,52 @@ export class RecordedLayer implements PackedLayer {
     const { dir, lower } = this.#parts;
     this.#data.finish();
     const names = namesByDir(entries);
-    const plain = PackIndex.encode(rowsOf(entries, names, NOTHING), this.#data.size);
-    const against = await compare(dir, plain, lower, options.signal);
-    const compared = against.same.size + against.deleted.size > 0;
+    const against = await this.#compare(entries, names, lower, options.signal);
     for (const path of against.deleted)
       if (!entries.has(path))
         names.get(parentOf(path))?.push(path.slice(path.lastIndexOf('/') + 1));
-    const bytes = compared
-      ? PackIndex.encode(rowsOf(entries, names, against), this.#data.size)
-      : plain;
+    const bytes = PackIndex.encode(rowsOf(entries, names, against), this.#data.size);
     writeFileSync(join(dir, 'entries'), bytes, { flag: 'wx', mode: 0o600 });
     const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
     await this.#parts.install([...this.parents, ref]);
     this.#state = 'committed';
     await this.#parts.drop();
     return ref;
+  }
+
+  /** Compares with the tree below, going only into directories that both have. */
+  async #compare(
+    entries: ReadonlyMap<string, PackedEntry>,
+    names: ReadonlyMap<string, readonly string[]>,
+    lower: FileTree,
+    signal: AbortSignal,
+  ): Promise<Compared> {
+    const same = new Set<string>();
+    const deleted = new Set<string>();
+    const enter = async (path: string, opaque: boolean): Promise<void> => {
+      const own = names.get(path) ?? [];
+      if (opaque)
+        for (const name of lower.list(path))
+          if (!entries.has(joinPath(path, name))) deleted.add(joinPath(path, name));
+      for (const name of own) {
+        signal.throwIfAborted();
+        const child = joinPath(path, name);
+        const below = lower.lstat(child);
+        const entry = entries.get(child);
+        if (below === undefined || entry === undefined) continue;
+        if (entry.type === 'whiteout') {
+          deleted.add(child);
+          continue;
+        }
+        const as = entryOf(entry, entry.type);
+        const read = (): AsyncIterable<Uint8Array> => this.#data.read(dataOf(entry), signal);
+        if (await isSame({ entry: as, read }, below, lower, child, signal)) same.add(child);
+        if (entry.type === 'dir' && below.type === 'dir')
+          await enter(child, opaque || entry.opaque === true);
+      }
+    };
+    await enter('/', false);
+    return { same, deleted };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,6 +130,27 @@ export class RecordedLayer implements PackedLayer {
   }
 }
 
+function dataOf(entry: PackedEntry): StoredData {
+  if (entry.data === undefined) throw new Error('a regular file has no data');
+  // `RecordedLayer` is the only maker of these.
+  return entry.data as StoredData;
+}
+
+function entryOf(entry: PackedEntry, type: FileType): FileEntry {
+  const { mode, uid, gid, mtimeNs, link, device } = entry;
+  return {
+    type,
+    mode,
+    uid,
+    gid,
+    size: entry.data?.size ?? 0,
+    mtimeNs,
+    xattrs: withoutOverlay(entry.xattrs),
+    ...(link === undefined ? {} : { link }),
+    ...(device === undefined ? {} : { device }),
+  };
+}
+
 /** How a layer stands to the tree below it. */
 interface Compared {
   /** Entries that equal what is below. */
@@ -107,8 +158,6 @@ interface Compared {
   /** What of the tree below is gone: by whiteouts, or hidden by opaque directories. */
   readonly deleted: ReadonlySet<string>;
 }
-
-const NOTHING: Compared = { same: new Set(), deleted: new Set() };
 
 function namesByDir(entries: ReadonlyMap<string, PackedEntry>): Map<string, string[]> {
   const names = new Map<string, string[]>();
@@ -185,10 +234,8 @@ function rowOf(
   },
   compared: Compared,
 ): Row {
-  // `RecordedLayer` is the only maker of these.
-  const data = entry.data as StoredData | undefined;
-  if (entry.type === 'file' && data === undefined) throw new Error(`${at.path} has no data`);
-  const source = entry.type === 'file' ? data?.source : undefined;
+  const data = entry.type === 'file' ? dataOf(entry) : undefined;
+  const source = data?.source;
   const xattrs = withoutOverlay(entry.xattrs);
   const flags =
     (entry.opaque === true ? OPAQUE : 0) |
@@ -241,40 +288,4 @@ function hasHeaderOf(
     entry.gid === gid &&
     (xattrs === theirs || (xattrs.size === 0 && theirs.size === 0))
   );
-}
-
-/** Compares with the tree below, going only into directories that both have. */
-async function compare(
-  dir: string,
-  bytes: Uint8Array,
-  lower: FileTree,
-  signal: AbortSignal,
-): Promise<Compared> {
-  const index = PackIndex.decode(bytes);
-  if (index === undefined) throw new Error('the rows of a layer cannot be read back');
-  const view = new PackView(dir, '', undefined, index);
-  const same = new Set<string>();
-  const deleted = new Set<string>();
-  const enter = async (path: string, opaque: boolean): Promise<void> => {
-    const own = new Set(view.names(path));
-    if (opaque)
-      for (const name of lower.list(path)) if (!own.has(name)) deleted.add(joinPath(path, name));
-    for (const name of own) {
-      signal.throwIfAborted();
-      const child = joinPath(path, name);
-      const below = lower.lstat(child);
-      const seen = view.see(child);
-      if (below === undefined || seen === undefined) continue;
-      if (seen.type === 'whiteout') {
-        deleted.add(child);
-        continue;
-      }
-      const entry = seen.entry();
-      if (await isSame(view, entry, below, lower, child, signal)) same.add(child);
-      if (entry.type === 'dir' && below.type === 'dir')
-        await enter(child, opaque || view.isOpaque(child));
-    }
-  };
-  await enter('/', false);
-  return { same, deleted };
 }

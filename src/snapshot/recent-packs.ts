@@ -64,24 +64,41 @@ function namesOf(dir: string): string[] {
   }
 }
 
+/** A further layer is looked into once so many files were not found: opening it costs more than reading a few files. */
+const MISSES_PER_LAYER = 64;
+
 /** The data of earlier packed layers, looked up by digest; what is damaged is not there. */
 export class EarlierPacks implements EarlierData {
   readonly #open: () => readonly PackView[];
-  #tables: readonly Table[] | undefined;
+  readonly #tables: Table[] = [];
+  #unopened: PackView[] | undefined;
+  #misses = 0;
 
   constructor(open: () => readonly PackView[]) {
     this.#open = open;
   }
 
   find(digest: Digest, size: number): Uint8Array | undefined {
-    this.#tables ??= this.#open().flatMap(tableOf);
-    for (const { pack, slots } of this.#tables) {
-      const row = rowOf(pack, slots, digest, size);
-      if (row === undefined) continue;
-      const data = unlessDamaged(() => pack.data(row));
+    this.#unopened ??= [...this.#open()];
+    const wanted = 1 + Math.floor(this.#misses / MISSES_PER_LAYER);
+    for (let i = 0; i < wanted; i++) {
+      const table = this.#table(i);
+      if (table === undefined) break;
+      const row = rowOf(table.pack, table.slots, digest, size);
+      const data = row === undefined ? undefined : unlessDamaged(() => table.pack.data(row));
       if (data !== undefined) return data;
     }
+    this.#misses++;
     return undefined;
+  }
+
+  #table(at: number): Table | undefined {
+    while (this.#tables.length <= at) {
+      const pack = this.#unopened?.shift();
+      if (pack === undefined) return undefined;
+      this.#tables.push(...tableOf(pack));
+    }
+    return this.#tables[at];
   }
 }
 

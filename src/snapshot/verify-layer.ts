@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { type Digest, digestOfHex, FailureError, isErrno } from '../base/index.ts';
 import { DigestFile } from './digest-file.ts';
 import { statOf } from './disk-entry.ts';
-import { nameOf, readMeta } from './layout.ts';
 import { join, namesIn } from './layer-path.ts';
+import { nameOf, readMeta } from './layout.ts';
 import { LARGE } from './pack-index.ts';
 import { PackView } from './pack-view.ts';
 import { readFile } from './read-file.ts';
@@ -58,13 +58,14 @@ function verifyPack(dir: string, faults: LayerFault[], signal: AbortSignal): Lay
   let [files, bytes, recorded] = [0, 0, 0];
   try {
     const pack = new PackView(dir, dir);
-    for (const [path, row] of pack.rows) {
+    for (const [path, row] of pack.walk()) {
       signal.throwIfAborted();
       if (pack.index.type(row) !== 'file') continue;
       files++;
       bytes += pack.index.size[row] ?? 0;
       if (((pack.index.flags[row] ?? 0) & LARGE) !== 0) recorded++;
-      else if (!isSound(pack, row)) faults.push({ what: 'file', text: `${path} is not as written` });
+      else if (!isSound(pack, row))
+        faults.push({ what: 'file', text: `${path} is not as written` });
     }
   } catch (e) {
     if (!(e instanceof FailureError)) throw e;
