@@ -60,6 +60,8 @@ function signedScope(place: CachePlace, scope: string | undefined): string {
       return `ref:${place.ref}`;
     case 'local':
       return `tag:${place.tag}`;
+    case 's3':
+      return `name:${place.names[0] ?? ''}`;
     default:
       return place.scope;
   }

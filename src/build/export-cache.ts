@@ -46,6 +46,7 @@ const TITLES: Readonly<Record<CachePlace['kind'], string>> = {
   registry: 'exporting cache to registry',
   dir: 'exporting cache to shared directory',
   gha: 'exporting to GitHub Actions Cache',
+  s3: 'exporting cache to Amazon S3',
 };
 
 /** Transfers at once. */

@@ -6,10 +6,13 @@ import type { LayerOrigins } from '../ports/layer-origins.ts';
 import { Entries, type EntriesDeps } from './gha/entries.ts';
 import { createGhaRemote, type GhaKnown, pullGha } from './gha/gha-remote.ts';
 import type { GhaAccount, GhaPlace } from './gha/place.ts';
+import { Bucket } from './s3/bucket.ts';
+import { placeOfOrigin, type S3Place, s3Origin } from './s3/place.ts';
+import { createS3Remote, pullS3, type S3Deps } from './s3/s3-remote.ts';
 import { unusableRemote } from './unusable-remote.ts';
 
 /** A cache in a service that is neither a registry nor a directory. */
-export type ServicePlace = GhaPlace;
+export type ServicePlace = GhaPlace | S3Place;
 
 /** Caches in services; nothing of them is loaded or asked before one is used. */
 export interface CacheServices extends LayerOrigins, AsyncDisposable {
@@ -45,6 +48,8 @@ class Services implements CacheServices {
   readonly #deps: CacheServicesDeps;
   readonly #http: HttpClient;
   readonly #retry: RetryPolicy;
+  /** By origin. */
+  readonly #s3 = new Map<string, S3Place>();
   readonly #gha = new Map<string, GhaKnown>();
 
   constructor(deps: CacheServicesDeps) {
@@ -58,6 +63,7 @@ class Services implements CacheServices {
   }
 
   open(place: ServicePlace): CacheRemote {
+    if (place.kind === 's3') return this.#openS3(place);
     const { account, branch } = place;
     if (account === undefined || branch === undefined) return unusableGha(place);
     return createGhaRemote(
@@ -73,6 +79,12 @@ class Services implements CacheServices {
     blob: Descriptor,
     options: { readonly signal: AbortSignal; readonly progress?: TransferProgress },
   ): Promise<Result<void>> | undefined {
+    const s3 = placeOfOrigin(origin);
+    if (s3 !== undefined) {
+      const place = this.#s3.get(origin) ?? s3;
+      const deps = this.#serviceDeps();
+      return pullS3(deps, new Bucket(deps, place), place, blob, options);
+    }
     if (!origin.startsWith(GHA)) return undefined;
     const { actions } = this.#deps;
     const own = actions !== undefined && ghaOrigin(actions.url) === origin;
@@ -80,6 +92,27 @@ class Services implements CacheServices {
     return known === undefined
       ? Promise.resolve(err(failure('RC014', 3, `${origin} is open to runs of its workflow only`)))
       : pullGha(known, blob, options);
+  }
+
+  #openS3(place: S3Place): CacheRemote {
+    const missing = place.bucket === undefined ? 'bucket' : 'region';
+    if (place.bucket === undefined || place.region === undefined)
+      return unusableRemote(
+        `s3:${place.bucket ?? ''}`,
+        failure('RC014', 3, `type=s3 needs ${missing}`, {
+          help: `give ${missing}=, or set AWS_${missing.toUpperCase()}`,
+        }),
+      );
+    this.#s3.set(s3Origin(place), place);
+    return createS3Remote(this.#serviceDeps(), place);
+  }
+
+  #serviceDeps(): S3Deps {
+    const { content, clock, blockBytes } = this.#deps;
+    return {
+      ...{ content, clock, http: this.#http, retry: this.#retry },
+      ...(blockBytes === undefined ? {} : { partBytes: blockBytes }),
+    };
   }
 
   /** One for all names: entries are found by their keys, whoever wrote them. */

@@ -48,6 +48,7 @@ export {
   type InlineRecord,
 } from './inline-cache.ts';
 export { mergeGraphs } from './merge-graphs.ts';
+export { decodeMountIndex } from './mount-decode.ts';
 export { type ExportedMount, exportMount, type MountExport } from './mount-export.ts';
 export {
   type FoundMount,
@@ -60,6 +61,7 @@ export { type RestoredMount, type RestoreOptions, restoreMount } from './mount-r
 export type { ReadOptions } from './read-cache.ts';
 export { readCache } from './read-cache.ts';
 export { createRegistryRemote } from './registry-remote.ts';
+export type { S3Credentials, S3Place } from './s3/place.ts';
 export { scopeMatches, scopeTag } from './scope.ts';
 export { createSharedDirectory, type SharedDirectoryPlace } from './shared-directory.ts';
 export {

@@ -5,6 +5,7 @@ import { dirCache } from './cache-dir.ts';
 import { ghaCache } from './cache-gha.ts';
 import { localCache } from './cache-local.ts';
 import { registryCache, registryPlace } from './cache-registry.ts';
+import { s3Cache } from './cache-s3.ts';
 import { scopesToRead, scopeToWrite } from './cache-scope.ts';
 import { cacheSign, cacheTrust } from './cache-trust.ts';
 import {
@@ -21,6 +22,7 @@ const TYPES: ReadonlyMap<string, CacheType> = new Map([
   ['local', localCache],
   ['registry', registryCache],
   ['gha', ghaCache],
+  ['s3', s3Cache],
   ['dir', dirCache],
   ['inline', { fromKeys: [], toKeys: [], to: () => ok({ kind: 'inline' as const }) }],
 ]);
@@ -139,7 +141,7 @@ function targetOf(
   const mode = map.get('mode') ?? 'min';
   if (mode !== 'min' && mode !== 'max')
     return refuse(`unknown mode "${mode}"`, 'known modes: min, max');
-  const named = map.get('compression') ?? 'gzip';
+  const named = map.get('compression') ?? 'zstd';
   const compression = COMPRESSIONS.find((c) => c === named);
   if (compression === undefined)
     return refuse(`unknown compression "${named}"`, `known: ${COMPRESSIONS.join(', ')}`);

@@ -1,0 +1,91 @@
+import type { S3ClientConfig } from '@aws-sdk/client-s3';
+import type { HttpAnswer, HttpClient, HttpRequest } from '../../http/index.ts';
+
+/** A request as the AWS library signed it. */
+interface Signed {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | string[] | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** The part of a `requestHandler` that the library uses. */
+type Handler = Exclude<S3ClientConfig['requestHandler'], undefined>;
+
+/** Sends the library's requests with the client that all services use: its proxies, certificates and limits for stalls. */
+export function s3Handler(http: HttpClient): Handler {
+  const handler = {
+    metadata: { handlerProtocol: 'http/1.1' },
+    handle: async (
+      signed: Signed,
+      options: { readonly abortSignal?: AbortSignal } = {},
+    ): Promise<{ readonly response: unknown }> => {
+      const url = addressOf(signed);
+      const { body } = signed;
+      const { host: _h, 'content-length': _l, expect: _e, ...headers } = signed.headers;
+      const sent = typeof body === 'string' ? Buffer.from(body) : body;
+      const answer = await http.send(
+        {
+          // The library uses the methods of HTTP that the client knows.
+          method: signed.method as HttpRequest['method'],
+          url,
+          headers:
+            sent instanceof Uint8Array
+              ? { ...headers, 'content-length': String(sent.length) }
+              : headers,
+          ...(sent instanceof Uint8Array ? { body: () => sent } : {}),
+          signal: options.abortSignal ?? new AbortController().signal,
+          stay: true,
+        },
+        { base: url, config: {} },
+      );
+      return { response: await responseOf(signed, answer) };
+    },
+    updateHttpClientConfig: () => undefined,
+    httpHandlerConfigs: () => ({}),
+  };
+  // The library checks the shape only.
+  return handler;
+}
+
+function addressOf(signed: Signed): URL {
+  const { protocol, hostname, port, path, query = {} } = signed;
+  const url = new URL(`${protocol}//${hostname}${port === undefined ? '' : `:${port}`}${path}`);
+  const parts: string[] = [];
+  for (const [name, value] of Object.entries(query)) {
+    const values = Array.isArray(value) ? value : [value];
+    for (const each of values)
+      parts.push(`${encode(name)}${each === null ? '' : `=${encode(each)}`}`);
+  }
+  url.search = parts.join('&');
+  return url;
+}
+
+/** RFC 3986 without exceptions, as the signature is made of. */
+function encode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+const HEADERS = [
+  ...['content-length', 'content-type', 'content-range', 'etag', 'last-modified', 'location'],
+  ...['retry-after', 'x-amz-request-id', 'x-amz-bucket-region', 'date', 'x-amz-version-id'],
+];
+
+async function responseOf(signed: Signed, answer: HttpAnswer): Promise<unknown> {
+  const headers: Record<string, string> = {};
+  for (const name of HEADERS) {
+    const value = answer.header(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  const { Readable } = await import('node:stream');
+  const body = Readable.from(answer.body);
+  if (signed.method === 'HEAD') answer.drop();
+  return { statusCode: answer.status, headers, ...(signed.method === 'HEAD' ? {} : { body }) };
+}
