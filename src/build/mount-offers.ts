@@ -1,6 +1,6 @@
-import type { Failure } from '../base/index.ts';
+import { err, type Failure, failure, type Result } from '../base/index.ts';
 import type { CacheMountOffers } from '../ops/index.ts';
-import type { OpContext } from '../ports/index.ts';
+import type { CacheRemote, OpContext } from '../ports/index.ts';
 import {
   type FoundMount,
   findMount,
@@ -12,7 +12,7 @@ import {
 import { openCacheRemote } from './cache-remotes.ts';
 import { rememberedPlaces } from './mount-places.ts';
 import { counted, type MountDeps, shownMount, sizeText, syncName } from './mount-use.ts';
-import type { CachePlace, CacheSource } from './request.ts';
+import type { CacheSource } from './request.ts';
 
 /**
  * Looks for cache mounts in the caches that were given with `mounts=true`, in their order: the first that has one is the
@@ -38,16 +38,16 @@ export function mountOffers(deps: MountDeps, sources: readonly CacheSource[]): C
 }
 
 /** Where a mount was found. */
-type FoundAt = FoundMount & { readonly place: CachePlace; readonly cache: string };
+type FoundAt = FoundMount & { readonly place: CacheSource; readonly cache: string };
 
 async function find(
   deps: MountDeps,
-  places: readonly CachePlace[],
+  places: readonly CacheSource[],
   mount: MountKey,
   context: OpContext,
 ): Promise<FoundAt | undefined> {
   for (const place of places) {
-    const cache = openCacheRemote(deps, place);
+    const cache = openTrusted(deps, place);
     const remote = cache.ok ? mountRemote(cache.value, mount) : cache;
     const found = remote.ok ? await findMount(remote.value, mount, context) : remote;
     if (cache.ok && found.ok && found.value !== undefined)
@@ -55,6 +55,14 @@ async function find(
     if (!found.ok) notRestored(context, mount, found.error);
   }
   return undefined;
+}
+
+/** Cache mounts carry no signature: from a place that must be signed none is taken. */
+function openTrusted(deps: MountDeps, place: CacheSource): Result<CacheRemote> {
+  const cache = openCacheRemote(deps, place);
+  if (!cache.ok || place.trust === undefined) return cache;
+  const why = `${cache.value.name} must be signed, and cache mounts are not`;
+  return err(failure('RC024', 3, why, { help: 'leave mounts=true out' }));
 }
 
 async function restore(

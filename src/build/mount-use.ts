@@ -1,7 +1,8 @@
+import { sha256 } from '../base/index.ts';
 import type { Definition } from '../llb/index.ts';
 import type { openCacheRemote } from './cache-remotes.ts';
 import type { BuildDeps } from './deps.ts';
-import type { CachePlace } from './request.ts';
+import type { CacheSource } from './request.ts';
 
 /** What moving cache mounts needs. */
 export type MountDeps = Pick<BuildDeps, 'cacheMounts' | 'clock' | 'content' | 'memo'> &
@@ -25,10 +26,20 @@ export function mountsOf(definition: Definition): readonly MountUse[] {
   });
 }
 
-/** Under which name a directory remembers how it stands to a place. */
-export function syncName(place: CachePlace, platform: string): string {
-  const { mounts: _, ...where } = { mounts: true, ...place };
-  return `${JSON.stringify(where)} ${platform}`;
+/**
+ * Under which name a directory remembers how it stands to a place: a digest, because places may hold credentials. What a
+ * `--cache-from` says besides the place does not count.
+ */
+export function syncName(place: CacheSource, platform: string): string {
+  const {
+    mounts: _,
+    trust: __,
+    scope,
+    ...where
+  } = { mounts: true, trust: true, scope: '', ...place };
+  // A registry's tag and a directory's say the scope already.
+  const isNamed = place.kind === 'registry' || place.kind === 'local';
+  return sha256(JSON.stringify([where, isNamed ? '' : scope, platform]));
 }
 
 /** The id of a mount without the `/` that stands between it and its (mostly empty) namespace. */

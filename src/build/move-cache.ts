@@ -7,7 +7,7 @@ import type { BuildDeps } from './deps.ts';
 import { exportCaches } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
-import { rememberMountPlace } from './mount-places.ts';
+import { isRemembered, rememberMountPlace } from './mount-places.ts';
 import type { MountUse } from './mount-use.ts';
 import { planBuild } from './plan.ts';
 import type { BuildRequest, CacheSource, CacheTarget } from './request.ts';
@@ -39,7 +39,7 @@ export async function exportStore(
   const { records, mounts } = found.value;
   if (records.length === 0 && targets.every(({ mounts: wanted }) => wanted !== true))
     return err(
-      failure('RC032', 2, 'the store has no cached step that could be exported', {
+      failure('RC042', 2, 'the store has no cached step that could be exported', {
         help: 'build something first',
       }),
     );
@@ -95,24 +95,31 @@ async function recordsOf(
 
 /**
  * Brings the keys of caches into the store, so that later builds find their results without naming them; layers stay where
- * they are until a step needs them. Unlike in a build, a cache that cannot be read is a failure.
+ * they are until a step needs them. Unlike in a build, it is a failure when one is refused or none can be read.
  */
 export async function importStore(
   sources: readonly CacheSource[],
   work: { readonly deps: BuildDeps; readonly signal: AbortSignal },
 ): Promise<Result<readonly SourceReport[]>> {
   const { deps, signal } = work;
+  const service = sources.find((each) => each.mounts === true && !isRemembered(each));
+  if (service !== undefined)
+    return err(
+      failure('RC023', 2, `cache mounts of type=${service.kind} cannot be remembered`, {
+        help: 'name it in the build: --cache-from …,mounts=true',
+      }),
+    );
   const imported = await importCaches(deps, sources, { ...deps, signal });
   if (!imported.ok) return imported;
   const reports = imported.value.report();
-  const unread = reports.find(({ state }) => state !== 'read');
+  const refused = reports.find(({ state }) => state === 'refused');
+  // Scopes that are fallen back to need not all be there.
+  const unread =
+    refused ?? (reports.some(({ state }) => state === 'read') ? undefined : reports[0]);
   if (unread !== undefined)
     return err(
-      failure('RC033', 3, `the cache ${unread.source} was not imported: ${unread.why ?? ''}`),
+      failure('RC043', 3, `the cache ${unread.source} was not imported: ${unread.why ?? ''}`),
     );
-  for (const source of sources) {
-    const { mounts, ...place } = source;
-    if (mounts === true) rememberMountPlace(deps, place);
-  }
+  for (const source of sources) if (source.mounts === true) rememberMountPlace(deps, source);
   return ok(reports);
 }

@@ -31,7 +31,7 @@ export function notInStore(steps: readonly PlannedStep[]): Result<never> {
   const [first] = missing;
   const count = `${missing.length} of ${steps.length} steps would run`;
   return err(
-    failure('RC030', 1, `${count}, the first of them "${first?.name ?? ''}"`, {
+    failure('RC040', 1, `${count}, the first of them "${first?.name ?? ''}"`, {
       details: missing.map(({ name, decision }) => `${name}: ${decision.reason}`),
       help: 'build it, or name a cache that has it with --cache-from',
     }),
@@ -83,7 +83,7 @@ function withoutRuns(deps: SolverDeps): SolverDeps {
     Promise.resolve(
       err(
         failure(
-          'RC030',
+          'RC040',
           1,
           `${vertex.metadata.description['llb.customname'] ?? 'a step'} is not cached`,
         ),

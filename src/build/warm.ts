@@ -95,7 +95,7 @@ async function extractAll(
 /** The same build on a machine without a network. */
 function offline(deps: BuildDeps): BuildDeps {
   const refuse = (what: string): Promise<Result<never>> =>
-    Promise.resolve(err(failure('RC031', 3, `${what} is asked for in every build`)));
+    Promise.resolve(err(failure('RC041', 3, `${what} is asked for in every build`)));
   return {
     ...deps,
     remembered: new SourceMemory(),

@@ -112,7 +112,7 @@ describe('varve cache export and import', { skip: needsSteps }, () => {
     assert.equal(run.status, 1);
     assert.match(
       run.stderr,
-      /error\[RC030\]: 1 of 5 steps would run, the first of them "\[stage-1 2\/2\] COPY b.txt \/b"/,
+      /error\[RC040\]: 1 of 5 steps would run, the first of them "\[stage-1 2\/2\] COPY b.txt \/b"/,
     );
     await assert.rejects(() => Promise.resolve().then(() => world.results('d')));
   });
@@ -138,10 +138,10 @@ describe('varve cache export and import', { skip: needsSteps }, () => {
 });
 
 const SAID = [
-  '3 error[RC033]: the cache local:W/nothing was not imported: W/nothing/index.json does not exist',
+  '3 error[RC043]: the cache local:W/nothing was not imported: W/nothing/index.json does not exist',
   '2 error[CL001]: nothing says where to import from',
   '2 error[CL001]: nothing says where to export to',
   '2 error[CL002]: --to "type=inline": an inline cache needs a build',
-  '2 error[RC032]: the store has no cached step that could be exported',
+  '2 error[RC042]: the store has no cached step that could be exported',
   '2 error[CL004]: no build "f00" in the history',
 ];

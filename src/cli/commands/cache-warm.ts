@@ -44,11 +44,11 @@ function warmJson(warmed: Warmed): Parameters<typeof printJson>[1] {
 
 function notReady({ steps, online }: Warmed): ReturnType<typeof failure> {
   if (online !== undefined)
-    return failure('RC031', 1, `not ready: the next build needs the network: ${online}`);
+    return failure('RC041', 1, `not ready: the next build needs the network: ${online}`);
   const run = steps.filter((step) => step.state === 'run');
   const why = run[0]?.decision.reason ?? '';
   return failure(
-    'RC030',
+    'RC040',
     1,
     `not ready: ${run.length} of ${steps.length} steps would run: ${why}`,
     {
