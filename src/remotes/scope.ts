@@ -11,11 +11,8 @@ const MARKED = /-[0-9a-f]{32}$/;
  */
 export function scopeTag(scope: string): string {
   if (PLAIN.test(scope) && !MARKED.test(scope)) return scope;
-  const readable = scope
-    .replace(/[^A-Za-z0-9_]+/g, '-')
-    .slice(0, 60)
-    .replace(/^-+/, '');
-  return `${readable}-${hexOf(sha256(scope)).slice(0, 32)}`.replace(/^-/, '');
+  const readable = scope.replace(/[^A-Za-z0-9_]+/g, '-').replace(/^-+|-+$/g, '');
+  return `${readable.slice(0, 60) || 'scope'}-${hexOf(sha256(scope)).slice(0, 32)}`;
 }
 
 /** Whether a scope is one of those that patterns name: a name, or the beginning of names followed by `*`. */

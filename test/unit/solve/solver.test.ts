@@ -175,7 +175,8 @@ test('the cause of a miss is traced to the files that changed', async () => {
     'copy lock': 'miss content: the files it uses of "context" changed',
     install:
       'miss definition: "copy lock" above it is executed anew: the files it uses of "context" changed',
-    'copy code': 'miss content: all it uses of "context" is the same; it comes after "copy lock", which is executed anew',
+    'copy code':
+      'miss content: all it uses of "context" is the same; it comes after "copy lock", which is executed anew',
     compile: 'miss definition: it comes after "copy lock", which is executed anew',
   });
   const nearest = world.events.flatMap((e) =>
@@ -192,10 +193,7 @@ test('a changed command is named as the cause', async () => {
   ];
   await world.build(steps('make'));
   await world.build(steps('make -j'));
-  assert.deepEqual(
-    world.decisions()['[2/2] RUN make'],
-    'miss definition: its operation changed',
-  );
+  assert.deepEqual(world.decisions()['[2/2] RUN make'], 'miss definition: its operation changed');
 });
 
 test('a vertex is announced before all else and its inputs are closed before it starts', async () => {
