@@ -10,7 +10,7 @@ import { formatPlatform } from './platform.ts';
 import { familiarName, formatReference, type ImageReference, parseReference } from './reference.ts';
 import { gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';
 import type { ImageQuestion, LowerAnswers, TimeQuestion } from './request.ts';
-import { localNode, sourceNode } from './source-node.ts';
+import { followPaths, localNode, sourceNode } from './source-node.ts';
 import { freshState, type Lowering, type StageState } from './stage-state.ts';
 import { locate, Stop, stop } from './stop.ts';
 
@@ -222,10 +222,14 @@ export class BaseResolver {
       plain(httpNode(value, { checksum: '', name: `[context ${name}] load from http` }));
       return;
     }
-    plain(this.#localContext(name, value));
+    plain(this.#localContext(name, value, () => followPaths(state.paths)));
   }
 
-  #localContext(name: string, value: string): LazyOutput | undefined {
+  #localContext(
+    name: string,
+    value: string,
+    paths: () => readonly string[],
+  ): LazyOutput | undefined {
     const { answers } = { answers: this.#answers.ignoreFiles };
     if (!answers.has(name)) {
       this.questions.ignoreFiles.add(name);
@@ -236,7 +240,7 @@ export class BaseResolver {
     const session = context.kind === 'local' ? context.session : '';
     const directory = value.startsWith('local:') ? value.slice('local:'.length) : name;
     return localNode({
-      ...{ name: directory, session, excludes, paths: () => [] },
+      ...{ name: directory, session, excludes, paths },
       shownName: `[context ${name}] load from client`,
     });
   }

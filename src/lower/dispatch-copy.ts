@@ -1,5 +1,5 @@
 import { hexOf, sha256 } from '../base/index.ts';
-import type { AddCommand, CopyCommand } from '../dockerfile/index.ts';
+import { type AddCommand, type CopyCommand, quoteGo } from '../dockerfile/index.ts';
 import type { FileActionCopy, OpMetadata } from '../llb/index.ts';
 import { copyNode, inlineFile, mergeNode, type PlannedCopy } from './file-node.ts';
 import { commit } from './history.ts';
@@ -168,7 +168,12 @@ function plan(
   const git = parseGit(source);
   if (git !== undefined) {
     if (command.kind === 'copy') stop("source can't be a git ref for COPY", 'DF025');
-    const keepGitDir = command.keepGitDir ?? false;
+    const { keepGitDir: asked } = command;
+    if (asked !== undefined && git.keepGitDir !== undefined && asked !== git.keepGitDir)
+      stop('inconsistent keep-git-dir configuration', 'DF025');
+    if (texts.checksum !== '' && git.checksum !== '' && texts.checksum !== git.checksum)
+      stop(`checksum mismatch ${quoteGo(texts.checksum)} != ${quoteGo(git.checksum)}`, 'DF023');
+    const keepGitDir = asked ?? false;
     const metadata = { description: { [CUSTOM_NAME]: name } };
     const from = gitNode(git, { keepGitDir, checksum: texts.checksum, metadata });
     return { from, copy: { ...common, src: '/' } };
@@ -191,7 +196,8 @@ function localCopy(
 ): PlannedCopy {
   const { command, sources } = planned;
   const stage = sources[0];
-  if (stage === undefined) {
+  if (stage !== undefined) stage.paths.add(joinPath('/', source));
+  else {
     lowering.contextPaths.add(joinPath('/', source));
     checkIgnored(lowering, planned, source);
   }

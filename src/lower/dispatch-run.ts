@@ -115,6 +115,8 @@ export function dispatchRun(
       spans: [planned.at.span],
     },
   });
+  // A step may read everything below it.
+  stage.paths.add('/');
   stage.state = { ...stage.state, output };
   const said = ['RUN', ...argPrefix(stage.buildArgs, env), ...args].join(' ');
   commit(lowering, stage, said, { layer: true, step: true });

@@ -198,6 +198,8 @@ class Build {
   #finish(list: StageList, target: StageState, reachable: ReadonlySet<StageState>): LowerOutcome {
     const { request, targetPlatform, linter } = this.#lowering;
     const image = finalImage(target, request, targetPlatform);
+    // All of the result is wanted, whatever instructions read of it.
+    target.paths.add('/');
     return {
       kind: 'lowered',
       definition: marshalGraph(encodeGraph(target.state.output)),
@@ -269,6 +271,7 @@ function fireTriggers(list: StageList, state: StageState): boolean {
 /** A stage based on another one starts where that one ended; its triggers stay behind. */
 function inherit(state: StageState, base: StageState): void {
   state.state = base.state;
+  state.paths = base.paths;
   state.platform = base.platform;
   const image = cloneImage(base.image);
   state.image = { ...image, config: { ...image.config, OnBuild: [] } };

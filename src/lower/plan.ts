@@ -121,6 +121,7 @@ function newState(given: NewState): StageState {
     platform: undefined,
     ignoreCache: false,
     outline: new StageOutline(new Map()),
+    paths: new Set(),
     ...given,
     base: undefined,
     deps: new Map(),

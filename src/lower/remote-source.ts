@@ -1,23 +1,21 @@
 import { parseDigest } from '../base/index.ts';
 import type { OpMetadata } from '../llb/index.ts';
+import { type GitWish, readGitWish } from './git-query.ts';
 import type { LazyOutput } from './lazy-graph.ts';
 import { baseName } from './paths.ts';
 import { sourceNode } from './source-node.ts';
 import { stop } from './stop.ts';
 
 /** A git repository as written in ADD or as a context. */
-export interface GitReference {
+export interface GitReference extends GitWish {
   /** What is fetched, as written, without fragment and query. */
   readonly remote: string;
   /** Host and path of the repository, as the identifier of the source op has it. */
   readonly location: string;
   readonly ssh: boolean;
   readonly http: boolean;
-  readonly ref: string;
-  readonly subdir: string;
-  readonly checksum: string;
-  readonly keepGitDir: boolean | undefined;
-  readonly submodules: boolean | undefined;
+  /** Why the fragment and the query cannot be followed. */
+  readonly problem?: string;
 }
 
 /** Whether a text is an HTTP or HTTPS address. */
@@ -37,28 +35,16 @@ export function parseGit(text: string): GitReference | undefined {
   const where = gitLocation(remote);
   if (where === undefined) return undefined;
   const query = new URLSearchParams(question === -1 ? '' : address.slice(question + 1));
-  const [ref = '', ...subdir] = fragment.split(':');
-  const flag = (name: string): boolean | undefined => {
-    const value = query.get(name);
-    return value === null ? undefined : value === '' || value === 'true' || value === '1';
-  };
-  return {
-    remote,
-    ...where,
-    ref:
-      query.get('ref') ??
-      named(query.get('tag'), 'refs/tags/') ??
-      named(query.get('branch'), 'refs/heads/') ??
-      ref,
-    subdir: query.get('subdir') ?? subdir.join(':'),
-    checksum: query.get('checksum') ?? query.get('commit') ?? '',
-    keepGitDir: flag('keep-git-dir'),
-    submodules: flag('submodules'),
-  };
+  const wish = readGitWish(fragment, query);
+  return wish.ok
+    ? { remote, ...where, ...wish.value }
+    : { remote, ...where, ...NO_WISH, problem: wish.error };
 }
 
-const named = (value: string | null, prefix: string): string | undefined =>
-  value === null ? undefined : `${prefix}${value}`;
+const NO_WISH: GitWish = {
+  ...{ ref: '', subdir: '', checksum: '' },
+  ...{ keepGitDir: undefined, submodules: undefined },
+};
 
 function gitLocation(remote: string): Pick<GitReference, 'location' | 'ssh' | 'http'> | undefined {
   const scp = SCP.exec(remote);
@@ -88,6 +74,7 @@ export function gitNode(
     readonly metadata: Partial<OpMetadata>;
   },
 ): LazyOutput {
+  if (git.problem !== undefined) stop(git.problem, 'DF025');
   const { subdir } = git;
   const fragment = subdir === '' ? git.ref : `${git.ref}:${subdir}`;
   const keep = options.keepGitDir || git.keepGitDir === true;

@@ -73,7 +73,8 @@ function planMount(
       selector = '/cache';
     }
   }
-  if (fromContext) lowering.contextPaths.add(joinPath('/', mount.source));
+  const paths = fromContext ? lowering.contextPaths : source?.paths;
+  paths?.add(joinPath('/', mount.source));
   return {
     dest,
     from,

@@ -64,6 +64,8 @@ export interface StageState {
   buildArgs: DeclaredArg[];
   workdirSet: boolean;
   outline: StageOutline;
+  /** Paths of a named local context behind the stage that are read; `/` is all of it. */
+  paths: Set<string>;
   /** Where CMD, ENTRYPOINT and HEALTHCHECK were last given in this stage. */
   readonly last: { cmd?: At; entrypoint?: At; healthcheck?: At };
 }

@@ -206,10 +206,67 @@ test('a context may have a name that is no image reference', () => {
   const contexts = { SRC: 'local:SRC' };
   const text = 'FROM scratch\nCOPY --from=SRC a /\n';
   assert.deepEqual(identifiers(settle(request(text, { contexts }))), [
-    ['local://SRC', { 'local.sharedkeyhint': 'SRC' }],
+    ['local://SRC', { 'local.followpaths': '["a"]', 'local.sharedkeyhint': 'SRC' }],
   ]);
   assert.equal(
     printed(settle(request(text))).split('\n')[0],
     'error[DF032]: failed to parse stage name "SRC": invalid reference format: repository name (library/SRC) must be lowercase',
   );
+});
+
+test('of a named directory only what instructions read is wanted, and all of it below a step or as result', () => {
+  const contexts = { src: 'local:src' };
+  const wanted = (text: string): unknown => {
+    const outcome = settle(request(text, { contexts }));
+    if (outcome.kind !== 'lowered') return printed(outcome);
+    return [...outcome.definition.vertices.values()].flatMap(({ op: { body } }) =>
+      body.kind === 'source' && body.source.identifier === 'local://src'
+        ? [body.source.attrs['local.followpaths']]
+        : [],
+    );
+  };
+  assert.deepEqual(
+    [
+      wanted('FROM scratch\nCOPY --from=src b/c a* /\nRUN --mount=from=src,source=d,target=/d x\n'),
+      wanted('FROM scratch\nCOPY --from=src . /\n'),
+      wanted('FROM src AS one\nCOPY e /\nFROM scratch\nCOPY --from=one b /\n'),
+      wanted('FROM src AS one\nRUN x\nFROM scratch\nCOPY --from=one b /\n'),
+      wanted('FROM src\nCOPY --from=src b /c\n'),
+    ],
+    [['["a*","b/c"]', '["d"]'], [undefined], ['["b"]'], [undefined], [undefined, '["b"]']],
+  );
+});
+
+test('what the address of a repository asks for must be known, given once and agree', () => {
+  const url = 'https://example.invalid/r.git';
+  const error = (line: string): string =>
+    printed(settle(request(`FROM scratch\nADD ${line} /\n`))).split('\n', 1)[0] ?? '';
+  const said = [
+    `${url}?foo=1`,
+    `${url}?ref=a&ref=b`,
+    `${url}?ref=`,
+    `${url}?keep-git-dir=maybe`,
+    `${url}?submodules=maybe`,
+    `${url}?mtime=x`,
+    `${url}?branch=a&tag=b`,
+    `${url}?ref=a#b`,
+    `${url}?subdir=a#b:c`,
+    `${url}?tag=a#b`,
+    `--keep-git-dir=true ${url}?keep-git-dir=false`,
+    `--checksum=${'1'.repeat(40)} ${url}?checksum=${'2'.repeat(40)}`,
+  ].map(error);
+  assert.deepEqual(said, [
+    'error[DF025]: unexpected query "foo"',
+    'error[DF025]: query "ref" has multiple values',
+    'error[DF025]: query "ref" has no value',
+    'error[DF025]: invalid keep-git-dir value: "maybe"',
+    'error[DF025]: invalid submodules value: "maybe"',
+    'error[DF025]: invalid mtime value: "x" (must be "checkout" or "commit")',
+    'error[DF025]: branch conflicts with tag',
+    'error[DF025]: ref conflicts: "b" vs "a"',
+    'error[DF025]: subdir conflicts: "c" vs "a"',
+    'error[DF025]: ref conflicts: "b" vs "refs/tags/a"',
+    'error[DF025]: inconsistent keep-git-dir configuration',
+    `error[DF023]: checksum mismatch "${'1'.repeat(40)}" != "${'2'.repeat(40)}"`,
+  ]);
 });
