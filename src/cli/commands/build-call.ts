@@ -6,7 +6,7 @@ import {
   callDockerfile,
 } from '../../build/index.ts';
 import type { CallFlag } from '../flags/call.ts';
-import { fail, type Io } from '../io.ts';
+import { fail, type Io, neutraliseLines } from '../io.ts';
 import type { Display } from '../progress/display.ts';
 
 /** What a build is asked, and with what. */
@@ -35,7 +35,11 @@ export async function runCall(io: Io, { flag, request, deps, display }: Call): P
   const { json, text, failure, warnings, failed } = answer.value;
   if (flag.json) io.out(`${json}\n`);
   else
-    io.out(flag.method === 'check' ? `${summary(warnings, failure !== undefined)}${text}` : text);
+    io.out(
+      neutraliseLines(
+        flag.method === 'check' ? `${summary(warnings, failure !== undefined)}${text}` : text,
+      ),
+    );
   if (failure !== undefined) {
     fail(io, failure);
     return 1;
