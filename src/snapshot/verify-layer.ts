@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type Digest, digestOfHex, FailureError, isErrno } from '../base/index.ts';
+import { entryHeader } from '../cachekey/index.ts';
 import { DigestFile } from './digest-file.ts';
-import { statOf } from './disk-entry.ts';
+import { entryOf, statOf } from './disk-entry.ts';
 import { join, namesIn } from './layer-path.ts';
 import { nameOf, readMeta } from './layout.ts';
 import { LARGE } from './pack-index.ts';
@@ -24,7 +25,10 @@ export interface LayerReport {
   readonly recorded: number;
 }
 
-/** Compares every file of a layer directory with the digest that is remembered of it, and its note with its name. */
+/**
+ * Compares every file of a layer directory, its metadata included, with the digest that is remembered of it, and its note
+ * with its name. Digests are those of `FileTree.digest`: what is remembered here is what content keys are made of.
+ */
 export async function verifyLayer(dir: string, signal: AbortSignal): Promise<LayerReport> {
   const faults: LayerFault[] = [];
   const name = dir.slice(dir.lastIndexOf('/') + 1);
@@ -97,7 +101,9 @@ async function hashOf(
   disk: string,
   signal: AbortSignal,
 ): Promise<{ readonly digest: Digest; readonly size: number }> {
-  const hash = createHash('sha256');
+  const stat = statOf(disk);
+  if (stat === undefined) throw new Error(`${disk} is gone`);
+  const hash = createHash('sha256').update(entryHeader(entryOf(disk, stat)));
   let size = 0;
   for await (const chunk of readFile(disk, signal)) {
     hash.update(chunk);
