@@ -1,90 +1,94 @@
 import type { Entry } from './entry.ts';
-import { Heap } from './heap.ts';
+import { RankHeap } from './heap.ts';
 
-/** Entries with what stands on what, as long as a plan removes from them. */
+/** Which entries a sweep removes, and in which order. Entries are given with their place in the stock. */
+export interface Sweep {
+  readonly wanted: (entry: Entry) => boolean;
+  /** The lowest goes first. */
+  readonly rank: (entry: Entry, at: number) => number;
+  readonly enough: () => boolean;
+  readonly take: (entry: Entry, rank: number) => void;
+}
+
+/**
+ * Entries with what stands on what, as long as a plan removes from them. Places in an array stand for ids: a store has a
+ * hundred thousand entries, and each is looked at several times.
+ */
 export class Stock {
   readonly entries: readonly Entry[];
-  readonly #byId: ReadonlyMap<string, Entry>;
+  readonly #places: ReadonlyMap<string, number>;
+  readonly #parents: readonly (readonly number[])[];
+  readonly #twins: readonly (readonly number[])[];
   /** How many entries that are still there need this one. */
-  readonly #needed = new Map<string, number>();
-  readonly #gone = new Set<string>();
+  readonly #needed: Int32Array;
+  readonly #gone: Uint8Array;
   used: number;
 
   constructor(entries: readonly Entry[]) {
     this.entries = entries;
-    this.#byId = new Map(entries.map((entry) => [entry.id, entry]));
+    this.#places = new Map(entries.map((entry, at) => [entry.id, at]));
+    const placesOf = (ids: readonly string[]): readonly number[] =>
+      ids.length === 0 ? NONE : ids.flatMap((id) => this.#places.get(id) ?? []);
     // A record goes with the layers it leads to: it keeps none.
-    for (const { kind, parents } of entries)
-      for (const id of kind === 'record' ? [] : parents)
-        if (this.#byId.has(id)) this.#needed.set(id, (this.#needed.get(id) ?? 0) + 1);
+    this.#parents = entries.map((e) => (e.kind === 'record' ? NONE : placesOf(e.parents)));
+    this.#twins = entries.map((entry) => placesOf(entry.twins));
+    this.#needed = new Int32Array(entries.length);
+    this.#gone = new Uint8Array(entries.length);
+    for (const parents of this.#parents)
+      for (const parent of parents) this.#needed[parent] = (this.#needed[parent] ?? 0) + 1;
     this.used = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   }
 
+  /** Whether an entry is still there. */
   has(id: string): boolean {
-    return !this.#gone.has(id) && this.#byId.has(id);
-  }
-
-  get(id: string): Entry | undefined {
-    return this.#byId.get(id);
-  }
-
-  /** Whether nothing that is still there stands on it, and nothing holds it. */
-  isFree(entry: Entry): boolean {
-    return entry.holds.length === 0 && (this.#needed.get(entry.id) ?? 0) === 0;
-  }
-
-  /** Takes an entry away; returns those whose state changed by it: what it stood on, and its other forms. */
-  remove(entry: Entry): readonly Entry[] {
-    this.#gone.add(entry.id);
-    this.used -= entry.bytes;
-    for (const id of entry.parents) {
-      const needed = this.#needed.get(id);
-      if (needed !== undefined) this.#needed.set(id, needed - 1);
-    }
-    return [...entry.parents, ...entry.twins].flatMap((id) => {
-      const other = this.has(id) ? this.#byId.get(id) : undefined;
-      return other === undefined ? [] : [other];
-    });
+    const at = this.#places.get(id);
+    return at !== undefined && this.#gone[at] === 0;
   }
 
   /** Seconds that a megabyte of it saves, over all the times that it was of use and once more. */
-  value(entry: Entry): number {
-    const last = entry.twins.every((id) => !this.has(id));
+  value(entry: Entry, at: number): number {
+    const last = this.#twins[at]?.every((twin) => this.#gone[twin] === 1) ?? true;
     const { ms } = last ? entry.lastCost : entry.cost;
     return ((ms / 1000) * (1 + entry.uses)) / (Math.max(entry.bytes, 512) / 1e6);
   }
 
   /**
-   * Removes entries that `wanted` takes, the lowest `rank` first, never one that something kept stands on, until `enough`.
-   * Of equal ones the least recently used goes first.
+   * Removes what is wanted, never an entry that something kept stands on or that is held, until there is enough. Of equal
+   * ones the least recently used goes first.
    */
-  sweep(options: {
-    readonly wanted: (entry: Entry) => boolean;
-    readonly rank: (entry: Entry) => number;
-    readonly enough: () => boolean;
-    readonly take: (entry: Entry, rank: number) => void;
-  }): void {
-    const { wanted, rank, enough, take } = options;
-    const heap = new Heap<{ readonly entry: Entry; readonly rank: number }>(
-      (a, b) =>
-        a.rank < b.rank ||
-        (a.rank === b.rank &&
-          (a.entry.usedAt < b.entry.usedAt ||
-            (a.entry.usedAt === b.entry.usedAt && a.entry.id < b.entry.id))),
-    );
-    const offer = (entry: Entry): void => {
-      if (this.has(entry.id) && this.isFree(entry) && wanted(entry))
-        heap.push({ entry, rank: rank(entry) });
+  sweep({ wanted, rank, enough, take }: Sweep): void {
+    if (enough()) return;
+    const heap = new RankHeap((a, b) => this.#isBefore(a, b));
+    const offer = (at: number): void => {
+      const entry = this.entries[at];
+      if (entry === undefined || this.#gone[at] === 1 || this.#needed[at] !== 0) return;
+      if (entry.holds.length === 0 && wanted(entry)) heap.push(at, rank(entry, at));
     };
-    for (const entry of this.entries) offer(entry);
+    for (let at = 0; at < this.entries.length; at++) offer(at);
     while (!enough()) {
       const next = heap.pop();
       if (next === undefined) return;
+      const { place: at } = next;
+      const entry = this.entries[at];
+      if (entry === undefined) throw new Error('a place without an entry');
       // Removed before, or worth more since another form of it is gone: then it is in the heap a second time.
-      if (!this.has(next.entry.id) || next.rank !== rank(next.entry)) continue;
-      const changed = this.remove(next.entry);
-      take(next.entry, next.rank);
-      for (const entry of changed) offer(entry);
+      if (this.#gone[at] === 1 || next.rank !== rank(entry, at)) continue;
+      this.#gone[at] = 1;
+      this.used -= entry.bytes;
+      take(entry, next.rank);
+      for (const parent of this.#parents[at] ?? NONE) {
+        this.#needed[parent] = (this.#needed[parent] ?? 1) - 1;
+        offer(parent);
+      }
+      for (const twin of this.#twins[at] ?? NONE) offer(twin);
     }
   }
+
+  #isBefore(a: number, b: number): boolean {
+    const [x, y] = [this.entries[a], this.entries[b]];
+    if (x === undefined || y === undefined) return false;
+    return x.usedAt !== y.usedAt ? x.usedAt < y.usedAt : x.id < y.id;
+  }
 }
+
+const NONE: readonly number[] = [];

@@ -186,7 +186,7 @@ class Planner {
     const { rule, wanted, enough, why } = options;
     this.#stock.sweep({
       wanted,
-      rank: (entry) => this.#stock.value(entry),
+      rank: (entry, at) => this.#stock.value(entry, at),
       enough,
       take: (entry, value) => this.#removals.push({ entry, rule, why: why(entry, value) }),
     });

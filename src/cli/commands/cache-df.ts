@@ -1,10 +1,19 @@
-import { statfsSync } from 'node:fs';
 import type { GoJson } from '../../base/index.ts';
-import { ENTRY_KINDS, type Entry, type EntryKind } from '../../gc/index.ts';
-import { takeInventory } from '../../upkeep/index.ts';
-import { type Io, printJson, table } from '../io.ts';
+import {
+  bytesOf,
+  ENTRY_KINDS,
+  type Entry,
+  type EntryKind,
+  formatSize,
+  type GcPlan,
+  planPrune,
+} from '../../gc/index.ts';
+import { stateOf, takeInventory } from '../../upkeep/index.ts';
+import { gcPolicy } from '../gc-policy.ts';
+import { fail, type Io, printJson, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
 import { withUpkeep } from '../upkeep-world.ts';
+import { entriesText } from './cache-show.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -12,14 +21,20 @@ type Options = Readonly<Record<string, unknown>>;
 export function cacheDf(io: Io, options: Options): Promise<number> {
   return withUpkeep(io, async (deps, store) => {
     const entries = await takeInventory(deps);
-    const sums = sumsOf(entries);
-    const disk = diskOf(store.root);
+    const state = stateOf(deps);
+    const { disk } = state;
+    const sums = sumsOf(entries, planPrune(entries, { wanted: () => true }, state));
+    const policy = await gcPolicy(io, store.root);
+    if (!policy.ok) return fail(io, policy.error);
+    const { maxUsedSpace } = policy.value;
+    const cap = maxUsedSpace === undefined ? undefined : bytesOf(maxUsedSpace, disk);
     if (options['json'] === true) {
       printJson(io, {
         root: store.root,
         kinds: sums.map(sumJson),
         total: sumJson(totalOf(sums)),
-        disk,
+        disk: { ...disk },
+        maxUsedSpace: cap,
       });
       return 0;
     }
@@ -37,8 +52,10 @@ export function cacheDf(io: Io, options: Options): Promise<number> {
         row(totalOf(sums)),
       ]),
     );
+    if (options['verbose'] === true) io.out(`\n${entriesText(entries, state.now)}`);
+    const limit = cap === undefined ? 'no cap' : `cap ${formatSize(cap)}`;
     io.out(
-      `\n${formatBytes(disk.free)} of ${formatBytes(disk.size)} are free on the disk of ${store.root}\n`,
+      `\n${limit}; ${formatBytes(disk.free)} of ${formatBytes(disk.size)} are free on the disk of ${store.root}\n`,
     );
     return 0;
   });
@@ -52,7 +69,9 @@ interface Sum {
   readonly reclaimable: number;
 }
 
-function sumsOf(entries: readonly Entry[]): Sum[] {
+/** Sums by kind; reclaimable is what a plan to remove everything removes. */
+function sumsOf(entries: readonly Entry[], all: GcPlan): Sum[] {
+  const goes = new Set(all.removals.map(({ entry }) => entry.id));
   const groups = Map.groupBy(entries, (entry) => entry.kind);
   return ENTRY_KINDS.flatMap((kind) => {
     const group = groups.get(kind);
@@ -65,7 +84,7 @@ function sumsOf(entries: readonly Entry[]): Sum[] {
         count: group.length,
         bytes: of((e) => e.bytes),
         shared: of((e) => e.shared),
-        reclaimable: of((e) => (e.holds.length === 0 ? e.bytes : 0)),
+        reclaimable: of((e) => (goes.has(e.id) ? e.bytes : 0)),
       },
     ];
   });
@@ -84,8 +103,3 @@ function totalOf(sums: readonly Sum[]): Sum {
 }
 
 const sumJson = (sum: Sum): GoJson => ({ ...sum });
-
-function diskOf(root: string): { readonly size: number; readonly free: number } {
-  const { bsize, blocks, bavail } = statfsSync(root);
-  return { size: blocks * bsize, free: bavail * bsize };
-}

@@ -26,24 +26,26 @@ export function cacheLs(io: Io, options: Options): Promise<number> {
       .sort((a, b) => chosen.order(a, b) || (a.id < b.id ? -1 : 1));
     if (options['json'] === true) for (const entry of entries) printJson(io, entryJson(entry));
     else if (options['quiet'] === true) io.out(entries.map((entry) => `${entry.id}\n`).join(''));
-    else
-      io.out(
-        table([
-          ['ENTRY', 'KIND', 'SIZE', 'USED', 'USES', 'COST', 'HELD', 'WHAT'],
-          ...entries.map((entry) => [
-            shortId(entry.id),
-            entry.kind,
-            formatBytes(entry.bytes),
-            ago(entry.usedAt, now),
-            String(entry.uses),
-            cost(entry),
-            [...new Set(entry.holds.map((hold) => hold.by))].join(','),
-            cut(neutralise(entry.label)),
-          ]),
-        ]),
-      );
+    else io.out(entriesText(entries, now));
     return 0;
   });
+}
+
+/** Entries as a table. */
+export function entriesText(entries: readonly Entry[], now: number): string {
+  return table([
+    ['ENTRY', 'KIND', 'SIZE', 'USED', 'USES', 'COST', 'HELD', 'WHAT'],
+    ...entries.map((entry) => [
+      shortId(entry.id),
+      entry.kind,
+      formatBytes(entry.bytes),
+      ago(entry.usedAt, now),
+      String(entry.uses),
+      cost(entry),
+      [...new Set(entry.holds.map((hold) => hold.by))].join(','),
+      cut(neutralise(entry.label)),
+    ]),
+  ]);
 }
 
 type Choice =
