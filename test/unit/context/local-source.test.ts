@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { contentDigest, type FileTree } from '../../../src/cachekey/index.ts';
 import { openLocalSource } from '../../../src/context/index.ts';
 import type { LocalSource } from '../../../src/ports/index.ts';
+import { setXattr } from '../../../src/sys/index.ts';
 
 const signal = new AbortController().signal;
 
@@ -278,5 +279,27 @@ describe('local sources', () => {
         assert.equal(Buffer.from(piece).toString(), 'abc');
         break;
       }
+  });
+
+  test('bytes that are not those of the digest are refused where they are read at once', async () => {
+    write('a', 'first');
+    const walked = await tree();
+    assert.equal(String(walked.readNow?.('/a')), 'first');
+    write('a', 'other');
+    assert.throws(
+      () => walked.readNow?.('/a'),
+      /a changed while the build was reading the context/,
+    );
+  });
+
+  test('an attribute set on a file that was remembered without any is seen', async () => {
+    write('a', 'first');
+    assert.equal((await tree()).lstat('/a')?.xattrs.size, 0);
+    assert.equal((await tree()).lstat('/a')?.xattrs.size, 0);
+    setXattr(join(root, 'ctx', 'a'), 'user.note', Buffer.from('x'));
+    assert.deepEqual(
+      [...((await tree()).lstat('/a')?.xattrs ?? [])].map(([name]) => name),
+      ['user.note'],
+    );
   });
 });
