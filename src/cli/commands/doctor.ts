@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import { isErrno, TempDir } from '../../base/index.ts';
 import { type Io, printJson, storeRoot, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
+import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
 
 /** What one check found; `mend` is a command or a sentence that helps. */
 export interface Check {
@@ -39,7 +40,7 @@ async function runChecks(io: Io): Promise<readonly Check[]> {
     store,
     ...(store.state === 'missing' ? [] : [checkSpace(root), await checkOverlay(io, root)]),
     checkRuntime(io),
-    checkCgroups(),
+    checkCgroups(io),
     checkSeccomp(),
     tool(io, 'git', { needed: 'git contexts and ADD of repositories', install: 'git' }),
     tool(io, 'docker', { needed: '--load', install: 'docker.io' }),
@@ -47,12 +48,16 @@ async function runChecks(io: Io): Promise<readonly Check[]> {
 }
 
 function checkUser(io: Io): Check {
+  const outer = io.env[OUTER_USER];
+  if (io.uid === 0 && outer !== undefined)
+    return { name: 'user', state: 'ok', found: `uid ${outer}, root of a user namespace` };
   if (io.uid === 0) return { name: 'user', state: 'ok', found: 'root' };
+  const entry = namespaceEntry({ uid: io.uid, path: io.env['PATH'] ?? '' });
   return {
     name: 'user',
     state: 'missing',
-    found: `uid ${io.uid}`,
-    mend: 'steps are mounted and isolated as root: run "sudo varve …"',
+    found: entry.ok ? `uid ${io.uid}` : `uid ${io.uid}: ${entry.error.message}`,
+    mend: (entry.ok ? undefined : entry.error.help) ?? 'run "sudo varve …"',
   };
 }
 
@@ -98,9 +103,14 @@ async function checkOverlay(io: Io, root: string): Promise<Check> {
   const lower = dir('lower');
   writeFileSync(join(lower, 'file'), '');
   const target = dir('merged');
-  const { mountOverlay, unmount } = await import('../../sys/index.ts');
+  const { inUserNamespace, mountOverlay, unmount } = await import('../../sys/index.ts');
   try {
-    mountOverlay({ lower: [lower], upper: { dir: dir('upper'), work: dir('work') }, target });
+    mountOverlay({
+      lower: [lower],
+      upper: { dir: dir('upper'), work: dir('work') },
+      target,
+      userXattrs: inUserNamespace(),
+    });
   } catch (e) {
     if (!(e instanceof Error) || !('code' in e)) throw e;
     return {
@@ -119,6 +129,20 @@ function checkRuntime(io: Io): Check {
   const program = io.env['VARVE_RUNTIME'] ?? 'runc';
   const run = spawnSync(program, ['--version'], { encoding: 'utf8' });
   const line = run.error === undefined ? run.stdout.split('\n')[0] : '';
+  const mounts = readText('/proc/self/mountinfo');
+  // crun 1.8 and others refuse every container on a machine that has both kinds of control groups.
+  if (
+    run.status === 0 &&
+    /^crun/.test(line ?? '') &&
+    / - cgroup /.test(mounts) &&
+    / - cgroup2 /.test(mounts)
+  )
+    return {
+      name,
+      state: 'missing',
+      found: `${line ?? ''}, which does not run containers beside both versions of control groups`,
+      mend: `${install('runc')} and name it in VARVE_RUNTIME, or boot with systemd.unified_cgroup_hierarchy=1`,
+    };
   if (run.status === 0) return { name, state: 'ok', found: line ?? '' };
   return {
     name,
@@ -128,7 +152,14 @@ function checkRuntime(io: Io): Check {
   };
 }
 
-function checkCgroups(): Check {
+function checkCgroups(io: Io): Check {
+  if (io.env[OUTER_USER] !== undefined)
+    return {
+      name: 'cgroups',
+      state: 'limited',
+      found: 'not without root',
+      mend: 'limits of memory, processors and processes need root; time limits and --ulimit hold',
+    };
   const mounts = readText('/proc/self/mountinfo');
   const v2 = / - cgroup2 /.test(mounts);
   const v1 = / - cgroup /.test(mounts);
