@@ -220,6 +220,8 @@ function imageOptions(output: OutputSpec, epoch: number | undefined): Result<Ass
     compression,
     ...(level === undefined ? {} : { level: Number(level) }),
     force: attrs.get('force-compression') === 'true',
+    // Without a wish, an image has what every engine reads, whatever form a cache gave the layer before.
+    ...(attrs.has('compression') ? {} : { remake: true }),
     mediaTypes: docker ? 'docker' : 'oci',
     ...(epoch === undefined ? {} : { epoch }),
     rewriteTimestamp: attrs.get('rewrite-timestamp') === 'true',

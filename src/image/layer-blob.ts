@@ -29,6 +29,8 @@ export interface LayerOptions {
   readonly level?: number;
   /** Compresses again what exists in another form. */
   readonly force: boolean;
+  /** A layer made here and extracted gets this form although it has another; what came from elsewhere stays as it is. */
+  readonly remake?: boolean;
   /** Clamps the times of entries in layers made here to this many seconds since the epoch (`rewrite-timestamp`). */
   readonly rewriteTo?: number;
 }
@@ -54,7 +56,7 @@ export async function layerBlob(
   if (options.rewriteTo !== undefined && isMadeHere(layer)) {
     return await rewritten(deps, chain, { ...options, epoch: options.rewriteTo }, context);
   }
-  const existing = await existingBlob(deps, layer, options);
+  const existing = await existingBlob(deps, chain, options);
   if (existing !== undefined) return ok(existing);
   const made = await make(deps, chain, options, context);
   if (!made.ok) return made;
@@ -79,15 +81,19 @@ export const isMadeHere = (layer: LayerRef): boolean => parseDigest(layer.id) ==
 
 async function existingBlob(
   deps: ImageDeps,
-  layer: LayerRef,
+  chain: LayerChain,
   options: LayerOptions,
 ): Promise<LayerBlob | undefined> {
+  const layer = chain.at(-1);
+  if (layer === undefined) return undefined;
   const row = deps.layers.layer(layer.id);
   const diffId = layer.diffId ?? row?.diffId;
   if (diffId === undefined) return undefined;
   const all = [...(row?.blobs ?? []), ...(layer.blob === undefined ? [] : [layer.blob])];
   const wanted = all.filter((b) => layerCompression(b.mediaType) === options.compression);
-  for (const blob of options.force ? wanted : [...wanted, ...all]) {
+  const others =
+    options.remake === true && isMadeHere(layer) && (await deps.snapshotter.has(chain)) ? [] : all;
+  for (const blob of options.force ? wanted : [...wanted, ...others]) {
     const here = (await deps.content.size(blob.digest)) === blob.size;
     if (here || (layer.origin !== undefined && blob.digest === layer.blob?.digest))
       return { diffId, blob, layer };

@@ -5,7 +5,7 @@ import { cacheFromFlag, cacheToFlag } from '../../../src/cli/flags/cache.ts';
 
 const local = (dir: string, tag = 'latest') => ({ kind: 'local', dir, tag });
 const registry = (ref: string) => ({ kind: 'registry', ref });
-const target = { mode: 'min', compression: 'gzip', force: false, ignoreError: false };
+const target = { mode: 'min', compression: 'zstd', force: false, ignoreError: false };
 
 test('caches are read from directories, registries and bare names', () => {
   const digest = sha256('x');
