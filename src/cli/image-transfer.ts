@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type Digest, err, failure, ok, type Result } from '../base/index.ts';
 import { internalVertex } from '../build/index.ts';
-import { createContentStore } from '../content/index.ts';
+import { createContentStore, holdingStore } from '../content/index.ts';
 import { type ArchiveTarget, type ImageResult, pushImage, writeArchive } from '../export/index.ts';
 import { fullName, type ImageDeps, inspectImage, loadImages, loadLayout } from '../image/index.ts';
 import { type Platform, parseReference, repositoryOf } from '../oci/index.ts';
@@ -45,7 +45,9 @@ export async function loadArchive(
   from: ArchiveSource,
   tag: string | undefined,
 ): Promise<Result<readonly string[]>> {
-  const deps = { content: store.content, images: store.db.images, clock: io.clock };
+  await using lease = store.db.leases.open('load of images');
+  const content = holdingStore(store.content, lease);
+  const deps = { content, images: store.db.images, clock: io.clock };
   const { signal } = io;
   const loaded =
     'layout' in from
@@ -129,11 +131,12 @@ export async function pullImage(
   const { signal } = io;
   return await withWorld(io, store, options.quiet, (deps) =>
     internalVertex({ ...deps }, `pulling ${name}`, async (step) => {
+      // Opened first: trimming spares what is written or found in place from now on.
+      await using lease = deps.leases.open(`pull ${name}`);
       const images = createImageResolver(deps);
       const { platform } = options;
       const found = await images.image(name, { platform, signal, mode: 'registry' });
       if (!found.ok) return found;
-      await using lease = deps.leases.open(`pull ${name}`);
       const { layers, diffIds, origin, top } = found.value;
       const done = await Promise.all(
         layers.map(async (blob, i) => {
