@@ -31,6 +31,8 @@ export async function withCacheWorld<T>(
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
   const deps = createBuildDeps(io, store, resources, display.accept);
   let done: Result<T>;
+  // Rows and blobs that it makes before anything leads to them are nobody's to remove.
+  await using _lease = deps.leases.open('a cache on its way');
   try {
     const request = (context: string): ReturnType<typeof buildRequest> =>
       buildRequest(io, context, options, { root: store.root, resources });
