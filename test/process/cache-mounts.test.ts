@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { note } from '../rig/golden.ts';
 import { type FaultyProxy, startFaultyProxy, startRegistry } from '../rig/registry.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
+import { S3_KEY, startS3 } from '../rig/s3.ts';
 
 /** A step that appends to its cache mount and shows what is in it. */
 const counting = (word: string, more = ''): string =>
@@ -29,13 +30,16 @@ class Machines implements AsyncDisposable {
     store: string,
     word: string,
     args: readonly string[],
-    more: { readonly options?: string } = {},
+    more: {
+      readonly options?: string;
+      readonly env?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<Built> {
     this.rig.write('app/Dockerfile', counting(word, more.options));
     const out = `out-${this.#builds++}`;
     const run = await this.rig.varve(
       ['build', '--progress=plain', ...args, '-o', `type=local,dest=${out}`, 'app'],
-      { env: { VARVE_ROOT: join(this.rig.root, store) } },
+      { env: { VARVE_ROOT: join(this.rig.root, store), ...more.env } },
     );
     assert.equal(run.status, 0, run.stderr);
     const seen = readFileSync(join(this.rig.work, out, 'seen'), 'utf8');
@@ -165,6 +169,28 @@ describe('cache mounts that leave the machine', { skip: needsSteps }, () => {
     assert.ok(first > 20_000_000 && second < first * 0.04 && third < 5_000, sizes.join(' '));
     const two = await world.build('two', 'b', ['--cache-from', ref]);
     assert.equal(two.seen, 'a b');
+  });
+
+  test('a bucket and a directory that many hosts write keep cache mounts, each scope its own', async () => {
+    await using world = new Machines();
+    await using s3 = await startS3();
+    const env = { AWS_ACCESS_KEY_ID: S3_KEY, AWS_SECRET_ACCESS_KEY: S3_KEY };
+    const bucket = `type=s3,bucket=cache,region=us-east-1,endpoint_url=${s3.url},use_path_style=true,mounts=true`;
+    const shared = 'type=dir,path=shared,mounts=true';
+    const seen: string[] = [];
+    for (const [kind, main, pull] of [
+      ['s3', `${bucket},name=main`, [`${bucket},name=pr`, `${bucket},name=main`]],
+      ['dir', `${shared},scope=main`, [`${shared},scope=pr,fallback=main`]],
+    ] as const) {
+      const target = pull[0].replace(',fallback=main', '');
+      const from = pull.flatMap((place) => ['--cache-from', place]);
+      await world.build(`${kind}-1`, 'm', ['--cache-to', main], { env });
+      const pr = await world.build(`${kind}-2`, 'p', [...from, '--cache-to', target], { env });
+      const again = await world.build(`${kind}-3`, 'q', from, { env });
+      const clean = await world.build(`${kind}-4`, 'n', ['--cache-from', main], { env });
+      seen.push(`${kind}: ${[pr, again, clean].map((built) => built.seen).join(', ')}`);
+    }
+    assert.deepEqual(seen, ['s3: m p, m p q, m n', 'dir: m p, m p q, m n']);
   });
 
   test('mounts of an imported cache are found by later builds that name no cache', async () => {
