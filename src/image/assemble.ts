@@ -10,6 +10,7 @@ import {
   MEDIA,
   type Platform,
 } from '../oci/index.ts';
+import { rememberImageChain } from '../ops/index.ts';
 import type { LayerChain } from '../ports/index.ts';
 import type { ExportContext, ImageDeps } from './deps.ts';
 import { clampHistory, completeHistory, goTime, isAfter } from './history.ts';
@@ -61,9 +62,16 @@ export async function assembleImage(
   const { epoch, ...layerOptions } = options;
   const rewrite =
     options.rewriteTimestamp === true && epoch !== undefined ? { rewriteTo: epoch } : {};
+  // A base image that was built here keeps its times as one that was pulled does.
+  const base = (parts.baseHistory ?? []).filter((item) => item.empty_layer !== true).length;
   const done = await Promise.all(
     parts.chain.map((_, i) =>
-      layerBlob(deps, parts.chain.slice(0, i + 1), { ...layerOptions, ...rewrite }, context),
+      layerBlob(
+        deps,
+        parts.chain.slice(0, i + 1),
+        { ...layerOptions, ...(i < base ? {} : rewrite) },
+        context,
+      ),
     ),
   );
   const layers: LayerBlob[] = [];
@@ -71,6 +79,11 @@ export async function assembleImage(
     if (!layer.ok) return layer;
     layers.push(layer.value);
   }
+  rememberImageChain(
+    deps.memo,
+    parts.chain,
+    layers.map((layer) => layer.diffId),
+  );
   const json = configJson(parts, layers, epoch);
   const configBytes = encodeImageConfig(json);
   const oci = options.mediaTypes === 'oci';

@@ -14,7 +14,7 @@ import { createTemplateDriver, isTemplateSource } from './template-source.ts';
 /** Everything that the ops of one build work with. */
 export interface OpWorld
   extends ExecDriverDeps,
-    Omit<ImageDriverDeps, 'clock'>,
+    Omit<ImageDriverDeps, 'clock' | 'snapshotter'>,
     Omit<HttpDriverDeps, 'clock' | 'snapshotter' | 'secrets'>,
     Omit<GitDriverDeps, 'clock' | 'snapshotter' | 'secrets' | 'remembered'> {
   readonly locals: LocalSources;

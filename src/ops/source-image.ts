@@ -7,16 +7,21 @@ import type {
   Clock,
   LayerChain,
   LayerId,
+  MemoDb,
   OpContext,
   OpDriver,
   OpResult,
+  Snapshotter,
 } from '../ports/index.ts';
+import { withLocalLayers } from './source-image-local.ts';
 import type { FoundImage, ImageResolver, ResolveOptions } from './source-image-resolver.ts';
 
 /** What the driver of image sources needs. */
 export interface ImageDriverDeps {
   readonly images: ImageResolver;
   readonly clock: Clock;
+  readonly memo: MemoDb;
+  readonly snapshotter: Pick<Snapshotter, 'has'>;
   readonly mode: ResolveOptions['mode'];
   /** Directory of the OCI layout that a reference of `oci-layout://` means. */
   readonly layoutDir: (ref: string) => string | undefined;
@@ -56,7 +61,8 @@ export function createImageDriver(source: SourceOp, deps: ImageDriverDeps): OpDr
       const platform = platformOf(context);
       if (!platform.ok) return platform;
       const image = await find(source, platform.value, context.signal, deps);
-      return image.ok ? ok([imageChain(image.value, deps.clock.now())]) : image;
+      if (!image.ok) return image;
+      return ok([await withLocalLayers(deps, imageChain(image.value, deps.clock.now()))]);
     },
   };
 }
