@@ -5,6 +5,7 @@ import { WordSplitter } from './word-splitter.ts';
 
 /** Substitutions nested deeper than this are refused; BuildKit has no limit but its stack. */
 const MAX_DEPTH = 500;
+const MAX_REPLACED = 4 << 20; // characters of one text
 
 /** What Go prints for "no character". */
 const NO_CHAR = '\ufffd';
@@ -26,6 +27,7 @@ export class ShellLexer {
   readonly #escape: string;
   readonly #splitter = new WordSplitter();
   #at = 0;
+  #replaced = 0;
   #depth = 0;
   #rawEscapes: boolean;
 
@@ -161,7 +163,15 @@ export class ShellLexer {
     return text;
   }
 
+  /** A substitution; what all of a text are replaced by is limited, since values made of values grow without end. */
   #dollar(): string | undefined {
+    const value = this.#substitution();
+    this.#replaced += value?.length ?? 0;
+    if (this.#replaced <= MAX_REPLACED) return value;
+    return this.#fail(`variables stand for more than ${MAX_REPLACED} characters`);
+  }
+
+  #substitution(): string | undefined {
     this.#at++;
     if (this.#peek() !== '{') {
       const name = this.#name();

@@ -270,3 +270,25 @@ test('what the address of a repository asks for must be known, given once and ag
     `error[DF023]: checksum mismatch "${'1'.repeat(40)}" != "${'2'.repeat(40)}"`,
   ]);
 });
+
+test('values that double with each ENV end with a message, not with the memory of the machine', () => {
+  const doubling = Array.from({ length: 40 }, (_, i) => `ENV A${i + 1}=$A${i}$A${i}\n`).join('');
+  const outcome = settle(request(`FROM scratch\nENV A0=0123456789\n${doubling}`));
+  assert.equal(
+    printed(outcome).split('\n', 1)[0],
+    'error[DF021]: failed to process "$A18$A18": variables stand for more than 4194304 characters',
+  );
+});
+
+test('ten thousand stages that copy from one another are lowered, and so are as many based on one another', () => {
+  const copies = Array.from(
+    { length: 9999 },
+    (_, i) => `FROM scratch AS s${i + 1}\nCOPY --from=s${i} a /\n`,
+  );
+  const bases = Array.from({ length: 9999 }, (_, i) => `FROM s${i} AS s${i + 1}\n`);
+  const sizes = [copies, bases].map((lines) => {
+    const outcome = settle(request(`FROM scratch AS s0\nCOPY a /\n${lines.join('')}`));
+    return outcome.kind === 'lowered' ? outcome.definition.vertices.size : printed(outcome);
+  });
+  assert.deepEqual(sizes, [10_001, 2]);
+});
