@@ -36,6 +36,8 @@ export interface MountExport {
 
 /** Transfers at once. */
 const TRANSFERS = 4;
+/** How a registry says that a manifest names what it does not have (404, 400). */
+const LOST: ReadonlySet<string> = new Set(['RG003', 'RG004']);
 /** A pack of which less than this part is still needed is not built upon. */
 const WORTH_KEEPING = 0.5;
 /** More packs than this below this size are put together. */
@@ -57,11 +59,19 @@ export async function exportMount(
     made.add(digest);
     return digest;
   };
-  try {
-    const snapshot = await takeSnapshot(mount, { ...options, ...before, put });
+  const attempt = async (
+    base: Awaited<ReturnType<typeof previousOf>>,
+  ): Promise<Result<ExportedMount | 'busy' | 'empty'>> => {
+    const snapshot = await takeSnapshot(mount, { ...options, ...base, put });
     if (snapshot === 'busy' || snapshot.index.entries.length <= 1)
       return ok(snapshot === 'busy' ? 'busy' : 'empty');
     return await send(deps, mount, snapshot, { ...options, put });
+  };
+  try {
+    const done = await attempt(before);
+    // A registry refuses a manifest that names blobs which it has lost: then nothing is built upon.
+    const lost = !done.ok && LOST.has(done.error.code) && before.previous !== undefined;
+    return lost ? await attempt({ generation: before.generation }) : done;
   } finally {
     for (const digest of made) await deps.content.remove(digest);
   }

@@ -171,6 +171,33 @@ describe('cache mounts that leave the machine', { skip: needsSteps }, () => {
     assert.equal(two.seen, 'a b');
   });
 
+  test('packs that a registry has lost are sent again', async () => {
+    await using world = new Machines();
+    await using registry = await startRegistry();
+    const ref = `type=registry,ref=${registry.host}/team/cache:main,mounts=true`;
+    await world.build('one', 'a', []);
+    const mounts = join(world.rig.root, 'one/mounts');
+    // What later exports build upon.
+    writeFileSync(join(mounts, readdirSync(mounts)[0] ?? '', '0/data/wheel'), noise('w', 100_000));
+    await world.build('one', 'b', ['--cache-to', ref]);
+    const name = 'team/cache';
+    const tags: unknown = await (await fetch(`${registry.url}/v2/${name}/tags/list`)).json();
+    const tag = /main\.mount-[0-9a-f]+/.exec(JSON.stringify(tags))?.[0] ?? '';
+    const answer = await fetch(`${registry.url}/v2/${name}/manifests/${tag}`, {
+      headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
+    });
+    const packs = /"layers":.*?"digest": ?"(sha256:[0-9a-f]+)"/s.exec(await answer.text());
+    const gone = await fetch(`${registry.url}/v2/${name}/blobs/${packs?.[1] ?? ''}`, {
+      method: 'DELETE',
+    });
+    assert.equal(gone.status, 202);
+    const lost = await world.build('two', 'x', ['--cache-from', ref]);
+    assert.match(lost.said, /CacheMountNotRestored/);
+    await world.build('one', 'c', ['--cache-to', ref]);
+    const three = await world.build('three', 'd', ['--cache-from', ref]);
+    assert.deepEqual([lost.seen, three.seen], ['x', 'a b c d']);
+  });
+
   test('a bucket and a directory that many hosts write keep cache mounts, each scope its own', async () => {
     await using world = new Machines();
     await using s3 = await startS3();
