@@ -130,3 +130,22 @@ test('a directory whose filling failed is filled again', async () => {
   using held = await caches.acquire('shared');
   assert.deepEqual([readdirSync(held.path), caches.caches.list().length], [['initial'], 1]);
 });
+
+test('a frozen directory is waited for by who shares it; one that a step has for itself cannot be frozen', async () => {
+  using caches = new Caches();
+  const { signal } = new AbortController();
+  const mine = await caches.acquire('private');
+  const freeze = () => caches.caches.freeze(mine.path, { signal, patienceMs: 0 });
+  assert.equal(await freeze(), undefined);
+  mine[Symbol.dispose]();
+  const user = await caches.acquire('shared');
+  const beside = await freeze();
+  assert.equal(beside?.path, mine.path);
+  beside?.[Symbol.dispose]();
+  user[Symbol.dispose]();
+  const alone = await freeze();
+  const waiting = caches.acquire('shared');
+  alone?.[Symbol.dispose]();
+  using after = await waiting;
+  assert.deepEqual([after.path, caches.fills], [mine.path, 1]);
+});
