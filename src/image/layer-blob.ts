@@ -91,14 +91,18 @@ async function existingBlob(
   if (diffId === undefined) return undefined;
   const all = [...(row?.blobs ?? []), ...(layer.blob === undefined ? [] : [layer.blob])];
   const wanted = all.filter((b) => layerCompression(b.mediaType) === options.compression);
-  const others =
-    options.remake === true && isMadeHere(layer) && (await deps.snapshotter.has(chain)) ? [] : all;
-  for (const blob of options.force ? wanted : [...wanted, ...others]) {
-    const here = (await deps.content.size(blob.digest)) === blob.size;
-    if (here || (layer.origin !== undefined && blob.digest === layer.blob?.digest))
-      return { diffId, blob, layer };
-  }
-  return undefined;
+  const having = async (blobs: readonly Descriptor[]): Promise<LayerBlob | undefined> => {
+    for (const blob of blobs) {
+      const here = (await deps.content.size(blob.digest)) === blob.size;
+      if (here || (layer.origin !== undefined && blob.digest === layer.blob?.digest))
+        return { diffId, blob, layer };
+    }
+    return undefined;
+  };
+  const found = await having(wanted);
+  if (found !== undefined || options.force) return found;
+  const remakes = options.remake === true && isMadeHere(layer);
+  return remakes && (await deps.snapshotter.has(chain)) ? undefined : await having(all);
 }
 
 interface Made {
