@@ -26,7 +26,12 @@ export function s3Handler(http: HttpClient): Handler {
     ): Promise<{ readonly response: unknown }> => {
       const url = addressOf(signed);
       const { body } = signed;
-      const { host: _h, 'content-length': _l, expect: _e, ...headers } = signed.headers;
+      // What the client sets itself, or cannot send.
+      const headers = Object.fromEntries(
+        Object.entries(signed.headers).filter(
+          ([name]) => !/^(?:host|content-length|expect)$/i.test(name),
+        ),
+      );
       const sent = typeof body === 'string' ? Buffer.from(body) : body;
       const answer = await http.send(
         {
