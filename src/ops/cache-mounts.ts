@@ -65,8 +65,6 @@ export interface HeldCacheMount extends Disposable {
 export interface CacheMounts {
   acquire(request: CacheMountRequest): Promise<HeldCacheMount>;
   list(): CacheMountInfo[];
-  /** Whether a step uses the directory at this moment. */
-  inUse(path: string): boolean;
   /** Removes one directory unless a step uses it; false when it is in use. */
   remove(path: string): boolean;
   /**
@@ -94,11 +92,6 @@ export function createCacheMounts(options: { readonly root: string }): CacheMoun
       namesIn(root).flatMap((key) =>
         slotsIn(join(root, key)).flatMap((slot) => infoOf(join(root, key, slot)) ?? []),
       ),
-    inUse: (path) => {
-      const held = hold(join(path, '..'), 'exclusive');
-      held?.[Symbol.dispose]();
-      return held === undefined;
-    },
     remove: (path) => {
       const slot = join(path, '..');
       const held = hold(slot, 'exclusive');

@@ -141,7 +141,7 @@ test('a frozen directory is waited for by who shares it; one that a step has for
   const user = await caches.acquire('shared');
   const beside = await freeze();
   assert.equal(beside?.path, mine.path);
-  beside?.[Symbol.dispose]();
+  beside[Symbol.dispose]();
   user[Symbol.dispose]();
   const alone = await freeze();
   const waiting = caches.acquire('shared');
