@@ -277,7 +277,7 @@ class Build {
     );
     const { emit } = this.#deps;
     const { lease } = this.#state;
-    const texts = stepTexts(file);
+    const texts = stepTexts(file, this.#request);
     const solved = await solver.solve(definition, { signal, emit, lease, texts });
     return solved.ok
       ? solved

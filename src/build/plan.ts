@@ -41,7 +41,7 @@ export async function planBuild(
     if (!lowered.ok) return err(lowered.error.failure);
     const { definition } = lowered.value;
     const failing = firstFailing();
-    const texts = stepTexts(file);
+    const texts = stepTexts(file, request);
     const emit = failing.accept;
     const planned = await solver.plan(definition, { signal, lease, emit, texts });
     if (!planned.ok) return err(locate(planned.error, definition, failing.vertex(), file));

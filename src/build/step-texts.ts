@@ -1,11 +1,13 @@
 import type { SourceFile } from '../base/index.ts';
 import { parseDockerfile, parseInstructions } from '../dockerfile/index.ts';
 import type { StepTexts } from '../solve/index.ts';
+import type { BuildRequest } from './request.ts';
 
 /** The author's words behind the ops of a Dockerfile. */
-export function stepTexts(file: SourceFile): StepTexts {
+export function stepTexts(file: SourceFile, request: BuildRequest): StepTexts {
   let names: ReadonlySet<string> | undefined;
   return {
+    project: projectOf(request),
     textOf: ({ metadata }) => {
       const [span] = metadata.spans;
       return span && file.text.slice(span.offset, span.offset + span.length);
@@ -26,4 +28,12 @@ function argumentNames(file: SourceFile): ReadonlySet<string> {
   );
   const declared = commands.flatMap((c) => (c.kind === 'arg' ? c.args.map(({ key }) => key) : []));
   return new Set(declared.filter((name) => !set.has(name)));
+}
+
+/** A directory by its path, anything else by how it was named; other Dockerfiles of a directory are other projects. */
+function projectOf({ context, remote, dockerfile }: BuildRequest): string {
+  const file =
+    dockerfile.kind === 'file' && dockerfile.name !== 'Dockerfile' ? dockerfile.name : '';
+  const address = remote?.shown.replace(/#.*$/, '') ?? context.root ?? context.describes;
+  return file === '' ? address : `${address}#${file}`;
 }

@@ -166,4 +166,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX trace_listing_trace ON trace_listing (trace);
   `,
+  `
+  -- Executions of one project are compared among themselves, and found by the record they made.
+  ALTER TABLE trace ADD COLUMN project TEXT NOT NULL DEFAULT '';
+  ALTER TABLE trace ADD COLUMN record INTEGER;
+  `,
 ];

@@ -1,6 +1,14 @@
 import type { Digest } from '../base/index.ts';
 import type { Clock, MemoDb, StepTrace, StepTraceInput, TraceDb } from '../ports/index.ts';
-import { bytes, type Connection, number, optionalText, text } from './connection.ts';
+import {
+  bytes,
+  type Connection,
+  number,
+  optionalNumber,
+  optionalText,
+  type Row,
+  text,
+} from './connection.ts';
 import { digest, stored } from './stored-json.ts';
 
 /** Executions kept per step: enough to tell what changed, not a history (that is the builds' own). */
@@ -25,10 +33,12 @@ export class Traces implements TraceDb {
     }));
     this.#db.write(() => {
       const { id } = this.#db.run(
-        `INSERT INTO trace (step, key, op, describes, pb, inputs, at, cost_ms, below)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO trace
+           (step, key, op, describes, pb, inputs, at, cost_ms, below, project, record)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...[trace.step, trace.key, trace.op, trace.describes ?? null, trace.pb],
-        ...[JSON.stringify(trace.inputs), trace.at, trace.costMs, trace.inputs[0]?.step ?? null],
+        ...[JSON.stringify(trace.inputs), trace.at, trace.costMs],
+        ...[trace.below, trace.project, trace.record ?? null],
       );
       for (const { content, files } of packed) {
         this.#db.run(
@@ -38,16 +48,16 @@ export class Traces implements TraceDb {
         );
         this.#db.run('INSERT INTO trace_listing (content, trace) VALUES (?, ?)', content, id);
       }
-      this.#trim(trace.step, id);
+      this.#trim(trace, id);
     });
   }
 
-  traces(step: string, limit: number): readonly StepTrace[] {
-    return this.#select('step = ?', step, limit);
+  traces(step: string, limit: number, project?: string): readonly StepTrace[] {
+    return this.#select('step', step, { limit, project });
   }
 
-  tracesAbove(step: string, limit: number): readonly StepTrace[] {
-    return this.#select('below = ?', step, limit);
+  tracesAbove(step: string, limit: number, project?: string): readonly StepTrace[] {
+    return this.#select('below', step, { limit, project });
   }
 
   listing(content: Digest): Uint8Array | undefined {
@@ -55,11 +65,11 @@ export class Traces implements TraceDb {
     return row === undefined ? undefined : bytes(row, 'packed');
   }
 
-  #trim(step: string, newest: number): void {
+  #trim({ step, project }: StepTrace, newest: number): void {
     const old = this.#db.run(
-      `DELETE FROM trace WHERE id <= ?3 OR (step = ?1 AND id <= (
-         SELECT id FROM trace WHERE step = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2))`,
-      ...[step, KEPT, newest - KEPT_IN_ALL],
+      `DELETE FROM trace WHERE id <= ?3 OR (step = ?1 AND project = ?4 AND id <= (
+         SELECT id FROM trace WHERE step = ?1 AND project = ?4 ORDER BY id DESC LIMIT 1 OFFSET ?2))`,
+      ...[step, KEPT, newest - KEPT_IN_ALL, project],
     );
     if (old.changes > 0)
       this.#db.run(
@@ -68,25 +78,48 @@ export class Traces implements TraceDb {
       );
   }
 
-  #select(where: 'step = ?' | 'below = ?', value: string, limit: number): readonly StepTrace[] {
-    const rows = this.#db.all(
-      `SELECT * FROM trace WHERE ${where} ORDER BY id DESC LIMIT ?`,
-      ...[value, limit],
+  #select(
+    column: 'step' | 'below',
+    value: string,
+    { limit, project }: { readonly limit: number; readonly project: string | undefined },
+  ): readonly StepTrace[] {
+    const newest = `ORDER BY id DESC LIMIT ?`;
+    if (project === undefined)
+      return this.#db
+        .all(`SELECT * FROM trace WHERE ${column} = ? ${newest}`, value, limit)
+        .map(traceOf);
+    const own = this.#db.all(
+      `SELECT * FROM trace WHERE ${column} = ? AND project = ? ${newest}`,
+      ...[value, project, limit],
     );
-    return rows.map((row) => {
-      const describes = optionalText(row, 'describes');
-      return {
-        step: text(row, 'step'),
-        key: digest(row, 'key'),
-        op: digest(row, 'op'),
-        ...(describes === undefined ? {} : { describes }),
-        pb: bytes(row, 'pb'),
-        inputs: stored<readonly StepTraceInput[]>(text(row, 'inputs')),
-        at: number(row, 'at'),
-        costMs: number(row, 'cost_ms'),
-      };
-    });
+    if (own.length > 0) return own.map(traceOf);
+    // The same project at another place: its directory has the same name.
+    const name = project.slice(project.lastIndexOf('/'));
+    return this.#db
+      .all(
+        `SELECT * FROM trace WHERE ${column} = ? AND substr(project, -?) = ? ${newest}`,
+        ...[value, name.length, name, limit],
+      )
+      .map(traceOf);
   }
+}
+
+function traceOf(row: Row): StepTrace {
+  const describes = optionalText(row, 'describes');
+  const record = optionalNumber(row, 'record');
+  return {
+    step: text(row, 'step'),
+    project: text(row, 'project'),
+    below: optionalText(row, 'below') ?? '',
+    ...(record === undefined ? {} : { record }),
+    key: digest(row, 'key'),
+    op: digest(row, 'op'),
+    ...(describes === undefined ? {} : { describes }),
+    pb: bytes(row, 'pb'),
+    inputs: stored<readonly StepTraceInput[]>(text(row, 'inputs')),
+    at: number(row, 'at'),
+    costMs: number(row, 'cost_ms'),
+  };
 }
 
 /** Facts that are expensive to find out. */

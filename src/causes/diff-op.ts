@@ -32,7 +32,7 @@ export function diffOps(before: Op, after: Op): readonly Change[] {
 
 function diffExecs(before: ExecOp, after: ExecOp): Change[] {
   const [a, b] = [before.meta, after.meta];
-  const list = (kind: 'option', name: string, one: readonly GoJson[], two: readonly GoJson[]) =>
+  const list = (kind: 'option', name: string, one: readonly string[], two: readonly string[]) =>
     changed(kind, name, listText(one), listText(two));
   return [
     ...changed('command', 'command', commandText(a.args), commandText(b.args)),
@@ -68,7 +68,7 @@ const MOUNT_TYPES = ['bind', 'secret', 'ssh', 'cache', 'tmpfs'] as const;
 
 const orUnset = (value: string): string | undefined => (value === '' ? undefined : value);
 
-const listText = (values: readonly GoJson[]): string | undefined =>
+const listText = (values: readonly string[]): string | undefined =>
   values.length === 0 ? undefined : values.join(' ');
 
 const ulimitText = (u: ExecOp['meta']['ulimit'][number]): string => `${u.Name}=${u.Soft}:${u.Hard}`;

@@ -43,7 +43,8 @@ function ruleOf(
   if (rule === undefined || excludingRule(without, file.name) !== undefined) return undefined;
   // A rule that stands in both files lost its effect by an exception.
   if (having.includes(rule) && without.includes(rule)) {
-    const exception = without.find((each) => !having.includes(each)) ?? rule;
+    const exception =
+      without.find((each) => !having.includes(each) && excepts(each, file.name)) ?? rule;
     return appeared
       ? { kind: 'ignore rule', name: exception, after: exception }
       : { kind: 'ignore rule', name: exception, before: exception };
@@ -51,4 +52,10 @@ function ruleOf(
   return appeared
     ? { kind: 'ignore rule', name: rule, before: rule }
     : { kind: 'ignore rule', name: rule, after: rule };
+}
+
+/** Whether a rule takes a path back. */
+function excepts(pattern: string, path: string): boolean {
+  const one = pattern.startsWith('!') ? PatternMatcher.create([pattern.slice(1)]) : undefined;
+  return one?.ok === true && one.value.matchesOrParentMatches(path);
 }

@@ -57,12 +57,12 @@ function reasonOf(e: NodeJS.ErrnoException): string {
 
 class Source implements LocalSource {
   readonly describes: string;
-  readonly #root: string;
+  readonly root: string;
   readonly #deps: LocalSourceDeps;
 
   constructor(given: string, root: string, deps: LocalSourceDeps) {
     this.describes = given;
-    this.#root = root;
+    this.root = root;
     this.#deps = deps;
   }
 
@@ -71,8 +71,8 @@ class Source implements LocalSource {
     options: { readonly maxBytes: number; readonly signal: AbortSignal },
   ): Promise<Result<Uint8Array | undefined>> {
     try {
-      const real = realpathSync(join(this.#root, path));
-      if (real !== this.#root && !real.startsWith(this.#root === sep ? sep : this.#root + sep))
+      const real = realpathSync(join(this.root, path));
+      if (real !== this.root && !real.startsWith(this.root === sep ? sep : this.root + sep))
         return err(failure('CX003', 2, `${path} leads outside ${this.describes}`));
       if (statSync(real).size > options.maxBytes)
         return err(failure('CX003', 2, `${path} is larger than ${options.maxBytes} bytes`));
@@ -88,15 +88,15 @@ class Source implements LocalSource {
   }
 
   async tree(options: LocalTreeOptions): Promise<Result<FileTree>> {
-    const follow = followLinks(this.#root, options.follow);
+    const follow = followLinks(this.root, options.follow);
     const includes = [...options.includes, ...(follow ?? [])];
     const filter = createPathFilter(includes.length === 0 ? undefined : includes, options.excludes);
     if (!filter.ok) return filter;
     try {
       const index = StatIndex.decode(this.#readIndex());
-      const { nodes, identities } = walk(this.#root, filter.value, options.signal);
+      const { nodes, identities } = walk(this.root, filter.value, options.signal);
       const now = (): bigint => BigInt(Math.round(this.#deps.clock.now() * 1e6));
-      const tree = new LocalTree({ root: this.#root, nodes, identities, index, now });
+      const tree = new LocalTree({ root: this.root, nodes, identities, index, now });
       await tree.hashAll(options.signal, options.progress);
       const encoded = index.encode();
       if (encoded !== undefined) await writeAtomically(this.#indexPath(), encoded);
@@ -124,7 +124,7 @@ class Source implements LocalSource {
   }
 
   #indexPath(): string {
-    const name = createHash('sha256').update(fsPath(this.#root)).digest('hex').slice(0, 32);
+    const name = createHash('sha256').update(fsPath(this.root)).digest('hex').slice(0, 32);
     return join(this.#deps.indexDir, `${name}.idx`);
   }
 }

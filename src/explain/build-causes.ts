@@ -57,11 +57,20 @@ export function buildCauses(rows: readonly StepRow[]): BuildCauses {
   };
 }
 
-/** One changed argument makes several steps differ by themselves: that is one cause. */
+/** One changed argument makes several steps differ by themselves, as lost layers and a flag do: that is one cause. */
 function identityOf({ name, decision }: ExplainedStep): string {
   const cause = decision?.cause;
-  const shared = cause?.kind === 'argument' || cause?.kind === 'environment';
-  return shared ? JSON.stringify(cause.changes) : name;
+  switch (cause?.kind) {
+    case 'argument':
+    case 'environment':
+      return JSON.stringify(cause.changes);
+    case 'evicted':
+    case 'no cache':
+    case 'first time':
+      return cause.kind;
+    default:
+      return name;
+  }
 }
 
 function explained({ name, state, startedAt, completedAt, decision }: StepRow): ExplainedStep {

@@ -61,10 +61,13 @@ export interface CachedResult {
 export interface TraceDb {
   /** Keeps an execution; `listings` packs the files behind content digests of its inputs that are not kept yet. */
   remember(trace: StepTrace, listings?: ReadonlyMap<Digest, () => Uint8Array>): void;
-  /** The last executions of a step, newest first. */
-  traces(step: string, limit: number): readonly StepTrace[];
-  /** The last executions of steps that stood directly above `step`, newest first. */
-  tracesAbove(step: string, limit: number): readonly StepTrace[];
+  /**
+   * The last executions of a step, newest first: those of the project, or, where it has none, those of projects whose
+   * address ends alike (the same one checked out elsewhere). Without a project: of all.
+   */
+  traces(step: string, limit: number, project?: string): readonly StepTrace[];
+  /** The same for steps that stood directly on `step`. */
+  tracesAbove(step: string, limit: number, project?: string): readonly StepTrace[];
   /** The packed files behind the content digest of an input of a kept execution. */
   listing(content: Digest): Uint8Array | undefined;
 }
@@ -72,6 +75,12 @@ export interface TraceDb {
 /** One execution of a step. */
 export interface StepTrace {
   readonly step: string;
+  /** What tells builds of one project from those of others: the context's address; empty where there is none. */
+  readonly project: string;
+  /** The step it stood on. */
+  readonly below: string;
+  /** The record of the first output, where one was kept. */
+  readonly record?: number;
   /** Digest of the op together with the identity of all its inputs. */
   readonly key: Digest;
   /** Digest of the op alone (`CacheMap.digest`). */
@@ -88,6 +97,8 @@ export interface StepTrace {
 export interface StepTraceInput {
   /** Name of the step the input comes from. */
   readonly step: string;
+  /** Set for the input that the step stands on, not only copies from. */
+  readonly main?: boolean;
   /** `CacheMap.describes` of that step. */
   readonly describes?: string;
   /** Ignore patterns that a local directory was read with, as JSON. */

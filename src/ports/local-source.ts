@@ -5,6 +5,8 @@ import type { FileTree } from '../cachekey/index.ts';
 export interface LocalSource {
   /** For people: the path as given. */
   readonly describes: string;
+  /** The directory's absolute path, where it is one. */
+  readonly root?: string;
   /** A small file below the directory (symbolic links are followed inside it only); undefined when absent. */
   readFile(
     path: string,

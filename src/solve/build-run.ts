@@ -1,10 +1,10 @@
 import { type Digest, err, type Failure, ok, type Result } from '../base/index.ts';
 import type { Decision, Event, EventSink, SourceAnswer } from '../events/index.ts';
 import type { Definition, OpInput, Vertex } from '../llb/index.ts';
-import { isLocalLayer, type LayerChain, type Lease } from '../ports/index.ts';
+import { isLocalLayer, type LayerChain, type Lease, type RecordId } from '../ports/index.ts';
 import { Edge } from './edge.ts';
 import { explainMiss } from './explain.ts';
-import { packListings, traceInputs } from './miss.ts';
+import { mainStep, packListings, traceInputs } from './miss.ts';
 import { Progress } from './progress.ts';
 import { LOCAL_SOURCE } from './sources.ts';
 import { NO_TEXTS, type StepTexts, stepIdentity } from './step-identity.ts';
@@ -176,16 +176,21 @@ export class BuildRun {
   }
 
   /** Stores what later builds explain their misses by. */
-  trace(edge: Edge, costMs: number): void {
+  trace(edge: Edge, costMs: number, record?: RecordId): void {
     const { vertex, map } = edge.work;
     if (map.volatile === true) return;
+    const step = stepIdentity(vertex, this.texts);
+    const inputs = traceInputs(edge, this.texts);
     const trace = {
-      step: stepIdentity(vertex, this.texts),
+      step,
+      below: mainStep(step, inputs),
+      project: this.texts.project,
+      ...(record === undefined ? {} : { record }),
       key: edge.workKey(),
       op: map.digest,
       ...(map.describes === undefined ? {} : { describes: map.describes }),
       pb: vertex.pb,
-      inputs: traceInputs(edge, this.texts),
+      inputs,
       at: this.deps.clock.now(),
       costMs,
     };

@@ -171,7 +171,7 @@ export class Executor implements StepExecutor {
     const records = ran.value.map((chain, output) =>
       chain === undefined ? [] : this.#save(edge, output, { chain, costMs }),
     );
-    build.trace(edge, costMs);
+    build.trace(edge, costMs, records.flat()[0]);
     return { kind: 'done', outputs: ran.value, records };
   }
 

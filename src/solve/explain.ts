@@ -1,7 +1,14 @@
 import type { Change, Decision, RootCause } from '../events/index.ts';
 import type { StepTrace, StepTraceInput } from '../ports/index.ts';
 import type { Edge } from './edge.ts';
-import { inputChanges, type MissWorld, ownChanges, sameInput, traceInputs } from './miss.ts';
+import {
+  inputChanges,
+  type MissWorld,
+  mainStep,
+  ownChanges,
+  sameInput,
+  traceInputs,
+} from './miss.ts';
 import { placeOf, sentenceOf } from './sentence.ts';
 import { stepIdentity, textOfIdentity } from './step-identity.ts';
 import type { Cause } from './types.ts';
@@ -24,7 +31,7 @@ export function explainMiss(
   const inputs = traceInputs(edge, world.texts);
   const identity = stepIdentity(vertex, world.texts);
   const [nearest] = world.db
-    .traces(identity, COMPARED)
+    .traces(identity, COMPARED, world.texts.project)
     .map((trace) => ({ trace, far: distance(trace, edge, { ...world, inputs }) }))
     .sort((a, b) => a.far - b.far);
   if (nearest === undefined) return { cause: newStep(edge, identity, world) };
@@ -59,9 +66,8 @@ type KnownInputs = MissWorld & { readonly inputs: readonly StepTraceInput[] };
 /** A step with this text was never executed: it is new, or it stands where another one stood. */
 function newStep(edge: Edge, identity: string, { db, isPresent, texts }: MissWorld): Cause {
   const text = textOfIdentity(identity);
-  const [first] = edge.inputs;
-  const below =
-    first === undefined ? [] : db.tracesAbove(stepIdentity(first.work.vertex, texts), COMPARED);
+  const main = mainStep(identity, traceInputs(edge, texts));
+  const below = db.tracesAbove(main, COMPARED, texts.project);
   const replaced = below.find(({ step }) => !isPresent(step));
   if (replaced !== undefined) {
     const before = textOfIdentity(replaced.step);
@@ -95,14 +101,42 @@ function difference(
   const differs = byContent ? `files from "${from}"` : `"${from}"`;
   const changes = inputChanges(trace, edge, at, world);
   // A source is where a difference begins; a step differs because that step is executed anew.
-  const upstream = input.inputs.length === 0 ? undefined : input.work.cause;
+  const upstream =
+    input.inputs.length === 0 ? undefined : upstreamCause(input, trace.inputs[at], world);
   if (upstream !== undefined) {
     const same = unchangedFiles(edge, inputs, trace);
     return { ...inherited(edge, { from, upstream, byContent, changes, same }), differs };
   }
   const known =
-    changes.length > 0 ? changes : [{ kind: byContent ? 'file' : 'base', name: from } as const];
+    changes.length > 0 ? changes : [{ kind: byContent ? 'file' : 'unknown', name: from } as const];
   return { ...ownCause(edge, known, from), differs };
+}
+
+/**
+ * Why an input is another one than before: it was executed, or something above it was; or it was found, but is what
+ * another execution made than the one before.
+ */
+function upstreamCause(
+  input: Edge,
+  before: StepTraceInput | undefined,
+  world: MissWorld,
+): Cause | undefined {
+  const seen = new Set([input]);
+  for (const each of seen) {
+    if (each.work.cause !== undefined) return each.work.cause;
+    for (const above of each.inputs) seen.add(above);
+  }
+  if (before?.record === undefined) return undefined;
+  const { db, texts } = world;
+  const old = db
+    .traces(stepIdentity(input.work.vertex, texts), COMPARED, texts.project)
+    .find(({ record }) => record === before.record);
+  if (old === undefined) return undefined;
+  const { differs, ...cause } = difference(old, input, {
+    ...world,
+    inputs: traceInputs(input, texts),
+  });
+  return differs === 'nothing' ? undefined : cause;
 }
 
 interface Inherited {
@@ -143,12 +177,14 @@ function inherited(edge: Edge, { from, upstream, byContent, changes, same }: Inh
   const reason = byContent
     ? `${sentenceOf(changes, from) ?? `the files it uses of ${placeOf(from)} changed`}, because of "${root.step}"`
     : `${same.length === 0 ? '' : `${same.join(', ')} ${same.length === 1 ? 'is' : 'are'} the same; `}${because}`;
+  // What was found is not executed in this build: nobody else holds its differences.
+  const found = root.changes.length > 0 && !executedHere(edge, root.step);
   const cause: RootCause = {
     kind: root.kind,
     step: root.step,
     via: via.filter((step) => step !== root.step && step !== edge.work.name),
-    changes: [],
-    more: 0,
+    changes: found ? root.changes : [],
+    more: found ? root.more : 0,
     same,
   };
   return { reason, root: cause };
@@ -166,4 +202,14 @@ function ownCause(edge: Edge, changes: readonly Change[], from?: string): Cause 
     same: [],
   };
   return { reason: sentenceOf(changes, from) ?? 'nothing of it is known', root };
+}
+
+/** Whether a step above `edge` of this name is executed in this build. */
+function executedHere(edge: Edge, name: string): boolean {
+  const seen = new Set(edge.inputs);
+  for (const each of seen) {
+    if (each.work.name === name && each.work.cause !== undefined) return true;
+    for (const above of each.inputs) seen.add(above);
+  }
+  return false;
 }

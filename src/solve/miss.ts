@@ -9,7 +9,7 @@ import {
   listingOf,
 } from '../causes/index.ts';
 import type { Change } from '../events/index.ts';
-import { decodeOp, type Vertex } from '../llb/index.ts';
+import { decodeOp, type Op, type Vertex } from '../llb/index.ts';
 import type { StepTrace, StepTraceInput, TraceDb } from '../ports/index.ts';
 import type { Edge } from './edge.ts';
 import { type StepTexts, stepIdentity, textOfIdentity } from './step-identity.ts';
@@ -29,6 +29,7 @@ export function ignorePatternsOf({ op }: Vertex): string | undefined {
 
 /** What is kept of a step's inputs to explain a later miss. */
 export function traceInputs(edge: Edge, texts: StepTexts): readonly StepTraceInput[] {
+  const main = mainInput(edge.work.vertex.op);
   return edge.inputs.map((input, i) => {
     const content = edge.contents[i];
     const record = Math.min(...input.keys);
@@ -36,12 +37,32 @@ export function traceInputs(edge: Edge, texts: StepTexts): readonly StepTraceInp
     const ignored = ignorePatternsOf(vertex);
     return {
       step: stepIdentity(vertex, texts),
+      ...(i === main ? { main: true } : {}),
       ...(map.describes === undefined ? {} : { describes: map.describes }),
       ...(ignored === undefined ? {} : { ignored }),
       ...(content === undefined ? {} : { content }),
       ...(Number.isFinite(record) ? { record } : {}),
     };
   });
+}
+
+/** The input that a step stands on; undefined where it starts from nothing. */
+function mainInput({ body }: Op): number | undefined {
+  const at =
+    body.kind === 'exec'
+      ? body.exec.mounts.find(({ dest }) => dest === '/')?.input
+      : body.kind === 'file'
+        ? body.file.actions[0]?.input
+        : body.kind === 'merge'
+          ? body.merge.inputs[0]
+          : undefined;
+  return at === undefined || at < 0 ? undefined : at;
+}
+
+/** Identity of the step that one stands on; a step that starts from nothing stands on its stage's beginning. */
+export function mainStep(identity: string, inputs: readonly StepTraceInput[]): string {
+  const label = /^\[[^\]]*\] /.exec(identity)?.[0] ?? '';
+  return inputs.find(({ main }) => main)?.step ?? `${label}scratch`;
 }
 
 /** Whether an input is what it was in an earlier execution. */
@@ -66,6 +87,13 @@ export function ownChanges(trace: StepTrace, edge: Edge, texts: StepTexts): read
   }
   const before = decodeOp(trace.pb);
   const changes = before.ok ? diffOps(before.value, vertex.op) : [];
+  if (changes.length === 0)
+    return changed(
+      'order',
+      'comes after',
+      textOfIdentity(mainStep(trace.step, trace.inputs)),
+      textOfIdentity(mainStep(trace.step, traceInputs(edge, texts))),
+    );
   return changes.map((change) =>
     change.kind === 'environment' && texts.isArgument(change.name)
       ? { ...change, kind: 'argument' }

@@ -52,6 +52,7 @@ function phrase(first: Change, alike: readonly Change[], from: string | undefine
     case 'first time':
       return 'no earlier build had a step with this text';
     case 'unknown':
+      if (from !== undefined) return `"${from}" above it is another one than before`;
       return 'the same step with the same inputs was built before, but its record is gone';
   }
 }

@@ -3,6 +3,8 @@ import { nameOf } from './progress.ts';
 
 /** What the solver is told of the texts its ops were made from. */
 export interface StepTexts {
+  /** The context's address: what tells builds of one project from those of others. */
+  readonly project: string;
   /** What the author wrote for a step, before anything in it was expanded; undefined for the builder's own steps. */
   textOf(vertex: Vertex): string | undefined;
   /** Whether a variable of a step's environment is a build argument. */
@@ -10,7 +12,11 @@ export interface StepTexts {
 }
 
 /** For graphs that were made from no text. */
-export const NO_TEXTS: StepTexts = { textOf: () => undefined, isArgument: () => false };
+export const NO_TEXTS: StepTexts = {
+  project: '',
+  textOf: () => undefined,
+  isArgument: () => false,
+};
 
 /**
  * The name a step keeps over builds: BuildKit's display name without its counter, which changes when a step is added, and
@@ -20,10 +26,16 @@ export const NO_TEXTS: StepTexts = { textOf: () => undefined, isArgument: () => 
 export function stepIdentity(vertex: Vertex, texts: StepTexts = NO_TEXTS): string {
   const name = nameOf(vertex);
   const head = /^\[([^\]]*)\]\s*/.exec(name);
-  const label = (head?.[1] ?? '').replace(/\s*\d+\/\d+$/, '').trim();
+  const label = (head?.[1] ?? '').replace(COUNTER, '').replace(PLATFORM, '').trim();
   const text = writtenText(name.slice(head?.[0].length ?? 0), texts.textOf(vertex));
   return label === '' ? text : `[${label}] ${text}`;
 }
+
+/** At the end of a label. */
+const COUNTER = /\s*\d+\/\d+$/;
+
+/** At its beginning: a step for another platform differs by its platform. */
+const PLATFORM = /^[a-z]+\/[a-z0-9]+(?:\/v\d+)?(?=\s|$)/;
 
 /** The author's text, where it is the step's own: what a base image's triggers do is named by its FROM. */
 function writtenText(shown: string, written: string | undefined): string {

@@ -121,6 +121,8 @@ export function runCacheDbTests(name: string, make: () => CacheDbs): void {
       ];
       traces.remember({
         step: 'run',
+        project: '',
+        below: '',
         key: A,
         op: OP,
         pb: Buffer.from('pb'),
@@ -131,6 +133,8 @@ export function runCacheDbTests(name: string, make: () => CacheDbs): void {
     }
     traces.remember({
       step: 'other',
+      project: '',
+      below: '',
       key: A,
       op: OP,
       describes: 'd',

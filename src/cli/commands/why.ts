@@ -75,7 +75,7 @@ function stepText(step: StepRow, steps: readonly StepRow[]): string {
   const took = (step.completedAt ?? 0) - (step.startedAt ?? step.completedAt ?? 0);
   const state =
     step.state === 'cached' ? `cached (${decision.source})` : `ran, ${formatSeconds(took)}`;
-  const lines = [`${oneLine(step.name)}`, `  ${state}: ${decision.reason}`];
+  const lines = [oneLine(step.name), `  ${state}: ${decision.reason}`];
   if (cause !== undefined && cause.step !== step.name)
     lines.push(
       `  it began with: ${oneLine(cause.step)}`,
