@@ -125,6 +125,8 @@ function buildah(layout: string): Peer {
         '2',
         '--isolation',
         'oci',
+        '--runtime',
+        'runc',
         '--pull-never',
         '-t',
         'bench',
