@@ -50,7 +50,7 @@ const TITLES: Readonly<Record<CachePlace['kind'], string>> = {
 };
 
 /** Transfers at once. */
-const TRANSFERS = 4;
+const TRANSFERS = 6;
 
 /** Writes the part of the cache that leads to `records` to every target that is a place. */
 export async function exportCaches(

@@ -16,8 +16,8 @@ import type { LayerChain, LayerEntry, LayerIndexes, LayerRef } from '../ports/in
 import type { ExportContext, ImageDeps } from './deps.ts';
 import { isMadeHere } from './layer-blob.ts';
 
-/** Indexes with fewer compressed bytes share one blob. */
-const SMALL = 4096;
+/** Indexes with a shorter text share one blob. */
+const SMALL = 8192;
 const MEMO = 'file-index.v1';
 /** Entries after which other work gets its turn. */
 const BATCH = 2000;
@@ -61,16 +61,21 @@ export async function fileIndexBlobs(
     const entries = await deps.indexes.entries(chain, context);
     if (entries === undefined) continue;
     const indexed = { diffId, entries: await formOf(layer, entries) };
-    const bytes = await encoded([indexed], context.signal);
-    if (bytes.length < SMALL) small.push(indexed);
-    else if (bytes.length <= MAX_INDEX_BYTES) {
+    const text = encodeFileIndexes([indexed]);
+    if (text.length < SMALL) {
+      small.push(indexed);
+      continue;
+    }
+    const bytes = await compressed(text, context.signal);
+    if (bytes.length <= MAX_INDEX_BYTES) {
       const blob = await stored(deps, bytes, diffId);
       deps.memo.set(MEMO, layer.id, Buffer.from(JSON.stringify(blob)));
       blobs.push({ blob });
     }
   }
   if (small.length === 0) return blobs;
-  return [...blobs, { blob: await stored(deps, await encoded(small, context.signal)) }];
+  const shared = await compressed(encodeFileIndexes(small), context.signal);
+  return [...blobs, { blob: await stored(deps, shared) }];
 }
 
 /** The index of its own that a layer has already: made here before, or at the cache it comes from. */
@@ -96,12 +101,11 @@ async function formOf(
   return isMadeHere(layer) ? [...inTarForm(entries)] : entries;
 }
 
-async function encoded(layers: readonly IndexedLayer[], signal: AbortSignal): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const text = encodeFileIndexes(layers);
+async function compressed(text: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   async function* once(): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(text);
   }
+  const parts: Uint8Array[] = [];
   for await (const part of compress(once(), { format: 'zstd', signal })) parts.push(part);
   return Buffer.concat(parts);
 }
