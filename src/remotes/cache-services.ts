@@ -1,8 +1,13 @@
 import { type Digest, err, failure, type Result, redact } from '../base/index.ts';
 import { HttpClient, type RetryPolicy } from '../http/index.ts';
 import type { Descriptor } from '../oci/index.ts';
-import type { CacheRemote, Clock, ContentStore, TransferProgress } from '../ports/index.ts';
-import type { LayerOrigins } from '../ports/layer-origins.ts';
+import type {
+  CacheRemote,
+  Clock,
+  ContentStore,
+  LayerOrigins,
+  TransferProgress,
+} from '../ports/index.ts';
 import { Entries, type EntriesDeps } from './gha/entries.ts';
 import { createGhaRemote, type GhaKnown, pullGha } from './gha/gha-remote.ts';
 import type { GhaAccount, GhaPlace } from './gha/place.ts';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { type Digest, digestOfHex, FailureError, Semaphore } from '../base/index.ts';
 import { isSoundStatIndex } from '../context/index.ts';
 import { runGit } from '../fetch/index.ts';
-import { verifyPackages } from '../packages/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import { type LayerFault, verifyLayer } from '../snapshot/index.ts';
 import type { UpkeepDeps } from './deps.ts';
@@ -165,6 +164,9 @@ class Verification {
 
   async packages(): Promise<void> {
     const { paths } = this.#deps;
+    if (namesIn(paths.packages).length === 0) return;
+    // Its libraries are large, and looking at a store or trimming it needs none of them.
+    const { verifyPackages } = await import('../packages/index.ts');
     for await (const { path, bytes, fault } of verifyPackages(
       paths.packages,
       this.#options.signal,

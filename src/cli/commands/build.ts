@@ -21,7 +21,6 @@ import { fail, type Io, printJson } from '../io.ts';
 import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
 import { openStore, type Store } from '../store.ts';
-import { trimAfterBuild } from '../trim-after-build.ts';
 import { runCall } from './build-call.ts';
 
 /** `varve build`. */
@@ -81,7 +80,10 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     display.end();
     if (executed.size > 0) await deps.tidy();
   }
-  if (executed.size > 0) await trimAfterBuild(io, store);
+  if (executed.size > 0) {
+    const { trimAfterBuild } = await import('../trim-after-build.ts');
+    await trimAfterBuild(io, store);
+  }
   if (!done.ok) return fail(io, done.error);
   return report(io, display, done.value, options);
 }
