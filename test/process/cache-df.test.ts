@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { build, cache, du, entries, jsonLines, TWO_STAGES } from '../rig/cache.ts';
+import { varveHere } from '../rig/in-process.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 
 const skip = needsSteps;
@@ -40,7 +41,7 @@ test('an entry says who made it, who uses it, and what losing it costs', { skip 
   const [layer, ...others] = await entries(rig, 'kind=layer', 'label=RUN');
   assert.deepEqual(others, []);
   assert.ok(layer !== undefined);
-  const history = await rig.varve(['history', 'ls', '--json']);
+  const history = await varveHere(rig, rig.work, ['history', 'ls', '--json']);
   const builds = jsonLines(history.stdout) as readonly { readonly id: string }[];
   const step =
     '[stage-0 3/3] RUN --mount=type=cache,target=/c echo kept > /c/x; busybox sleep 0.3; echo made > /made';
@@ -69,7 +70,7 @@ test('blobs of an image are held by its name, and no longer once it is gone', {
   const holds = async (): Promise<readonly string[]> =>
     (await entries(rig, 'kind=blob')).map((e) => e.holds.map((h) => h.text).join());
   assert.deepEqual(new Set(await holds()), new Set(['image demo:latest']));
-  await rig.varve(['image', 'rm', 'demo']);
+  await varveHere(rig, rig.work, ['image', 'rm', 'demo']);
   assert.deepEqual(new Set(await holds()), new Set(['']));
 });
 
@@ -120,7 +121,7 @@ test('entries are filtered and sorted, and what means nothing is refused', { ski
     ['gc'],
     ['unpin', 'nothing'],
   ]) {
-    const run = await rig.varve(['cache', ...args]);
+    const run = await varveHere(rig, rig.work, ['cache', ...args]);
     refusals.push(`${run.status} ${run.stderr.split('\n')[0]}`);
   }
   assert.deepEqual(refusals, [

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStateDb } from '../../src/cachedb/index.ts';
 import { build, cache, du, entries, jsonLines, TWO_STAGES } from '../rig/cache.ts';
+import { varveHere } from '../rig/in-process.ts';
 import { needsSteps, Rig } from '../rig/rig.ts';
 
 const skip = needsSteps;
@@ -60,7 +61,7 @@ test('the cap holds, what saves most for its size stays, and the miss that follo
   assert.ok(du(rig.store) <= cap + 256 * 1024, 'the bytes are gone');
   const { steps } = await build(rig);
   assert.deepEqual([steps[SLOW], steps[LARGE]], ['CACHED', 'DONE']);
-  const shown = await rig.varve(['history', 'show']);
+  const shown = await varveHere(rig, rig.work, ['history', 'show']);
   assert.match(
     shown.stdout,
     /\[large 1\/1\] RUN .*: evicted \d{4}-\d\d-\d\d \d\d:\d\d UTC, the store is over \d+\.?\d*MB; saves /,
@@ -104,16 +105,16 @@ test('prune without --all leaves every cached step, with --all what no image and
   await cache(rig, ['unpin', 'kept']);
   await cache(rig, ['prune', '--all', '--force']);
   assert.deepEqual(await entries(rig, 'kind=layer'), []);
-  const saved = await rig.varve(['image', 'save', 'kept', '-o', 'kept.tar']);
+  const saved = await varveHere(rig, rig.work, ['image', 'save', 'kept', '-o', 'kept.tar']);
   assert.equal(saved.status, 0, saved.stderr);
 });
 
 test('a pinned build keeps its layers, until its pin expires', { skip }, async () => {
   await using rig = world();
   await build(rig);
-  const [last] = jsonLines((await rig.varve(['history', 'ls', '--json'])).stdout) as [
-    { readonly id: string },
-  ];
+  const [last] = jsonLines(
+    (await varveHere(rig, rig.work, ['history', 'ls', '--json'])).stdout,
+  ) as [{ readonly id: string }];
   await cache(rig, ['pin', last.id.slice(0, 8), '--for', '1h']);
   assert.deepEqual(labels(await plan(rig, ['prune', '-a', '-f', '--filter', 'kind=layer'])), []);
   // The same pin again, of a moment.
@@ -161,7 +162,7 @@ test('a build trims behind itself when the store is over its cap, and one that r
   assert.match(over.stderr, /^trimmed the store: \d+ entries, /m);
   assert.ok(du(rig.store) < (await fixed(rig)) + 5_500_000);
   rig.write('../store/gc.yml', 'max-used-space: [1]\n');
-  const run = await rig.varve(['cache', 'gc']);
+  const run = await varveHere(rig, rig.work, ['cache', 'gc']);
   assert.deepEqual(
     [run.status, run.stderr.split('\n')[0]?.replace(rig.store, 'STORE')],
     [2, 'error[ST040]: policy STORE/gc.yml: max-used-space: expected text'],

@@ -16,6 +16,7 @@ import { test } from 'node:test';
 import { sha256 } from '../../src/base/index.ts';
 import { build, cache, jsonLines } from '../rig/cache.ts';
 import { note } from '../rig/golden.ts';
+import { varveHere } from '../rig/in-process.ts';
 import { startRegistry } from '../rig/registry.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 
@@ -135,7 +136,7 @@ test('what a build makes after a repair has the bytes it had before', { skip }, 
   await using rig = await world();
   const image = async (): Promise<string> => {
     await build(rig, ['-t', 'demo']);
-    return (await rig.varve(['image', 'inspect', 'demo'])).stdout;
+    return (await varveHere(rig, rig.work, ['image', 'inspect', 'demo'])).stdout;
   };
   const before = await image();
   await verify(rig, 0);
@@ -149,7 +150,12 @@ test('a damaged blob that a registry has is fetched again', { skip }, async () =
   await using registry = await startRegistry();
   await build(rig, ['-t', `${registry.host}/team/base:1`, '--push']);
   const env = { VARVE_ROOT: join(rig.root, 'second') };
-  const pulled = await rig.varve(['image', 'pull', `${registry.host}/team/base:1`], { env });
+  const pulled = await varveHere(
+    rig,
+    rig.work,
+    ['image', 'pull', `${registry.host}/team/base:1`],
+    env,
+  );
   assert.equal(pulled.status, 0, pulled.stderr);
   rig.write('app/Dockerfile', `FROM ${registry.host}/team/base:1\nRUN echo more > /more\n`);
   await build(rig, [], env);

@@ -26,7 +26,7 @@ test('limits of memory, processes and time end a step with a message that names 
   await using rig = new Rig();
   for (const [step, args, said] of cases) {
     rig.context('app', { Dockerfile: `${BUSYBOX}RUN ${step}\n` });
-    const run = await rig.varve(['build', '--progress=plain', ...args, 'app']);
+    const run = await varveHere(rig, rig.work, ['build', '--progress=plain', ...args, 'app']);
     if (run.status !== 1 || !said.test(run.stderr))
       wrong.push(`${args.join(' ')}: ${run.status} ${run.stderr}`);
   }
@@ -52,7 +52,7 @@ test('processors and their time, and swap, are what the control group of the ste
     '--pids-limit',
     '50',
   ];
-  const run = await rig.varve(['build', '--progress=plain', ...limits, 'app']);
+  const run = await varveHere(rig, rig.work, ['build', '--progress=plain', ...limits, 'app']);
   equal(run.status, 0, run.stderr);
   match(run.stderr, /cpuset\.cpus=0$/m);
   match(run.stderr, /cpu\.cfs_quota_us=50000$|cpu\.max=50000 100000$/m);
@@ -65,7 +65,7 @@ test('limits are no part of the key: a step made under one limit is found under 
 }, async () => {
   await using rig = new Rig();
   rig.context('app', { Dockerfile: `${BUSYBOX}RUN echo x > /x\n` });
-  const first = await rig.varve([
+  const first = await varveHere(rig, rig.work, [
     'build',
     '--progress=rawjson',
     '--memory',
@@ -75,7 +75,7 @@ test('limits are no part of the key: a step made under one limit is found under 
     'app',
   ]);
   equal(first.status, 0, first.stderr);
-  const second = await rig.varve([
+  const second = await varveHere(rig, rig.work, [
     'build',
     '--progress=rawjson',
     '--cpus',

@@ -34,7 +34,9 @@ test('a secret that a step prints is in no byte of output, logs, history, store,
   const seen: string[] = [];
   const said: string[] = [];
   for (const mode of ['plain', 'rawjson', 'tty']) {
-    const run = await rig.varve(
+    const run = await varveHere(
+      rig,
+      rig.work,
       [
         'build',
         '--json',
@@ -47,7 +49,7 @@ test('a secret that a step prints is in no byte of output, logs, history, store,
         'x',
         'app',
       ],
-      { env: { S: value } },
+      { S: value },
     );
     equal(run.status, 1, run.stderr);
     said.push(run.stdout, run.stderr);
@@ -57,7 +59,7 @@ test('a secret that a step prints is in no byte of output, logs, history, store,
     ['history', 'logs'],
     ['history', 'show', '--json'],
   ]) {
-    const run = await rig.varve(args);
+    const run = await varveHere(rig, rig.work, args);
     said.push(run.stdout, run.stderr);
   }
   for (const text of said) if (text.includes(value)) seen.push(text);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { parseJson } from '../../src/base/index.ts';
+import { varveHere } from './in-process.ts';
 import { BUSYBOX, type Rig, statesOf } from './rig.ts';
 
 /** An entry as `varve cache ls --json` prints it, as far as tests look at it. */
@@ -38,7 +39,7 @@ export async function cache(
   options: { readonly status?: number; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<string> {
   const { env = {}, status = 0 } = options;
-  const run = await rig.varve(['cache', ...args], { env });
+  const run = await varveHere(rig, rig.work, ['cache', ...args], env);
   assert.equal(run.status, status, run.stderr);
   return run.stdout;
 }
@@ -70,7 +71,7 @@ export async function build(
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly steps: Readonly<Record<string, string>>; readonly stderr: string }> {
-  const run = await rig.varve(['build', '--progress=rawjson', ...args, 'app'], { env });
+  const run = await varveHere(rig, rig.work, ['build', '--progress=rawjson', ...args, 'app'], env);
   assert.equal(run.status, 0, run.stderr);
   return { steps: statesOf(run.stderr), stderr: run.stderr };
 }

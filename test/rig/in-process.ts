@@ -3,10 +3,15 @@ import { runProgram } from '../../src/cli/program.ts';
 import type { Rig, Run } from './rig.ts';
 
 /** Runs the command line in this process: what many short runs would cost is the start of Node.js. */
-export async function varveHere(rig: Rig, cwd: string, args: readonly string[]): Promise<Run> {
+export async function varveHere(
+  rig: Rig,
+  cwd: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Run> {
   let [stdout, stderr] = ['', ''];
   const io: Io = {
-    env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store },
+    env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store, ...env },
     cwd,
     uid: process.getuid?.() ?? -1,
     stdin: nothing(),
