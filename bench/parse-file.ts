@@ -1,13 +1,18 @@
-/** Measured by `parse.ts` in a process of its own: one file is parsed and lowered, images and ignore files answered from memory. */
+/**
+ * `node parse-file.mjs FILE CACHE`, measured by `parse.ts` in a process of its own: loads what `varve build` loads, as it
+ * loads it, then parses and lowers one file. Images and ignore files are answered from memory.
+ */
 import { readFileSync } from 'node:fs';
-import {
-  createLowering,
-  imageQuestionKey,
-  type LowerAnswers,
-  type LowerRequest,
-} from '../src/lower/index.ts';
+import { enableCompileCache } from 'node:module';
+import type { LowerAnswers, LowerRequest } from '../src/lower/index.ts';
 
-const [path = ''] = process.argv.slice(2);
+const [path = '', cache = ''] = process.argv.slice(2);
+enableCompileCache(cache);
+const { loadCompiled } = await import('../src/cli/load-compiled.ts');
+await loadCompiled(() => import('../src/lower/index.ts'));
+await import('../src/cli/commands/build.ts');
+const { createLowering, imageQuestionKey } = await import('../src/lower/index.ts');
+
 const text = readFileSync(path, 'utf8');
 const config = {
   architecture: 'amd64',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** A content digest in the OCI form `sha256:<64 hex>` (OCI image-spec, descriptor.md, "Digests"). */
 export type Digest = `sha256:${string}` & { readonly __brand: 'Digest' };
@@ -13,7 +13,7 @@ export function parseDigest(text: string): Digest | undefined {
 
 /** SHA-256 of bytes, or of the UTF-8 form of a string. */
 export function sha256(data: string | Uint8Array): Digest {
-  return digestOfHex(createHash('sha256').update(data).digest('hex'));
+  return digestOfHex(hash('sha256', data, 'hex'));
 }
 
 /** Makes a digest of 64 lower-case hexadecimal characters that a hash function returned. */

@@ -42,7 +42,7 @@ function goNumber(value: number): string {
   return String(value);
 }
 
-const ESCAPED = /["\\<>&\u0000-\u001f\u2028\u2029\ud800-\udfff]/gu;
+const ESCAPED = /["\\<>&\u0000-\u001f\u2028\u2029]/g;
 
 const SHORT: Readonly<Record<string, string>> = {
   '"': '\\"',
@@ -56,14 +56,12 @@ const SHORT: Readonly<Record<string, string>> = {
 
 /** A string literal as Go writes it. */
 export function goString(text: string): string {
-  return `"${text.replace(ESCAPED, escapeChar)}"`;
+  // What cannot be UTF-8 becomes the replacement character, as Go's encoder writes it.
+  return `"${text.toWellFormed().replace(ESCAPED, escapeChar)}"`;
 }
 
 function escapeChar(c: string): string {
   const short = SHORT[c];
   if (short !== undefined) return short;
-  const code = c.charCodeAt(0);
-  // With the u flag only lone surrogates match the surrogate range; Go replaces invalid UTF-8.
-  if (code >= 0xd800 && code <= 0xdfff) return '\ufffd';
-  return `\\u${code.toString(16).padStart(4, '0')}`;
+  return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -3,6 +3,7 @@ import { failure } from '../base/index.ts';
 import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
+import { loadCompiled } from './load-compiled.ts';
 
 /** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
 export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
@@ -59,6 +60,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addImage(program, run);
   addHistory(program, run);
   addWhy(program, run);
+  addLint(program, run);
   addCache(program, run);
   addDoctor(program, run);
   program
@@ -152,6 +154,7 @@ function addBuild(program: Command, run: Run): void {
     .addOption(progressOption());
   build.action(
     run<[string | undefined, Record<string, unknown>]>(async () => {
+      await loadCompiled(() => import('../lower/index.ts'));
       const { buildCommand } = await import('./commands/build.ts');
       return (io, context, options) => buildCommand(io, context, options);
     }),
@@ -287,6 +290,26 @@ function addWhy(program: Command, run: Run): void {
             options,
           );
       }),
+    );
+}
+
+function addLint(program: Command, run: Run): void {
+  program
+    .command('lint [context]')
+    .description(
+      'say what makes builds of a Dockerfile slow, large or unsafe, and what it has cost',
+    )
+    .option('-f, --file <path>', 'Dockerfile (default: <context>/Dockerfile)')
+    .option('--target <stage>', 'the stage that is built')
+    .option('--build-arg <name=value>', 'set an ARG (for the checks of BuildKit)', collect)
+    .option('--buildkit', "also run BuildKit's own checks")
+    .option('--fail-on <severity>', 'error, warning, info or never (default: warning)')
+    .option('--json', 'print JSON')
+    .option('--sarif', 'print a SARIF 2.1.0 log')
+    .action(
+      run<[string | undefined, Record<string, unknown>]>(
+        async () => (await import('./commands/lint.ts')).lintCommand,
+      ),
     );
 }
 

@@ -46,7 +46,13 @@ const SHORT: Readonly<Record<string, string>> = {
   '\v': '\\v',
 };
 
+// Compiling it takes long, and nearly all characters are ASCII.
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+function isPrintable(char: string): boolean {
+  const code = char.charCodeAt(0);
+  return code < 0x80 ? code >= 0x20 && code < 0x7f : PRINTABLE.test(char);
+}
 
 /** A text in double quotes as Go's `%q` and `strconv.Quote` write it. */
 export function goString(text: string): string {
@@ -54,7 +60,7 @@ export function goString(text: string): string {
   for (const char of text) {
     const short = SHORT[char];
     if (short !== undefined) out += short;
-    else if (PRINTABLE.test(char)) out += char;
+    else if (isPrintable(char)) out += char;
     else out += escapePoint(char.codePointAt(0) ?? 0);
   }
   return `${out}"`;

@@ -1,5 +1,6 @@
 import type { Result } from '../base/index.ts';
 import type { Environment, ExpandOptions } from './expand.ts';
+import { isDigit, isNameCharacter } from './shell-names.ts';
 import { replacePattern, trimPattern } from './shell-pattern.ts';
 import { WordSplitter } from './word-splitter.ts';
 
@@ -10,7 +11,6 @@ const MAX_REPLACED = 4 << 20; // characters of one text
 /** What Go prints for "no character". */
 const NO_CHAR = '\ufffd';
 
-const DIGIT = /^\p{Nd}$/u;
 const SPECIAL_PARAMETERS = '@*#?-$!0';
 const DANGLING = 'unexpected end of statement while looking for matching';
 
@@ -102,8 +102,13 @@ export class ShellLexer {
     return undefined;
   }
 
-  /** An ordinary or escaped character. */
+  /** Ordinary characters up to the next that may have a meaning, or an escaped one. */
   #plain(outer: boolean): string {
+    const run = this.#ordinary();
+    if (run !== '') {
+      if (outer) this.#splitter.addSplitting(run);
+      return run;
+    }
     const char = this.#next();
     if (char !== this.#escape) {
       if (outer) this.#splitter.addSplitting(char);
@@ -113,6 +118,14 @@ export class ShellLexer {
     const escaped = kept + this.#next();
     if (outer && escaped !== '') this.#splitter.addWhole(escaped);
     return escaped;
+  }
+
+  #ordinary(): string {
+    const run = /[^$<'"\\`}/]+/y;
+    run.lastIndex = this.#at;
+    const found = run.exec(this.#text)?.[0] ?? '';
+    this.#at += found.length;
+    return found;
   }
 
   #singleQuoted(): string | undefined {
@@ -276,14 +289,14 @@ export class ShellLexer {
 
   #name(): string {
     const first = this.#peek();
-    if (DIGIT.test(first)) return this.#while(DIGIT);
+    if (isDigit(first)) return this.#while(isDigit);
     if (first !== '' && SPECIAL_PARAMETERS.includes(first)) return this.#next();
-    return this.#while(NAME);
+    return this.#while(isNameCharacter);
   }
 
-  #while(pattern: RegExp): string {
+  #while(belongs: (char: string) => boolean): string {
     const start = this.#at;
-    for (let char = this.#peek(); pattern.test(char); char = this.#peek()) this.#at += char.length;
+    for (let char = this.#peek(); belongs(char); char = this.#peek()) this.#at += char.length;
     return this.#text.slice(start, this.#at);
   }
 
@@ -293,8 +306,6 @@ export class ShellLexer {
     return value;
   }
 }
-
-const NAME = /^[\p{L}\p{Nd}_]$/u;
 
 const unsupported = (modifier: string): string =>
   `unsupported modifier (${modifier}) in substitution`;
