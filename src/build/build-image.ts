@@ -42,7 +42,7 @@ import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import { reportSources } from './report-sources.ts';
 import type { BuildRequest } from './request.ts';
 import { openTrees, solverDeps, type Trees } from './solving.ts';
-import { stepTexts } from './step-texts.ts';
+import { projectOf, stepTexts } from './step-texts.ts';
 
 /** What a build came to. */
 export interface BuildOutcome extends Written {
@@ -54,6 +54,12 @@ export interface BuildOutcome extends Written {
 /** What only the program's edge can do for a build. */
 export type BuildEdge = Pick<OutputDeps, 'writeOut' | 'loadDocker'> & {
   readonly signal: AbortSignal;
+  /** Takes the results besides the outputs, while the build still holds them. */
+  readonly take?: (
+    results: readonly PlatformResult[],
+    deps: OutputDeps,
+    emit: EventSink,
+  ) => Promise<Result<void>>;
 };
 
 /**
@@ -116,6 +122,7 @@ function describe(request: BuildRequest): string {
   return goJson({
     dockerfile: request.dockerfile.shown,
     context: request.context.describes,
+    project: projectOf(request),
     target: request.target,
     buildArgs: Object.keys(request.buildArgs),
     platforms: request.platforms.map(formatPlatform),
@@ -218,6 +225,8 @@ class Build {
       request.outputs,
     );
     if (!written.ok) return written;
+    const taken = await this.#state.edge.take?.(results, deps, this.#deps.emit);
+    if (taken?.ok === false) return taken;
     const exported = await exportCaches(
       {
         ...{ ...this.#deps, ...deps },

@@ -6,7 +6,7 @@ export { internalVertex } from './internal-step.ts';
 export { type ExportedPart, exportStore, importStore } from './move-cache.ts';
 export { openContext } from './open-context.ts';
 export { planBuild } from './plan.ts';
-export type { DockerfileLocation } from './read-dockerfile.ts';
+export { type DockerfileLocation, readDockerfile, readIgnoreText } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {
   BuildRequest,
@@ -20,5 +20,6 @@ export type {
   OutputType,
   RemoteRequest,
 } from './request.ts';
+export { projectOf } from './step-texts.ts';
 export { emptySource } from './tree-source.ts';
 export { type Warmed, warmStore } from './warm.ts';

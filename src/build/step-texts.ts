@@ -31,7 +31,7 @@ function argumentNames(file: SourceFile): ReadonlySet<string> {
 }
 
 /** A directory by its path, anything else by how it was named; other Dockerfiles of a directory are other projects. */
-function projectOf({ context, remote, dockerfile }: BuildRequest): string {
+export function projectOf({ context, remote, dockerfile }: BuildRequest): string {
   const file =
     dockerfile.kind === 'file' && dockerfile.name !== 'Dockerfile' ? dockerfile.name : '';
   const address = remote?.shown.replace(/#.*$/, '') ?? context.root ?? context.describes;

@@ -1,0 +1,13 @@
+export { filesOfSources, sizeOfSources } from './context-sizes.ts';
+export { isContextCopy, type Model, modelOf } from './dockerfile-model.ts';
+export type {
+  AdviceRule,
+  AdviceSeverity,
+  Blame,
+  ContextFacts,
+  ContextFile,
+  Finding,
+} from './finding.ts';
+export { ADVICE_RULES, type LintFacts, lintCaching } from './lint.ts';
+export { ignoreCandidates } from './rules/layers.ts';
+export { type SarifResult, sarifLog } from './sarif.ts';

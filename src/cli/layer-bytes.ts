@@ -1,0 +1,21 @@
+import type { Digest } from '../base/index.ts';
+import { takeInventory } from '../upkeep/index.ts';
+import type { Io } from './io.ts';
+import type { Store } from './store.ts';
+import { createUpkeepDeps } from './upkeep-world.ts';
+
+/** Sizes of the layers that executions wrote, by the digest of their record: the layer on top of the result. */
+export async function layerBytes(
+  io: Io,
+  store: Store,
+): Promise<(key: Digest) => number | undefined> {
+  const { upkeep } = store.db;
+  const entries = await takeInventory(createUpkeepDeps(io, store));
+  const sizes = new Map<string, number>();
+  for (const { formOf, bytes, shared } of entries)
+    if (formOf !== undefined)
+      sizes.set(formOf.layer, Math.max(sizes.get(formOf.layer) ?? 0, bytes + shared));
+  const layers = new Map(upkeep.chains().map(({ id, layer }) => [id, layer]));
+  const chains = new Map(upkeep.results().map(({ digest, chain }) => [digest, chain]));
+  return (key) => sizes.get(layers.get(chains.get(key) ?? -1) ?? '');
+}
