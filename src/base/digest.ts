@@ -23,6 +23,14 @@ export function digestOfHex(hex: string): Digest {
   return digest;
 }
 
+/** Makes a digest of the 32 bytes at `at` of a buffer that holds SHA-256 values. */
+export function digestOfBytes(bytes: Buffer, at: number): Digest {
+  const hex = bytes.toString('hex', at, at + 32);
+  if (hex.length !== 64) throw new Error(`no SHA-256 at ${at}`);
+  // Brand constructor: 32 bytes have no other hexadecimal form.
+  return `sha256:${hex}` as Digest;
+}
+
 /** The 64 hexadecimal characters of a digest. */
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length);

@@ -1,5 +1,5 @@
 export { writeAtomically } from './atomic-file.ts';
-export { type Digest, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
+export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
 export { diskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';
 export { renderFailure, type Severity } from './excerpt.ts';

@@ -4,7 +4,6 @@
  * confused with another.
  */
 
-const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The text form of a file name. */
@@ -19,7 +18,7 @@ export function nameOfBytes(bytes: Uint8Array): string {
 
 /** The bytes of a name made by `nameOfBytes` (or of any well-formed text). */
 export function bytesOfName(name: string): Uint8Array {
-  if (!LONE.test(name)) return Buffer.from(name, 'utf8');
+  if (name.isWellFormed()) return Buffer.from(name, 'utf8');
   const parts: Uint8Array[] = [];
   for (const point of name) {
     const code = point.codePointAt(0) ?? 0;
@@ -32,7 +31,7 @@ export function bytesOfName(name: string): Uint8Array {
 
 /** The form in which a path can be handed to `node:fs`: the string itself, or bytes where UTF-8 cannot say it. */
 export function fsPath(path: string): string | Buffer {
-  return LONE.test(path) ? Buffer.from(bytesOfName(path)) : path;
+  return path.isWellFormed() ? path : Buffer.from(bytesOfName(path));
 }
 
 function escapeInvalid(bytes: Uint8Array): string {

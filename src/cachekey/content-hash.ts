@@ -18,12 +18,15 @@ const PARALLEL_READS = 16;
 
 const EMPTY = sha256('');
 
+/** Paths in a tree with the digests of the entries alone; a path may come twice. */
+export type ListedEntries = Iterable<readonly [path: string, digest: Digest]>;
+
 /** Checksums over one tree; each entry is read once and each directory computed once. */
 export interface ContentHasher {
   /** The checksum of a selector (BuildKit cache/contenthash, `Checksum`). The error text is BuildKit's. */
   checksum(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>>;
-  /** The entries whose own digests went into the checksums so far, by path in the tree. */
-  readonly entries: ReadonlyMap<string, Digest>;
+  /** The entries whose own digests went into the checksums so far. */
+  readonly entries: ListedEntries;
 }
 
 /** Makes a hasher for a tree that does not change while it is used. */
@@ -33,8 +36,10 @@ export function contentHasher(tree: FileTree): ContentHasher {
 
 class Hasher implements ContentHasher {
   readonly #tree: FileTree;
-  /** Digests of entries alone: of a directory, its header's. */
-  readonly #entries = new Map<string, Digest>();
+  /** Digests of entries alone (of a directory, its header's) that the tree does not know by itself. */
+  readonly #read = new Map<string, Digest>();
+  /** Paths whose digests were asked for. */
+  readonly #used: (readonly string[])[] = [];
   /** Digests of directories with all that is below them. */
   readonly #directories = new Map<string, Digest>();
 
@@ -42,8 +47,12 @@ class Hasher implements ContentHasher {
     this.#tree = tree;
   }
 
-  get entries(): ReadonlyMap<string, Digest> {
-    return this.#entries;
+  get entries(): ListedEntries {
+    return this.#listed();
+  }
+
+  *#listed(): Generator<readonly [string, Digest]> {
+    for (const paths of this.#used) for (const path of paths) yield [path, this.#entry(path)];
   }
 
   async checksum(selector: ContentSelector, signal: AbortSignal): Promise<Result<Digest, string>> {
@@ -114,27 +123,34 @@ class Hasher implements ContentHasher {
 
   /** Reads the digests of entries that are not known, several at a time. */
   async #load(paths: readonly string[], signal: AbortSignal): Promise<void> {
-    const wanted = paths.filter((p) => !this.#entries.has(p));
+    this.#used.push(paths);
+    const wanted = paths.filter((p) => this.#known(p) === undefined);
     let next = 0;
     const worker = async (): Promise<void> => {
       for (let path = wanted[next++]; path !== undefined; path = wanted[next++]) {
         signal.throwIfAborted();
-        this.#entries.set(path, await this.#read(path, signal));
+        this.#read.set(path, await this.#ask(path, signal));
       }
     };
     const workers = Math.min(PARALLEL_READS, wanted.length);
     await Promise.all(Array.from({ length: workers }, worker));
   }
 
-  async #read(path: string, signal: AbortSignal): Promise<Digest> {
+  async #ask(path: string, signal: AbortSignal): Promise<Digest> {
     // A context without entries sends no change at all, so BuildKit falls back to the directory it made for it.
     const sent = path === '/' && this.#tree.rootHeader === 'empty';
     if (sent && this.#tree.list('/').length > 0) return EMPTY;
     return await this.#tree.digest(path, signal);
   }
 
+  /** The root's is what `#ask` says, not the entry's own. */
+  #known(path: string): Digest | undefined {
+    const known = path === '/' ? undefined : this.#tree.knownDigest?.(path);
+    return known ?? this.#read.get(path);
+  }
+
   #entry(path: string): Digest {
-    const digest = this.#entries.get(path);
+    const digest = this.#known(path);
     if (digest === undefined) throw new Error(`the digest of ${path} was not read`);
     return digest;
   }
@@ -146,10 +162,17 @@ class Hasher implements ContentHasher {
     if (known !== undefined) return known;
     const base = path === '/' ? '' : path;
     const hash = createHash('sha256').update(`\0${this.#entry(path)}`);
+    let text = '';
     for (const name of this.#tree.list(path)) {
       const child = this.#recursive(`${base}/${name}`);
-      hash.update('\0').update(bytesOfName(name)).update(child);
+      if (name.isWellFormed()) {
+        text += `\0${name}${child}`;
+        continue;
+      }
+      hash.update(`${text}\0`).update(bytesOfName(name)).update(child);
+      text = '';
     }
+    hash.update(text);
     const digest = digestOfHex(hash.digest('hex'));
     this.#directories.set(path, digest);
     return digest;

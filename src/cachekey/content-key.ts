@@ -1,12 +1,12 @@
 import { type Digest, err, ok, type Result, sha256 } from '../base/index.ts';
 import type { Op } from '../llb/index.ts';
-import { contentHasher } from './content-hash.ts';
+import { contentHasher, type ListedEntries } from './content-hash.ts';
 import type { FileTree } from './file-tree.ts';
 import { opKey } from './op-key.ts';
 import type { ContentSelector } from './selector.ts';
 
-/** Is told the entries behind a content digest: path in the tree to the entry's own digest. */
-export type EntriesSink = (entries: ReadonlyMap<string, Digest>) => void;
+/** Is told the entries behind a content digest: paths in the tree with the entries' own digests. */
+export type EntriesSink = (entries: ListedEntries) => void;
 
 /**
  * The content digest of input `index` of an op: the checksums of what the op selects, joined (BuildKit

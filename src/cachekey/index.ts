@@ -1,3 +1,4 @@
+export type { ListedEntries } from './content-hash.ts';
 export { type ContentHasher, contentHasher } from './content-hash.ts';
 export { contentDigest, contentKey, type EntriesSink } from './content-key.ts';
 export { entryHeader } from './entry-header.ts';

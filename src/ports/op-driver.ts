@@ -1,4 +1,5 @@
 import type { Digest, Result } from '../base/index.ts';
+import type { ListedEntries } from '../cachekey/index.ts';
 import type { EventSink } from '../events/index.ts';
 import type { Vertex } from '../llb/index.ts';
 import type { LayerChain } from './snapshotter.ts';
@@ -37,7 +38,7 @@ export interface OpContext {
   /** The vertex events belong to. */
   readonly vertex: Vertex;
   /** Is told the entries behind a content digest when it is computed: what explains a later difference. */
-  readonly listed?: (entries: ReadonlyMap<string, Digest>) => void;
+  readonly listed?: (entries: ListedEntries) => void;
 }
 
 /** What the solver needs of an op kind; the solver itself knows none. */

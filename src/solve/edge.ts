@@ -1,5 +1,6 @@
 import { type Digest, err, ok, type Result, sha256 } from '../base/index.ts';
-import { contentRecordDigest, recordDigest } from '../cachekey/index.ts';
+import { contentRecordDigest, type ListedEntries, recordDigest } from '../cachekey/index.ts';
+import { type Listing, listingOf } from '../causes/index.ts';
 import type { CacheDb, CachedResult, LayerChain, RecordId, RecordInput } from '../ports/index.ts';
 import type { BuildRun } from './build-run.ts';
 import { allOk } from './parallel.ts';
@@ -22,8 +23,8 @@ export class Edge {
   chain: LayerChain = [];
   /** Content digest of what this op selects of input i, once computed. */
   readonly contents: (Digest | undefined)[];
-  /** The entries behind the content digest of input i, while it is not known to be found. */
-  readonly listings: (ReadonlyMap<string, Digest> | undefined)[];
+  /** The files behind the content digest of input i, while it is not known to be found; made when they are asked for. */
+  readonly listings: ((() => Listing) | undefined)[];
   /** A record was known, but the layers of its result are gone. */
   evicted = false;
   /** When and why trimming removed them, as far as that is known. */
@@ -189,8 +190,9 @@ export class Edge {
     if (!result.ok) return result;
     if (input.unknown) return ok(undefined);
     this.#build.starts.throwIfAborted();
-    const listed = (entries: ReadonlyMap<string, Digest>): void => {
-      this.listings[i] = entries;
+    const listed = (entries: ListedEntries): void => {
+      let listing: Listing | undefined;
+      this.listings[i] = () => (listing ??= listingOf(entries));
     };
     const context = { ...this.work.context(this.#build.work), listed };
     const digest = await this.#build.track(this.work.driver.contentKey(context, i, result.value));

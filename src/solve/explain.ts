@@ -1,3 +1,4 @@
+import { leavesOf } from '../causes/index.ts';
 import type { Change, Decision, RootCause } from '../events/index.ts';
 import type { StepTrace, StepTraceInput } from '../ports/index.ts';
 import type { Edge } from './edge.ts';
@@ -159,8 +160,8 @@ function unchangedFiles(
 ): readonly string[] {
   return inputs.flatMap(({ content }, i) => {
     if (content === undefined || content !== trace.inputs[i]?.content) return [];
-    const names = [...(edge.listings[i]?.keys() ?? [])].filter((path) => path !== '/');
-    const leaves = names.filter((path) => !names.some((other) => other.startsWith(`${path}/`)));
+    const listing = edge.listings[i]?.();
+    const leaves = listing === undefined ? [] : leavesOf(listing, SAME_NAMED + 1);
     return leaves.length > 0 && leaves.length <= SAME_NAMED
       ? leaves.map((path) => path.slice(1))
       : [`all it uses of ${placeOf(edge.inputs[i]?.work.name ?? '')}`];

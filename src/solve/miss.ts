@@ -6,7 +6,6 @@ import {
   diffListings,
   diffOps,
   encodeListing,
-  listingOf,
 } from '../causes/index.ts';
 import type { Change } from '../events/index.ts';
 import { decodeOp, type Op, type Vertex } from '../llb/index.ts';
@@ -137,10 +136,10 @@ function fileChanges(
   { before, db }: { readonly before: StepTraceInput; readonly db: TraceDb },
 ): readonly Change[] {
   const packed = before.content === undefined ? undefined : db.listing(before.content);
-  const entries = edge.listings[i];
+  const listing = edge.listings[i];
   const vertex = edge.inputs[i]?.work.vertex;
-  if (packed === undefined || entries === undefined || vertex === undefined) return [];
-  const files = diffListings(decodeListing(packed), listingOf(entries));
+  if (packed === undefined || listing === undefined || vertex === undefined) return [];
+  const files = diffListings(decodeListing(packed), listing());
   const rules = [before.ignored, ignorePatternsOf(vertex)].map(patterns);
   const split = diffIgnoreRules(files, rules[0] ?? [], rules[1] ?? []);
   return [...split.rules, ...split.files];
@@ -150,9 +149,9 @@ function fileChanges(
 export function packListings(edge: Edge): ReadonlyMap<Digest, () => Uint8Array> {
   const listings = new Map<Digest, () => Uint8Array>();
   edge.contents.forEach((content, i) => {
-    const entries = edge.listings[i];
-    if (content !== undefined && entries !== undefined)
-      listings.set(content, () => encodeListing(entries));
+    const listing = edge.listings[i];
+    if (content !== undefined && listing !== undefined)
+      listings.set(content, () => encodeListing(listing()));
   });
   return listings;
 }
