@@ -37,6 +37,7 @@ const RANKS: Readonly<Record<string, number>> = {
   analyze: 6,
   explain: 6,
   upkeep: 6,
+  report: 7,
   export: 7,
   build: 8,
   cli: 9,

@@ -34,8 +34,9 @@ find_node() {
 node=$(find_node)
 PATH="$(dirname "$node"):$PATH"
 export PATH
-# The stamp is the lock file itself: dependencies are installed again only when it changed.
-if ! cmp -s "$root/package-lock.json" "$root/node_modules/.varve-lock" 2>/dev/null; then
+# The stamp is the lock file itself: dependencies are installed again only when it changed. A linked node_modules is
+# somebody else's to install.
+if [ ! -L "$root/node_modules" ] && ! cmp -s "$root/package-lock.json" "$root/node_modules/.varve-lock" 2>/dev/null; then
   say "installing npm dependencies"
   (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >&2)
   cp "$root/package-lock.json" "$root/node_modules/.varve-lock"

@@ -78,6 +78,7 @@ export function recordHistory(
     const row = (): StepRow => ({
       vertex: event.vertex,
       name: step.name,
+      ...(step.inputs === undefined || step.inputs.length === 0 ? {} : { inputs: step.inputs }),
       state,
       completedAt: event.at,
       ...(step.startedAt === undefined ? {} : { startedAt: step.startedAt }),
@@ -98,7 +99,12 @@ export function recordHistory(
       if (event.type === 'vertex') {
         const known = steps.get(event.vertex);
         if (known === undefined)
-          steps.set(event.vertex, { name: event.name, file: 'none', logged: false });
+          steps.set(event.vertex, {
+            name: event.name,
+            inputs: event.inputs,
+            file: 'none',
+            logged: false,
+          });
         else known.name = event.name;
         return;
       }

@@ -61,6 +61,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addHistory(program, run);
   addWhy(program, run);
   addLint(program, run);
+  addReport(program, run);
   addCache(program, run);
   addDoctor(program, run);
   program
@@ -214,6 +215,16 @@ function addImage(program: Command, run: Run): void {
     .option(json, asJson)
     .action(run<[string, Options]>(async () => (await load()).imageLayers));
   image
+    .command('diff <a> <b>')
+    .description('what differs between two images: configuration, packages, files')
+    .option('--all', 'list every file')
+    .option(json, asJson)
+    .action(
+      run<[string, string, Options]>(
+        async () => (await import('./commands/image-diff.ts')).imageDiff,
+      ),
+    );
+  image
     .command('pull <name>')
     .description('fetch an image')
     .option('--platform <platform>', 'for this platform')
@@ -309,6 +320,19 @@ function addLint(program: Command, run: Run): void {
     .action(
       run<[string | undefined, Record<string, unknown>]>(
         async () => (await import('./commands/lint.ts')).lintCommand,
+function addReport(program: Command, run: Run): void {
+  program
+    .command('report')
+    .description('a page about builds, their cache and what misses cost')
+    .option('-o, --output <file>', 'where the page is written, or - (default: varve-report.html)')
+    .addOption(
+      new Option('--format <format>', 'what is made').choices(['html', 'markdown', 'prometheus']),
+    )
+    .option('--name <name>', 'builds of this name only')
+    .option('--json', 'print JSON')
+    .action(
+      run<[Record<string, unknown>]>(
+        async () => (await import('./commands/report.ts')).reportCommand,
       ),
     );
 }

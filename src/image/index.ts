@@ -9,7 +9,16 @@ export {
 export type { ExportContext, ImageDeps } from './deps.ts';
 export { type ExportedLayer, type FileIndexBlob, fileIndexBlobs } from './file-indexes.ts';
 export { clampHistory, completeHistory, goTime } from './history.ts';
+export {
+  diffImageFiles,
+  type FileDifference,
+  type ImageFile,
+  type ImageFiles,
+  imageFiles,
+  installedPackages,
+} from './image-files.ts';
 export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
+export { type LayerFile, layerListing, readLayerFile } from './layer-listing.ts';
 export { type LoadedImage, loadImages, loadLayout } from './load.ts';
 export {
   findImageRow,

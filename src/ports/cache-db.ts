@@ -190,6 +190,8 @@ export interface BuildRow {
 export interface StepRow {
   readonly vertex: Digest;
   readonly name: string;
+  /** Vertices it stands on and copies from. */
+  readonly inputs?: readonly Digest[];
   readonly startedAt?: Millis;
   readonly completedAt?: Millis;
   readonly state: 'cached' | 'done' | 'error' | 'canceled';
