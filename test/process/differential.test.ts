@@ -10,11 +10,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual, promisify } from 'node:util';
-import { parseJson } from '../../src/base/index.ts';
 import {
   CASES,
   CONTEXT,
@@ -24,13 +22,14 @@ import {
 } from '../rig/differential-cases.ts';
 import { DockerPeer } from '../rig/docker-peer.ts';
 import { note } from '../rig/golden.ts';
-import { type ImageContents, readConfig, readTree } from '../rig/image-tree.ts';
+import { type ImageContents, readDirectory, readLayout } from '../rig/image-tree.ts';
+import { varveHere } from '../rig/in-process.ts';
+import { Rig } from '../rig/rig.ts';
 
-const VARVE = join(import.meta.dirname, '../../bin/varve');
 const TABLE = join(import.meta.dirname, '../../docs/differences.md');
 const execute = promisify(execFile);
 const has = (tool: string): boolean => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0;
-const missing = ['buildah', 'skopeo', 'umoci', 'runc'].filter((t) => !has(t));
+const missing = ['buildah', 'skopeo', 'runc'].filter((t) => !has(t));
 const skip =
   process.getuid?.() !== 0
     ? 'needs root'
@@ -85,22 +84,22 @@ describe('varve and buildah make the same image of the same Dockerfile', {
   skip,
   concurrency: 2,
 }, () => {
-  let root = '';
-  let storage: string[] = [];
+  const rig = new Rig();
+  const { root } = rig;
+  const storage = ['--root', join(root, 'b/root'), '--runroot', join(root, 'b/run')];
+  storage.push('--storage-driver', 'overlay');
   const counts = { equal: 0, marked: 0, explained: 0 };
   let docker: DockerPeer | string = 'not started';
   const dockerCounts = { equal: 0, explained: 0, refused: 0 };
 
   before(async () => {
-    root = mkdtempSync(join(tmpdir(), 'varve-differential-'));
-    storage = ['--root', join(root, 'b/root'), '--runroot', join(root, 'b/run')];
-    storage.push('--storage-driver', 'overlay');
     await makeBase();
     docker = await DockerPeer.start(join(root, 'docker'));
     if (typeof docker !== 'string')
       await docker.load(`${join(root, 'layout')}:latest`, 'base:latest');
   });
   after(async () => {
+    await using _rig = rig;
     note(
       `differential: ${CASES.length} Dockerfiles give with varve and with buildah: ${counts.equal} equal config and tree, ${counts.marked} equal but for the four places that buildah leaves after RUN, ${counts.explained} explained differences`,
     );
@@ -111,12 +110,11 @@ describe('varve and buildah make the same image of the same Dockerfile', {
     );
     if (typeof docker !== 'string') await docker[Symbol.asyncDispose]();
     spawnSync('buildah', [...storage, 'rmi', '-a', '-f']);
-    rmSync(root, { recursive: true, force: true });
   });
 
   async function varve(args: readonly string[]): Promise<void> {
-    const env = { ...process.env, VARVE_ROOT: join(root, 'store') };
-    await execute(VARVE, ['build', '--progress=plain', ...args], { env });
+    const run = await varveHere(rig, rig.work, ['build', '--progress=plain', ...args]);
+    assert.equal(run.status, 0, run.stderr);
   }
 
   async function makeBase(): Promise<void> {
@@ -165,27 +163,24 @@ describe('varve and buildah make the same image of the same Dockerfile', {
     const base = `base=oci-layout://${join(root, 'layout')}:latest`;
     const output = `type=oci,dest=${to},tar=false`;
     await varve(['--build-context', base, '-t', 'x:latest', '-o', output, ...common, context]);
-    return { tree: await readTree(to, 'latest'), config: readConfig(to, 'latest') };
+    return readLayout(to);
   }
 
   async function buildTheirs(context: string, common: readonly string[]): Promise<ImageContents> {
     const to = `${context}-theirs`;
-    const name = context.replace(/.*context-/, '').toLowerCase();
-    const buildah = async (...args: readonly string[]): Promise<string> =>
-      (await execute('buildah', [...storage, ...args])).stdout;
     const flags = ['--format=docker', '--layers=false', '--isolation=oci', '--pull-never'];
     // Another runtime may be installed beside it, and refuse the control groups of this machine.
     flags.push('--runtime=runc');
-    await buildah('build', ...flags, '-t', name, ...common, context);
-    await buildah('push', '-q', '--format=oci', name, `oci:${to}:latest`);
-    // Of the image as it is stored: a push as OCI image loses its HEALTHCHECK.
-    const image = parseJson(await buildah('inspect', '--type=image', name));
-    if (!image.ok) throw new Error(image.error);
-    // The shape of buildah's inspection; a wrong one fails the comparison.
-    const { Docker } = image.value as {
-      readonly Docker: { readonly config: Readonly<Record<string, unknown>> };
-    };
-    return { tree: await readTree(to, 'latest'), config: Docker.config };
+    await execute('buildah', [
+      ...storage,
+      'build',
+      ...flags,
+      '-t',
+      `dir:${to}`,
+      ...common,
+      context,
+    ]);
+    return readDirectory(to);
   }
 
   function compareWithDocker(
