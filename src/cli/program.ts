@@ -320,6 +320,10 @@ function addLint(program: Command, run: Run): void {
     .action(
       run<[string | undefined, Record<string, unknown>]>(
         async () => (await import('./commands/lint.ts')).lintCommand,
+      ),
+    );
+}
+
 function addReport(program: Command, run: Run): void {
   program
     .command('report')
