@@ -14,7 +14,11 @@ import { spread } from './measure.ts';
 
 const RUNS = 21;
 /** As in bin/varve. */
-const NODE_FLAGS = ['--disable-warning=ExperimentalWarning', '--min-semi-space-size=16'];
+const NODE_FLAGS = [
+  '--disable-warning=ExperimentalWarning',
+  '--min-semi-space-size=8',
+  '--max-semi-space-size=8',
+];
 const STAGES = 7;
 /** Instructions of a stage, which make 175 with FROM and those around the stages. */
 const BODY = (i: number): readonly string[] => [
