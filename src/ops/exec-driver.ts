@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, lstatSync, mkdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import {
   type Digest,
   err,
@@ -25,6 +36,7 @@ import type {
   SandboxSpec,
 } from '../ports/index.ts';
 import { execEnv } from './exec-env.ts';
+import { execFormatHelp } from './exec-format.ts';
 import { ExecMounts, extraHosts, type MountDeps, secretMissing } from './exec-mounts.ts';
 import { OutputTail } from './exec-output.ts';
 import { type ExecUser, lookUpUser } from './exec-user.ts';
@@ -110,6 +122,7 @@ async function runExec(
   const codes = op.meta.validExitCodes.length === 0 ? [0] : op.meta.validExitCodes;
   if (exit.value.timedOut || !codes.includes(exit.value.code))
     return stepFailure(op, exit.value, {
+      root: mounts.root,
       tail,
       limits: deps.limits,
       log: deps.logPath?.(vertex.digest),
@@ -233,11 +246,24 @@ function inRoot(root: string, path: string): string {
   return at === '/' ? root : root + at;
 }
 
+/** The first bytes of a regular file; undefined when there is none. */
+function startOf(path: string): Uint8Array | undefined {
+  if (lstatSync(fsPath(path), { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const start = Buffer.alloc(64);
+    return start.subarray(0, readSync(fd, start));
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** The failure of a step, in BuildKit's words, with the end of its output. */
 function stepFailure(
   op: ExecOp,
   exit: SandboxExit,
   more: {
+    readonly root: string;
     readonly tail: OutputTail;
     readonly limits: SandboxLimits | undefined;
     readonly log: string | undefined;
@@ -247,18 +273,14 @@ function stepFailure(
   const why = exit.timedOut
     ? `time limit of ${(more.limits?.timeoutMs ?? 0) / 1000} s exceeded`
     : `exit code: ${exit.code}`;
+  const lines = more.tail.lines();
   const help = exit.outOfMemory
-    ? {
-        help: `a process was ended because the memory limit of ${more.limits?.memoryBytes ?? 0} bytes was reached`,
-      }
-    : {};
-  const details = [
-    ...more.tail.lines(),
-    ...(more.log === undefined ? [] : [`full log: ${more.log}`]),
-  ];
+    ? `a process was ended because the memory limit of ${more.limits?.memoryBytes ?? 0} bytes was reached`
+    : execFormatHelp(lines, (path) => startOf(inRoot(more.root, path)));
+  const details = [...lines, ...(more.log === undefined ? [] : [`full log: ${more.log}`])];
   return err(
     failure('SB010', 1, `process ${command} did not complete successfully: ${why}`, {
-      ...help,
+      ...(help === undefined ? {} : { help }),
       ...(details.length === 0 ? {} : { details }),
     }),
   );

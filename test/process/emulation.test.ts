@@ -95,3 +95,29 @@ describe('steps of another architecture', { skip: needsEmulation }, () => {
     ]);
   });
 });
+
+test('a step that nothing here can emulate says what is missing and how to get it', {
+  skip: needsSteps,
+}, async () => {
+  await using rig = new Rig();
+  // A program of a processor that no test machine has: only the field of its header that says so is another.
+  const program = readFileSync('/bin/busybox');
+  program.writeUInt16LE(258, 18);
+  rig.write('app/busybox', program);
+  rig.write('app/Dockerfile', 'FROM scratch\nCOPY --chmod=755 busybox /bin/sh\nRUN echo hi\n');
+  const run = await rig.varve(['build', '--progress=quiet', '--platform=linux/loong64', 'app']);
+  assert.deepEqual(
+    [run.status, run.stderr.replace(/^full log: .*$/m, 'full log: PATH')],
+    [
+      1,
+      `error[SB010]: process "/bin/sh -c echo hi" did not complete successfully: exit code: 1
+ --> app/Dockerfile:3:1
+  |
+3 | RUN echo hi
+  | ^^^^^^^^^^^ help: /bin/sh is a program for loong64, and this machine has no emulator for it (/proc/sys/fs/binfmt_misc/qemu-loongarch64): install one with "apt-get install qemu-user-static binfmt-support", or "docker run --privileged --rm tonistiigi/binfmt --install loong64"
+exec /bin/sh: exec format error
+full log: PATH
+`,
+    ],
+  );
+});
