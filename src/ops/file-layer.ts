@@ -220,7 +220,9 @@ export class FileLayer {
 
   /** All entries of the layer. */
   finish(): ReadonlyMap<string, PackedEntry> {
-    for (const [path, own] of [...this.#upper]) if (own === GONE) this.#copyUp(dirname(path));
+    const gone: string[] = [];
+    for (const [path, own] of this.#upper) if (own === GONE) gone.push(path);
+    for (const path of gone) this.#copyUp(dirname(path));
     return this.#upper;
   }
 

@@ -2,10 +2,11 @@ import { closeSync, constants, copyFileSync, mkdirSync, openSync, readSync } fro
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
-import { type Digest, fsPath } from '../base/index.ts';
+import { fsPath } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import type { PackedData } from '../ports/index.ts';
 import { writeAll } from './member.ts';
+import { PackSources } from './pack-sources.ts';
 import { readFile, readSmallFile } from './read-file.ts';
 
 /** Files from this size on are kept as files of their own: a directory made of the layer shares their bytes. */
@@ -18,8 +19,8 @@ export interface StoredData extends PackedData {
   /** Where it begins in `data`, or the number of its file in `large/`. */
   readonly offset: number;
   readonly crc: number;
-  /** What it was copied from, and the digest of that. */
-  readonly source?: { readonly entry: FileEntry; readonly digest: Digest } | undefined;
+  /** Row of what it was copied from in the layer's sources; -1: not known. */
+  readonly source: number;
 }
 
 /** A regular file to copy. */
@@ -29,13 +30,15 @@ export interface CopySource {
   readonly entry: FileEntry;
 }
 
-/** Data of earlier layers by the digest of what it was copied from. */
+/** Data of earlier layers by the digest (32 bytes) of what it was copied from. */
 export interface EarlierData {
-  find(digest: Digest, size: number): Uint8Array | undefined;
+  find(digest: Uint8Array, size: number): Uint8Array | undefined;
 }
 
 /** Writes the data of a packed layer: small files one after another into `data`, large ones into `large/`. */
 export class PackData {
+  /** What data was copied from. */
+  readonly sources = new PackSources();
   readonly #dir: string;
   readonly #earlier: EarlierData | undefined;
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER);
@@ -57,10 +60,10 @@ export class PackData {
   copy(from: CopySource, signal: AbortSignal): StoredData | Promise<StoredData> {
     const { tree, path, entry } = from;
     const digest = tree.knownDigest?.(path);
-    const source = digest === undefined ? undefined : { entry, digest };
+    const source = digest === undefined ? -1 : this.sources.add(digest, entry);
     if (entry.size === 0) return this.#small(new Uint8Array(0), source);
     if (entry.size < LARGE_FILE) {
-      const known = digest === undefined ? undefined : this.#earlier?.find(digest, entry.size);
+      const known = source === -1 ? undefined : this.#known(source, entry.size);
       const bytes = known ?? tree.readNow?.(path);
       if (bytes !== undefined) return this.#small(bytes, source);
     }
@@ -76,18 +79,18 @@ export class PackData {
   }
 
   write(data: Uint8Array): StoredData {
-    if (data.length < LARGE_FILE) return this.#small(data, undefined);
+    if (data.length < LARGE_FILE) return this.#small(data, -1);
     const fd = this.#openLarge();
     try {
       writeAll(fd, data);
     } finally {
       closeSync(fd);
     }
-    return this.#storedLarge(data.length, undefined);
+    return this.#storedLarge(data.length, -1);
   }
 
   async stream(data: AsyncIterable<Uint8Array>): Promise<StoredData> {
-    return await this.#stream(data, undefined);
+    return await this.#stream(data, -1);
   }
 
   /** Writes what is in memory, and closes; nothing is added after it. */
@@ -117,10 +120,11 @@ export class PackData {
     this.#fd = undefined;
   }
 
-  async #stream(
-    data: AsyncIterable<Uint8Array>,
-    source: StoredData['source'],
-  ): Promise<StoredData> {
+  #known(source: number, size: number): Uint8Array | undefined {
+    return this.#earlier?.find(this.sources.digest(source), size);
+  }
+
+  async #stream(data: AsyncIterable<Uint8Array>, source: number): Promise<StoredData> {
     const head: Uint8Array[] = [];
     let size = 0;
     let fd: number | undefined;
@@ -146,7 +150,7 @@ export class PackData {
       : this.#storedLarge(size, source);
   }
 
-  #largeCopy(disk: string, size: number, source: StoredData['source']): StoredData {
+  #largeCopy(disk: string, size: number, source: number): StoredData {
     if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
     const target = join(this.#dir, 'large', String(this.#large++));
     const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
@@ -159,11 +163,11 @@ export class PackData {
     return openSync(join(this.#dir, 'large', String(this.#large++)), 'wx', 0o600);
   }
 
-  #storedLarge(size: number, source: StoredData['source']): StoredData {
+  #storedLarge(size: number, source: number): StoredData {
     return { kind: 'large', offset: this.#large - 1, size, crc: 0, source };
   }
 
-  #small(bytes: Uint8Array, source: StoredData['source']): StoredData {
+  #small(bytes: Uint8Array, source: number): StoredData {
     const { length } = bytes;
     if (this.#filled + length > BUFFER) this.#flush();
     this.#buffer.set(bytes, this.#filled);

@@ -2,8 +2,7 @@ import { crc32 } from 'node:zlib';
 import {
   bytesOfName,
   type Digest,
-  digestOfHex,
-  hexOf,
+  digestOfBytes,
   isRecord,
   nameOfBytes,
   parseJson,
@@ -73,7 +72,7 @@ export interface Row {
   readonly crc: number;
   /** Rows with the same number are hard links to one file; 0: none. */
   readonly group: number;
-  readonly digest: Digest | undefined;
+  readonly digest: Uint8Array | undefined;
   readonly extra: Extra | undefined;
 }
 
@@ -127,11 +126,6 @@ export class PackIndex {
     this.#extras = extras;
   }
 
-  /** Bytes of an index. */
-  static encode(rows: readonly Row[], dataSize: number): Uint8Array<ArrayBuffer> {
-    return encode(rows, dataSize);
-  }
-
   /** Undefined for what is damaged or of another version. */
   static decode(read: Uint8Array): PackIndex | undefined {
     // A copy where the columns would not be aligned otherwise.
@@ -168,7 +162,13 @@ export class PackIndex {
   }
 
   digest(row: number): Digest {
-    return digestOfHex(this.#digests.toString('hex', row * DIGEST, (row + 1) * DIGEST));
+    return digestOfBytes(this.#digests, row * DIGEST);
+  }
+
+  /** Whether a row has a digest of these bytes. */
+  hasDigest(row: number, digest: Uint8Array): boolean {
+    const at = row * DIGEST;
+    return this.#digests.compare(digest, 0, DIGEST, at, at + DIGEST) === 0;
   }
 
   /** The first four bytes of a digest, for tables. */
@@ -179,24 +179,37 @@ export class PackIndex {
 
 /** Widths of the columns: offset, size, mtime, seven of 32 bits, mode, type, flags, digest. */
 const ROW = 3 * 8 + 7 * 4 + 2 + 1 + 1 + DIGEST;
+/** Bytes of a row before each column. */
+const COLUMNS = [0, 8, 16, 24, 28, 32, 36, 40, 44, 48, 52, 54, 55, 56];
 
-function encode(rows: readonly Row[], dataSize: number): Uint8Array<ArrayBuffer> {
-  const names = rows.map((row) => bytesOfName(row.name));
-  const extras = rows.flatMap((row) => (row.extra === undefined ? [] : [row.extra]));
-  const extraBytes = Buffer.from(encodeExtras(extras));
-  const nameBytes = names.reduce((sum, name) => sum + name.length, 0);
-  const count = rows.length;
-  const columns = HEADER + count * ROW;
-  const bytes = Buffer.from(new ArrayBuffer(columns + nameBytes + extraBytes.length));
-  const at = [0, 8, 16, 24, 28, 32, 36, 40, 44, 48, 52, 54, 55, 56].map((o) => HEADER + o * count);
-  const [offset = 0, size = 0, mtime = 0, parent = 0, uid = 0, gid = 0, crc = 0, group = 0] = at;
-  const [nameEnd = 0, extra = 0, mode = 0, type = 0, flags = 0, digest = 0] = at.slice(8);
-  let nameAt = columns;
-  let extraAt = 0;
-  for (const [i, row] of rows.entries()) {
-    const name = names[i] ?? new Uint8Array(0);
-    bytes.set(name, nameAt);
-    nameAt += name.length;
+/** Writes the rows of an index one by one, so that no object of each is needed. */
+export class PackIndexWriter {
+  readonly #count: number;
+  /** Header and columns. */
+  readonly #bytes: Buffer<ArrayBuffer>;
+  /** Where the columns begin. */
+  readonly #at: readonly number[];
+  #names = Buffer.alloc(64 * 1024);
+  #nameBytes = 0;
+  readonly #extras: Extra[] = [];
+  #rows = 0;
+
+  constructor(count: number) {
+    this.#count = count;
+    this.#bytes = Buffer.from(new ArrayBuffer(HEADER + count * ROW));
+    this.#at = COLUMNS.map((before) => HEADER + before * count);
+  }
+
+  /** Adds a row and returns its number. */
+  add(row: Row): number {
+    const [offset = 0, size = 0, mtime = 0, parent = 0, uid = 0, gid = 0, crc = 0] = this.#at;
+    const group = this.#at[7] ?? 0;
+    const [nameEnd = 0, extra = 0, mode = 0, type = 0, flags = 0, digest = 0] = this.#at.slice(8);
+    const bytes = this.#bytes;
+    const i = this.#rows++;
+    if (i >= this.#count) throw new Error('an index has more rows than were announced');
+    this.#addName(row.name);
+    if (row.extra !== undefined) this.#extras.push(row.extra);
     bytes.writeDoubleLE(row.offset, offset + i * 8);
     bytes.writeDoubleLE(row.size, size + i * 8);
     bytes.writeBigInt64LE(row.mtimeNs, mtime + i * 8);
@@ -205,19 +218,46 @@ function encode(rows: readonly Row[], dataSize: number): Uint8Array<ArrayBuffer>
     bytes.writeUInt32LE(row.gid, gid + i * 4);
     bytes.writeUInt32LE(row.crc, crc + i * 4);
     bytes.writeUInt32LE(row.group, group + i * 4);
-    bytes.writeUInt32LE(nameAt - columns, nameEnd + i * 4);
-    bytes.writeUInt32LE(row.extra === undefined ? 0 : ++extraAt, extra + i * 4);
+    bytes.writeUInt32LE(this.#nameBytes, nameEnd + i * 4);
+    bytes.writeUInt32LE(row.extra === undefined ? 0 : this.#extras.length, extra + i * 4);
     bytes.writeUInt16LE(row.mode, mode + i * 2);
     bytes[type + i] = TYPES.indexOf(row.type);
     bytes[flags + i] = row.flags;
-    if (row.digest !== undefined) bytes.write(hexOf(row.digest), digest + i * DIGEST, 'hex');
+    if (row.digest !== undefined) bytes.set(row.digest, digest + i * DIGEST);
+    return i;
   }
-  bytes.set(extraBytes, nameAt);
-  const head = [MAGIC, VERSION, count, nameBytes, extraBytes.length];
-  for (const [i, value] of head.entries()) bytes.writeUInt32LE(value, i * 4);
-  bytes.writeUInt32LE(crc32(bytes.subarray(HEADER)), 20);
-  bytes.writeDoubleLE(dataSize, 24);
-  return bytes;
+
+  /** Bytes of the index. */
+  finish(dataSize: number): Uint8Array<ArrayBuffer> {
+    if (this.#rows !== this.#count) throw new Error('an index has fewer rows than were announced');
+    const extras = Buffer.from(encodeExtras(this.#extras));
+    const names = this.#names.subarray(0, this.#nameBytes);
+    const bytes = Buffer.from(new ArrayBuffer(this.#bytes.length + names.length + extras.length));
+    bytes.set(this.#bytes);
+    bytes.set(names, this.#bytes.length);
+    bytes.set(extras, this.#bytes.length + names.length);
+    const head = [MAGIC, VERSION, this.#count, names.length, extras.length];
+    for (const [i, value] of head.entries()) bytes.writeUInt32LE(value, i * 4);
+    bytes.writeUInt32LE(crc32(bytes.subarray(HEADER)), 20);
+    bytes.writeDoubleLE(dataSize, 24);
+    return bytes;
+  }
+
+  #addName(name: string): void {
+    // A UTF-16 unit is at most three bytes.
+    const needed = this.#nameBytes + name.length * 3;
+    if (needed > this.#names.length)
+      this.#names = Buffer.concat([
+        this.#names,
+        Buffer.alloc(Math.max(needed, this.#names.length)),
+      ]);
+    if (name.isWellFormed()) this.#nameBytes += this.#names.write(name, this.#nameBytes, 'utf8');
+    else {
+      const bytes = bytesOfName(name);
+      this.#names.set(bytes, this.#nameBytes);
+      this.#nameBytes += bytes.length;
+    }
+  }
 }
 
 function encodeExtras(extras: readonly Extra[]): string {

@@ -14,10 +14,11 @@ import {
   LARGE,
   OPAQUE,
   OWN_DIGEST,
-  PackIndex,
+  PackIndexWriter,
   type Row,
   SAME,
 } from './pack-index.ts';
+import type { PackSources } from './pack-sources.ts';
 import type { EarlierPacks } from './recent-packs.ts';
 
 interface PackedParts {
@@ -78,7 +79,7 @@ export class RecordedLayer implements PackedLayer {
     for (const path of against.deleted)
       if (!entries.has(path))
         names.get(parentOf(path))?.push(path.slice(path.lastIndexOf('/') + 1));
-    const bytes = PackIndex.encode(rowsOf(entries, names, against), this.#data.size);
+    const bytes = indexOf({ entries, names, compared: against, data: this.#data });
     writeFileSync(join(dir, 'entries'), bytes, { flag: 'wx', mode: 0o600 });
     const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
     await this.#parts.install([...this.parents, ref]);
@@ -172,29 +173,36 @@ function namesByDir(entries: ReadonlyMap<string, PackedEntry>): Map<string, stri
   return names;
 }
 
-function rowsOf(
-  entries: ReadonlyMap<string, PackedEntry>,
-  names: ReadonlyMap<string, string[]>,
-  compared: Compared,
-): Row[] {
-  const rows: Row[] = [];
+/** The bytes of `entries`. */
+function indexOf(what: {
+  readonly entries: ReadonlyMap<string, PackedEntry>;
+  readonly names: ReadonlyMap<string, string[]>;
+  readonly compared: Compared;
+  readonly data: PackData;
+}): Uint8Array {
+  const { entries, names, compared, data } = what;
+  let count = 1;
+  for (const list of names.values()) count += list.length;
+  const writer = new PackIndexWriter(count);
   const links = linkGroups(entries);
+  let visible = 0;
   const add = (path: string, name: string, parent: number): void => {
     const entry = entries.get(path);
-    const at = rows.length;
-    rows.push(
-      entry === undefined
-        ? { ...HIDDEN, name, parent }
-        : rowOf(entry, { name, parent, path, group: links.get(entry) ?? 0 }, compared),
-    );
-    if (entry?.type !== 'dir') return;
-    for (const child of (names.get(path) ?? []).sort(byUtf8)) add(joinPath(path, child), child, at);
+    if (entry === undefined) {
+      writer.add({ ...HIDDEN, name, parent });
+      return;
+    }
+    visible++;
+    const group = links.get(entry) ?? 0;
+    const at = writer.add(rowOf(entry, { name, parent, path, group }, compared, data.sources));
+    if (entry.type !== 'dir') return;
+    const prefix = path === '/' ? '/' : `${path}/`;
+    for (const child of (names.get(path) ?? []).sort(byUtf8)) add(prefix + child, child, at);
   };
-  add('/', '', 0);
   if (entries.get('/')?.type !== 'dir') throw new Error('a layer has a root directory');
-  const visible = rows.filter((row) => row.type !== 'hidden').length;
+  add('/', '', 0);
   if (visible !== entries.size) throw new Error('an entry of the layer is in no directory');
-  return rows;
+  return writer.finish(data.size);
 }
 
 const HIDDEN: Omit<Row, 'name' | 'parent'> = {
@@ -233,17 +241,21 @@ function rowOf(
     readonly group: number;
   },
   compared: Compared,
+  sources: PackSources,
 ): Row {
   const data = entry.type === 'file' ? dataOf(entry) : undefined;
-  const source = data?.source;
+  const source = data?.source ?? -1;
   const xattrs = withoutOverlay(entry.xattrs);
   const flags =
     (entry.opaque === true ? OPAQUE : 0) |
     (compared.same.has(at.path) ? SAME : 0) |
     (entry.type === 'whiteout' && compared.deleted.has(at.path) ? DELETES : 0) |
     (data?.kind === 'large' ? LARGE : 0) |
-    (source === undefined ? 0 : COPIED) |
-    (source !== undefined && hasHeaderOf(entry, xattrs, source.entry) ? OWN_DIGEST : 0);
+    (source === -1 ? 0 : COPIED) |
+    (source !== -1 &&
+    sources.hasHeaderOf(source, xattrs === entry.xattrs ? entry : { ...entry, xattrs })
+      ? OWN_DIGEST
+      : 0);
   return {
     name: at.name,
     parent: at.parent,
@@ -257,7 +269,7 @@ function rowOf(
     offset: data?.offset ?? 0,
     crc: data?.crc ?? 0,
     group: at.group,
-    digest: source?.digest,
+    digest: source === -1 ? undefined : sources.digest(source),
     extra: extraOf(entry, xattrs),
   };
 }
@@ -273,19 +285,4 @@ function withoutOverlay(xattrs: PackedEntry['xattrs']): PackedEntry['xattrs'] {
   if (xattrs.size === 0) return xattrs;
   const own = (name: string): boolean => OVERLAY_XATTRS.some((prefix) => name.startsWith(prefix));
   return new Map([...xattrs].filter(([name]) => !own(name)));
-}
-
-/** Whether what is hashed before the data is the same for the copy as for its source (cachekey/entry-header). */
-function hasHeaderOf(
-  entry: PackedEntry,
-  xattrs: PackedEntry['xattrs'],
-  source: FileEntry,
-): boolean {
-  const { mode, uid, gid, xattrs: theirs } = source;
-  return (
-    entry.mode === mode &&
-    entry.uid === uid &&
-    entry.gid === gid &&
-    (xattrs === theirs || (xattrs.size === 0 && theirs.size === 0))
-  );
 }

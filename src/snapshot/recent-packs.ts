@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digest, FailureError, hexOf, isErrno } from '../base/index.ts';
+import { FailureError, isErrno } from '../base/index.ts';
 import type { EarlierData } from './pack-data.ts';
 import { COPIED, LARGE } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
@@ -78,7 +78,7 @@ export class EarlierPacks implements EarlierData {
     this.#open = open;
   }
 
-  find(digest: Digest, size: number): Uint8Array | undefined {
+  find(digest: Uint8Array, size: number): Uint8Array | undefined {
     this.#unopened ??= [...this.#open()];
     const wanted = 1 + Math.floor(this.#misses / MISSES_PER_LAYER);
     for (let i = 0; i < wanted; i++) {
@@ -124,15 +124,15 @@ function tableOf(pack: PackView): Table[] {
 function rowOf(
   pack: PackView,
   slots: Int32Array,
-  digest: Digest,
+  digest: Uint8Array,
   size: number,
 ): number | undefined {
   const { index } = pack;
-  const word = Number.parseInt(hexOf(digest).slice(0, 8), 16);
+  const word = new DataView(digest.buffer, digest.byteOffset).getUint32(0);
   for (let slot = word & (slots.length - 1); ; slot = (slot + 1) & (slots.length - 1)) {
     const row = slots[slot] ?? -1;
     if (row === -1) return undefined;
-    if (index.digestWord(row) === word && index.size[row] === size && index.digest(row) === digest)
+    if (index.digestWord(row) === word && index.size[row] === size && index.hasDigest(row, digest))
       return row;
   }
 }
