@@ -55,11 +55,7 @@ export interface BuildOutcome extends Written {
 export type BuildEdge = Pick<OutputDeps, 'writeOut' | 'loadDocker'> & {
   readonly signal: AbortSignal;
   /** Takes the results besides the outputs, while the build still holds them. */
-  readonly take?: (
-    results: readonly PlatformResult[],
-    deps: OutputDeps,
-    emit: EventSink,
-  ) => Promise<Result<void>>;
+  readonly take?: (results: readonly PlatformResult[], deps: OutputDeps) => Promise<Result<void>>;
 };
 
 /**
@@ -225,7 +221,7 @@ class Build {
       request.outputs,
     );
     if (!written.ok) return written;
-    const taken = await this.#state.edge.take?.(results, deps, this.#deps.emit);
+    const taken = await this.#state.edge.take?.(results, deps);
     if (taken?.ok === false) return taken;
     const exported = await exportCaches(
       {

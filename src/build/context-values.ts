@@ -1,6 +1,6 @@
 import { ok, type Result, sha256 } from '../base/index.ts';
 import { formatReference, type Platform, parseReference, repositoryOf } from '../oci/index.ts';
-import type { ImageResolver } from '../ops/index.ts';
+import type { FoundImage, ImageResolver } from '../ops/index.ts';
 import type { BuildRequest, NamedContext } from './request.ts';
 
 /** Name of the main context. */
@@ -35,6 +35,9 @@ export async function contextValues(
       case 'template':
         values[name] = `template:${context.file}`;
         break;
+      case 'stack':
+        values[name] = `docker-image://${stackRef(name)}`;
+        break;
       case 'oci-layout': {
         const value = await layoutValue(request, name, context, world);
         if (!value.ok) return value;
@@ -43,6 +46,35 @@ export async function contextValues(
     }
   }
   return ok(values);
+}
+
+/** No registry has this name (RFC 2606). */
+const STACKS = 'varve.invalid';
+
+/** The reference that stands for a context of the kind `stack`. */
+function stackRef(name: string): string {
+  // The front end wants a reference; any text can be a context's name.
+  const own = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) ? name : sha256(name).slice(7, 19);
+  return `${STACKS}/${own}`;
+}
+
+/** A resolver that also knows the contexts of the kind `stack`. */
+export function withStacks(
+  images: ImageResolver,
+  contexts: BuildRequest['namedContexts'],
+): ImageResolver {
+  const stacks = new Map<string, FoundImage>();
+  for (const [name, context] of contexts)
+    if (context.kind === 'stack') stacks.set(stackRef(name), context.image);
+  if (stacks.size === 0) return images;
+  return {
+    layout: (dir, ref, options) => images.layout(dir, ref, options),
+    image: (ref, options) => {
+      const parsed = parseReference(ref);
+      const stack = parsed.ok ? stacks.get(repositoryOf(parsed.value)) : undefined;
+      return stack === undefined ? images.image(ref, options) : Promise.resolve(ok(stack));
+    },
+  };
 }
 
 async function layoutValue(

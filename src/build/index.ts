@@ -6,6 +6,17 @@ export { internalVertex } from './internal-step.ts';
 export { type ExportedPart, exportStore, importStore } from './move-cache.ts';
 export { openContext } from './open-context.ts';
 export { planBuild } from './plan.ts';
+export { buildProject, reportFailure } from './project.ts';
+export { type PlannedLayer, planProject } from './project-plan.ts';
+export { buildTarget, foundImageOf } from './project-target.ts';
+export type {
+  ImageReport,
+  LayerCause,
+  LayerPlaces,
+  LayerReport,
+  ProjectReport,
+  ProjectWorld,
+} from './project-types.ts';
 export { type DockerfileLocation, readDockerfile, readIgnoreText } from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {

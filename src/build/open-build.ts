@@ -1,7 +1,7 @@
 import { ok, type Result, type SourceFile } from '../base/index.ts';
 import { createImageResolver } from '../ops/index.ts';
 import type { Lease } from '../ports/index.ts';
-import { contextValues } from './context-values.ts';
+import { contextValues, withStacks } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import type { LowerWorld } from './lower-rounds.ts';
 import { openContext } from './open-context.ts';
@@ -43,7 +43,7 @@ export async function openBuild(
   if (!opened.ok) return opened;
   const { request, file } = opened.value;
   const { signal } = opening;
-  const images = createImageResolver(deps);
+  const images = withStacks(createImageResolver(deps), request.namedContexts);
   const layouts = new Map<string, string>();
   const { buildPlatform } = deps;
   const contexts = await contextValues(request, { images, buildPlatform, layouts, signal });

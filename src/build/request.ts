@@ -1,7 +1,7 @@
 import type { Digest } from '../base/index.ts';
 import type { RemoteContext } from '../lower/index.ts';
 import type { Compression, Platform } from '../oci/index.ts';
-import type { ExecSecrets } from '../ops/index.ts';
+import type { ExecSecrets, FoundImage } from '../ops/index.ts';
 import type { LocalSource, SandboxLimits } from '../ports/index.ts';
 import type { ServicePlace } from '../remotes/index.ts';
 import type { DockerfileLocation } from './read-dockerfile.ts';
@@ -128,6 +128,8 @@ export type NamedContext =
   | { readonly kind: 'remote'; readonly address: string }
   /** An OS template file. */
   | { readonly kind: 'template'; readonly file: string }
+  /** Layers that were put together in this process. */
+  | { readonly kind: 'stack'; readonly image: FoundImage }
   | {
       readonly kind: 'oci-layout';
       readonly path: string;

@@ -25,6 +25,11 @@ export class Options {
     this.#values = values;
   }
 
+  /** The same with other values. */
+  with(values: Readonly<Record<string, unknown>>): Options {
+    return new Options({ ...this.#values, ...values });
+  }
+
   text(name: string): string | undefined {
     const value = this.#values[name];
     return typeof value === 'string' ? value : undefined;

@@ -3,6 +3,7 @@ import { failure } from '../base/index.ts';
 import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
+import { addProject } from './project-commands.ts';
 import { loadCompiled } from './load-compiled.ts';
 
 /** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
@@ -56,6 +57,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
       setExit(await command(io, ...args));
     };
   addBuild(program, run);
+  addProject(program, run, { collect, progress: progressOption });
   addCompose(program, run);
   addImage(program, run);
   addHistory(program, run);

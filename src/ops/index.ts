@@ -15,7 +15,7 @@ export {
   ociPlatform,
 } from './source-image.ts';
 export { createLayerIndexes, type LayerIndexDeps } from './source-image-index.ts';
-export { rememberImageChain } from './source-image-local.ts';
+export { rememberImageChain, withLocalLayers } from './source-image-local.ts';
 export {
   type BlobDownload,
   type BlobFetcher,

@@ -25,6 +25,8 @@ import { type ImageSource, resolveImage } from '../registry/index.ts';
 /** A resolved image and where its blobs can be had (`LayerRef.origin`); no origin: they are in the content store. */
 export interface FoundImage extends ResolvedImage {
   readonly origin?: string;
+  /** Origins of single layers, of an image whose layers come from several places. */
+  readonly origins?: readonly (string | undefined)[];
 }
 
 /** How an image is looked for. */

@@ -112,12 +112,13 @@ export function imageChain(image: FoundImage, createdAt: number): LayerChain {
     const time = Date.parse(history[i]?.created ?? created ?? '');
     const diffId = image.diffIds[i];
     if (diffId === undefined) throw new Error('an image has as many diffIDs as layers');
+    const origin = image.origins?.[i] ?? image.origin;
     return {
       // A layer from outside is known by its diffID.
       id: diffId as string as LayerId,
       diffId,
       blob,
-      ...(image.origin === undefined ? {} : { origin: image.origin }),
+      ...(origin === undefined ? {} : { origin }),
       createdAt: Number.isNaN(time) ? createdAt : time,
     };
   });

@@ -22,3 +22,4 @@ export {
   type TemplateUser,
   type Variant,
 } from './template.ts';
+export { joined, type ParsedYaml, parseYaml, type YamlKind } from './yaml-schema.ts';

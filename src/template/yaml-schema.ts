@@ -25,29 +25,58 @@ const MAX_TEXT = 1024 * 1024;
 /** Aliases a document may expand to (yaml's own default; stops "billion laughs"). */
 const MAX_ALIASES = 100;
 
+/** What a kind of document is called, and the codes of its failures. */
+export interface YamlKind {
+  readonly name: string;
+  /** Text that is no YAML. */
+  readonly syntax: string;
+  readonly unknownKey: string;
+  /** A value of another kind than expected. */
+  readonly value: string;
+  /** Changes the document's data before it is checked; paths stay what they are. */
+  readonly prepare?: (
+    data: unknown,
+    at: (path: readonly PropertyKey[]) => FailurePlace,
+  ) => Result<unknown>;
+}
+
+const TEMPLATE: YamlKind = {
+  name: 'template',
+  syntax: 'TP001',
+  unknownKey: 'TP002',
+  value: 'TP003',
+};
+
 /**
  * Parses YAML 1.2 text and checks it against a schema. Every problem found is reported with its place: TP001 syntax,
- * TP002 unknown key (with the nearest known one), TP003 a value of another kind than expected.
+ * TP002 unknown key (with the nearest known one), TP003 a value of another kind than expected (or the codes of `kind`).
  */
-export function parseYaml<T>(file: SourceFile, schema: z.ZodType<T>): Result<ParsedYaml<T>> {
+export function parseYaml<T>(
+  file: SourceFile,
+  schema: z.ZodType<T>,
+  kind: YamlKind = TEMPLATE,
+): Result<ParsedYaml<T>> {
   if (file.text.length > MAX_TEXT)
-    return err(failure('TP001', 2, `${file.path} is larger than ${MAX_TEXT} characters`));
+    return err(failure(kind.syntax, 2, `${file.path} is larger than ${MAX_TEXT} characters`));
   const lines = new LineCounter();
   const document = parseDocument(file.text, { lineCounter: lines, stringKeys: true });
   const syntax = document.errors.map((e) =>
-    failure('TP001', 2, firstLine(e.message), {
+    failure(kind.syntax, 2, firstLine(e.message), {
       places: [{ file, span: spanOf(e.pos[0], Math.max(e.pos[0] + 1, e.pos[1])) }],
     }),
   );
   if (syntax.length > 0) return err(joined(syntax));
-  const aliases = aliasFailure(file, document);
+  const aliases = aliasFailure(file, document, kind);
   if (aliases !== undefined) return err(aliases);
   const span = (path: readonly PropertyKey[]): Span => spanAt(document, path);
-  const checked = schema.safeParse(document.toJS({ maxAliasCount: MAX_ALIASES }));
-  if (checked.success) return ok({ value: checked.data, span });
   const at = (path: readonly PropertyKey[]): FailurePlace => ({ file, span: span(path) });
+  const data: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+  const prepared = kind.prepare?.(data, at) ?? ok(data);
+  if (!prepared.ok) return prepared;
+  const checked = schema.safeParse(prepared.value);
+  if (checked.success) return ok({ value: checked.data, span });
   return err(
-    joined(checked.error.issues.flatMap((issue) => explain(issue, { schema, document, at }))),
+    joined(checked.error.issues.flatMap((issue) => explain(issue, { schema, document, at, kind }))),
   );
 }
 
@@ -59,7 +88,7 @@ export function joined(all: readonly Failure[]): Failure {
 }
 
 /** An alias that points at a node around itself would make an endless value; one that expands too far is refused. */
-function aliasFailure(file: SourceFile, document: Document): Failure | undefined {
+function aliasFailure(file: SourceFile, document: Document, kind: YamlKind): Failure | undefined {
   let count = 0;
   let where: Span | undefined;
   visit(document, {
@@ -70,13 +99,16 @@ function aliasFailure(file: SourceFile, document: Document): Failure | undefined
   });
   return where === undefined
     ? undefined
-    : failure('TP001', 2, 'too many or unresolved aliases', { places: [{ file, span: where }] });
+    : failure(kind.syntax, 2, 'too many or unresolved aliases', {
+        places: [{ file, span: where }],
+      });
 }
 
 interface ExplainContext {
   readonly schema: z.ZodType;
   readonly document: Document;
   readonly at: (path: readonly PropertyKey[]) => FailurePlace;
+  readonly kind: YamlKind;
 }
 
 function explain(issue: z.core.$ZodIssue, context: ExplainContext): Failure[] {
@@ -89,16 +121,21 @@ function explain(issue: z.core.$ZodIssue, context: ExplainContext): Failure[] {
         near === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${near}"?`;
       const span = keySpan(context.document, [...issue.path, key]);
       const place = span === undefined ? context.at(issue.path) : { ...context.at([]), span };
-      return failure('TP002', 2, `unknown key "${key}"${name === '' ? '' : ` in ${name}`}`, {
-        help,
-        places: [place],
-      });
+      return failure(
+        context.kind.unknownKey,
+        2,
+        `unknown key "${key}"${name === '' ? '' : ` in ${name}`}`,
+        {
+          help,
+          places: [place],
+        },
+      );
     });
   }
   const missing = issue.code === 'invalid_type' && issue.message.includes('received undefined');
   const text = missing ? 'is required' : lowerFirst(issue.message.replace(/^Invalid input: /, ''));
   return [
-    failure('TP003', 2, `${name === '' ? 'template' : name}: ${text}`, {
+    failure(context.kind.value, 2, `${name === '' ? context.kind.name : name}: ${text}`, {
       places: [context.at(issue.path)],
     }),
   ];
@@ -113,6 +150,11 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
       ? Object.keys(inner.shape)
       : keysAt((inner.shape as Readonly<Record<string, unknown>>)[String(head)], rest);
   if (inner instanceof z.ZodArray) return keysAt(inner.element, rest);
+  if (inner instanceof z.ZodRecord && head !== undefined) return keysAt(inner.valueType, rest);
+  if (inner instanceof z.ZodUnion)
+    return (
+      inner.options.map((option) => keysAt(option, path)).find((keys) => keys.length > 0) ?? []
+    );
   return [];
 }
 

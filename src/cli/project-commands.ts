@@ -1,0 +1,59 @@
+import type { Command, Option } from 'commander';
+import type { Io } from './io.ts';
+
+/** Makes the action of a command whose module is loaded when it is run. */
+type Run = <A extends readonly unknown[]>(
+  load: () => Promise<(io: Io, ...args: A) => Promise<number>>,
+) => (...args: A) => Promise<void>;
+
+/** What options of all commands are made with. */
+interface Shared {
+  readonly collect: (value: string, all: readonly string[] | undefined) => readonly string[];
+  readonly progress: () => Option;
+}
+
+/** Adds `varve bake` and `varve plan`. */
+export function addProject(program: Command, run: Run, { collect, progress }: Shared): void {
+  type Options = Record<string, unknown>;
+  const load = async (): Promise<typeof import('./commands/bake.ts')> =>
+    import('./commands/bake.ts');
+  const common = (command: Command): Command =>
+    command
+      .option(
+        '-f, --file <path>',
+        'varve.yml, docker-bake.json or compose.yaml (default: the one that is here)',
+      )
+      .option('--platform <platforms>', 'build for these platforms', collect)
+      .option('--pull', 'ask registries for base images even where they are known')
+      .option('--json', 'print the report as JSON');
+  common(
+    program
+      .command('bake [targets...]')
+      .description('build layers, images and targets of a project'),
+  )
+    .option('--push', 'push images, and layers that were built')
+    .option('--load', 'load images into the Docker engine')
+    .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
+    .option('--cache-from <spec>', 'use a cache for the steps of layers', collect)
+    .option('--no-cache', 'build every layer')
+    .option('-j, --jobs <number>', 'layers and targets that are built at once')
+    .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
+    .option('--ssh <spec>', 'default, or ID=SOCKET|KEY', collect)
+    .option('--print', 'print what would be built as JSON, and build nothing')
+    .option('--summary <path>', 'add the report in Markdown to a file')
+    .addOption(progress())
+    .action(run<[string[], Options]>(async () => (await load()).bakeCommand));
+  common(
+    program
+      .command('plan [targets...]')
+      .description('say what a build would reuse, and what it would build and why'),
+  )
+    .option('--target <stage>', 'of a Dockerfile: this stage')
+    .option('--build-arg <name=value>', 'of a Dockerfile: set an ARG', collect)
+    .option(
+      '--build-context <name=where>',
+      'of a Dockerfile: a directory or image under a name',
+      collect,
+    )
+    .action(run<[string[], Options]>(async () => (await load()).planCommand));
+}

@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import {
+  err,
+  type Failure,
+  failure,
+  hexOf,
+  isErrno,
+  ok,
+  type Result,
+  sha256,
+} from '../base/index.ts';
+import type { BuildDeps, BuildEdge, LayerPlaces, ProjectWorld } from '../build/index.ts';
+import { openLocalSource } from '../context/index.ts';
+import { normaliseReference } from '../oci/index.ts';
+import { createImageResolver } from '../ops/index.ts';
+import { layerTag, PROJECT_FILES, type Project, parseProjectFile } from '../project/index.ts';
+import { scopeTag } from '../remotes/index.ts';
+import { buildRequest, type Options } from './build-request.ts';
+import { ciScopes } from './flags/cache-scope.ts';
+import { positive } from './flags/limits.ts';
+import type { Io } from './io.ts';
+import { shownPath } from './shown-path.ts';
+import { storePaths } from './store.ts';
+
+/** A project file that was read. */
+export interface OpenProject {
+  readonly project: Project;
+  /** The directory that its paths are relative to. */
+  readonly dir: string;
+}
+
+/** Reads the project file that `-f` names, or the first of the usual ones; undefined where there is none. */
+export function openProject(io: Io, given: string | undefined): Result<OpenProject | undefined> {
+  for (const name of given === undefined ? PROJECT_FILES : [given]) {
+    const path = resolve(io.cwd, name);
+    const text = readProjectFile(path, name);
+    if (!text.ok) return text;
+    if (text.value === undefined) continue;
+    const parsed = parseProjectFile({ path: shownPath(io.cwd, path), text: text.value }, io.env);
+    return parsed.ok ? ok({ project: parsed.value, dir: dirname(path) }) : parsed;
+  }
+  return given === undefined ? ok(undefined) : err(noProject(given));
+}
+
+/** The failure of a command that needs a project file. */
+export function noProject(given: string | undefined): Failure {
+  const what = given === undefined ? 'there is no project file here' : `there is no file ${given}`;
+  return failure('PJ007', 2, what, {
+    help: 'write varve.yml, docker-bake.json or compose.yaml, or name one with -f',
+  });
+}
+
+function readProjectFile(path: string, name: string): Result<string | undefined> {
+  try {
+    return ok(readFileSync(path, 'utf8'));
+  } catch (e) {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return ok(undefined);
+    if (!isErrno(e, 'EACCES', 'EISDIR')) throw e;
+    return err(failure('PJ007', 3, `reading ${name}: ${e.code ?? ''}`, { cause: e }));
+  }
+}
+
+/** What a project is built with. */
+export interface ProjectOpening {
+  readonly options: Options;
+  readonly deps: BuildDeps;
+  readonly edge: BuildEdge;
+  readonly root: string;
+  readonly resources: AsyncDisposableStack;
+}
+
+/** Puts together what building the layers and images of a project needs. */
+export async function projectWorld(
+  io: Io,
+  { project, dir }: OpenProject,
+  opening: ProjectOpening,
+): Promise<Result<ProjectWorld>> {
+  const { options, deps, edge, root } = opening;
+  const places = layerPlaces(io, project);
+  if (!places.ok) return places;
+  const jobs = positive('--jobs', options.text('jobs'));
+  if (!jobs.ok) return jobs;
+  const cacheFrom = [...project.cacheFrom, ...options.list('cacheFrom')];
+  const given = options.with({
+    cacheFrom,
+    file: undefined,
+    tag: undefined,
+    output: undefined,
+    push: false,
+    load: false,
+  });
+  const common = await buildRequest({ ...io, cwd: dir }, '.', given, opening);
+  if (!common.ok) return common;
+  const outputs = (await import('./build-request.ts')).outputSpecs({ ...io, cwd: dir }, options);
+  if (!outputs.ok) return outputs;
+  const indexDir = storePaths(root).contexts;
+  return ok({
+    ...{ deps, edge, project, places: places.value, outputs: outputs.value },
+    signal: edge.signal,
+    common: common.value,
+    context: common.value.context,
+    resolvePath: (path) => join(dir, path),
+    openDirectory: (path) => openLocalSource(path, { clock: io.clock, indexDir }),
+    images: createImageResolver(deps),
+    jobs: Math.max(1, jobs.value ?? deps.maxParallel),
+    pushLayers: project.store.push ?? options.is('push'),
+    noCache: options.isNot('cache'),
+  });
+}
+
+/** Longer scopes are named by their digest: a tag has 128 characters. */
+const MAX_SCOPE = 48;
+
+function layerPlaces(io: Io, project: Project): Result<LayerPlaces> {
+  const { ref, scope, fallback } = project.store;
+  const repository = normaliseReference(ref ?? `varve.invalid/${project.name}`);
+  if (!repository.ok)
+    return err(
+      failure(
+        'PJ003',
+        2,
+        `store.ref: ${JSON.stringify(ref)} is no name of a repository: ${repository.error}`,
+      ),
+    );
+  const name = repository.value.replace(/:[^/]*$/, '');
+  const ci = scope === 'auto' ? ciScopes(io.env) : undefined;
+  const own = scope === 'auto' ? ci?.own : scope;
+  const all = [own, ...(fallback.length > 0 ? fallback : (ci?.fallback ?? []))];
+  const tags = [...new Set(all.map((each) => (each === undefined ? undefined : shortScope(each))))];
+  return ok({
+    remote: ref !== undefined,
+    own: (layer, key) => `${name}:${layerTag(layer, key, tags[0])}`,
+    read: (layer, key) => tags.map((tag) => `${name}:${layerTag(layer, key, tag)}`),
+  });
+}
+
+function shortScope(scope: string): string {
+  const tag = scopeTag(scope);
+  return tag.length <= MAX_SCOPE ? tag : hexOf(sha256(scope)).slice(0, 32);
+}

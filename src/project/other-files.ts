@@ -1,0 +1,154 @@
+import {
+  err,
+  type FailurePlace,
+  failure,
+  isRecord,
+  ok,
+  type Result,
+  type SourceFile,
+} from '../base/index.ts';
+import { type ParsedYaml, parseYaml } from '../template/index.ts';
+import { PROJECT, parseProject, targetParser } from './parse.ts';
+import type { Project } from './project.ts';
+import { bakeSchema, composeSchema } from './schema.ts';
+import { readTargets } from './targets.ts';
+import { declaredVariables, expandAll } from './variables.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Names under which a project file is looked for, the first one that is there counts. */
+export const PROJECT_FILES = [
+  'varve.yml',
+  'varve.yaml',
+  'docker-bake.json',
+  'docker-bake.override.json',
+  'compose.yaml',
+  'compose.yml',
+  'docker-compose.yml',
+  'docker-compose.yaml',
+  'docker-bake.hcl',
+] as const;
+
+/** Parses a project file of any kind by its name. */
+export function parseProjectFile(file: SourceFile, env: Env): Result<Project> {
+  const name = file.path.replace(/^.*\//, '');
+  if (name.endsWith('.hcl'))
+    return err(
+      failure('PJ006', 2, `${file.path} is HCL, which is not read here`, {
+        help: 'convert it once: docker buildx bake --print > docker-bake.json',
+      }),
+    );
+  if (name.endsWith('.json')) return parseBake(file, env);
+  if (/compose/.test(name)) return parseCompose(file, env);
+  return parseProject(file, env);
+}
+
+/** `docker-bake.json`: variables, groups and targets with inheritance and matrices (docs.docker.com, Bake file reference). */
+function parseBake(file: SourceFile, env: Env): Result<Project> {
+  let raw: unknown;
+  const parsed = parseYaml(file, bakeSchema, {
+    ...PROJECT,
+    prepare: (data) => {
+      raw = data;
+      return ok(data);
+    },
+  });
+  if (!parsed.ok) return parsed;
+  const { span, value } = parsed.value;
+  const place = (path: readonly PropertyKey[]): FailurePlace => ({ file, span: span(path) });
+  const variables = declaredVariables(value.variable, env);
+  const targets = isRecord(raw) && isRecord(raw['target']) ? raw['target'] : {};
+  const read = readTargets(targets, targetParser(place, ['target']), {
+    expansion: { variables, env },
+    at: (name) => place(['target', name]),
+  });
+  if (!read.ok) return read;
+  const groups = Object.entries(value.group ?? {}).map(
+    ([name, group]) => [name, group.targets] as const,
+  );
+  return ok({
+    ...empty(file, 'bake'),
+    targets: read.value.targets,
+    groups: new Map([...read.value.matrices, ...groups]),
+  });
+}
+
+/** The `build` sections of a Compose file (compose-spec, build.md); a service's `image` names what is built. */
+function parseCompose(file: SourceFile, env: Env): Result<Project> {
+  const parsed: Result<ParsedYaml<import('zod').infer<typeof composeSchema>>> = parseYaml(
+    file,
+    composeSchema,
+    {
+      ...PROJECT,
+      prepare: (data, at) => {
+        const expansion = { variables: new Map(), env, lenient: true };
+        return expandAll(data, expansion, {
+          raw: (path) => path.includes('dockerfile_inline'),
+          at,
+        });
+      },
+    },
+  );
+  if (!parsed.ok) return parsed;
+  const { span, value } = parsed.value;
+  const place = (path: readonly PropertyKey[]): FailurePlace => ({ file, span: span(path) });
+  const targets = Object.entries(value.services).flatMap(([name, { image, build }]) => {
+    if (build === undefined) return [];
+    const own = 'args' in build ? build : { ...build };
+    const more: Readonly<Record<string, unknown>> = own;
+    const take = (from: string): unknown => more[from];
+    const tags = [...(image === undefined ? [] : [image]), ...listOf(take('tags'))];
+    const wanted: Record<string, unknown> = {
+      context: take('context'),
+      dockerfile: take('dockerfile'),
+      'dockerfile-inline': take('dockerfile_inline'),
+      args: take('args'),
+      contexts: serviceContexts(take('additional_contexts')),
+      labels: take('labels'),
+      tags: tags.length === 0 ? undefined : tags,
+      target: take('target'),
+      platforms: take('platforms'),
+      'cache-from': take('cache_from'),
+      'cache-to': take('cache_to'),
+      'no-cache': take('no_cache'),
+      pull: take('pull'),
+      network: take('network'),
+      'shm-size': take('shm_size'),
+      ssh: take('ssh'),
+    };
+    const given = Object.entries(wanted).filter(([, item]) => item !== undefined);
+    return [[name, Object.fromEntries(given)] as const];
+  });
+  const read = readTargets(Object.fromEntries(targets), targetParser(place, ['services']), {
+    // The document was expanded; a dollar sign that is left is meant.
+    expansion: { variables: new Map(), env: {}, lenient: true },
+    at: (name) => place(['services', name]),
+  });
+  if (!read.ok) return read;
+  return ok({ ...empty(file, value.name ?? 'compose'), targets: read.value.targets });
+}
+
+const listOf = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+
+/** `service:NAME` is what bake calls `target:NAME`. */
+function serviceContexts(value: unknown): unknown {
+  if (!isRecord(value)) return undefined;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, where]) => [
+      name,
+      typeof where === 'string' ? where.replace(/^service:/, 'target:') : where,
+    ]),
+  );
+}
+
+const empty = (file: SourceFile, name: string): Project => ({
+  file,
+  name,
+  store: { fallback: [] },
+  cacheFrom: [],
+  layers: new Map(),
+  images: new Map(),
+  targets: new Map(),
+  groups: new Map(),
+});
