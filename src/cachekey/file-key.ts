@@ -1,5 +1,11 @@
 import { byUtf8, type Digest, type GoJson, goJson, sha256 } from '../base/index.ts';
-import { actionBodyJson, type ChownOpt, type FileAction, type FileOp } from '../llb/index.ts';
+import {
+  actionBodyJson,
+  actionOwner,
+  type ChownOpt,
+  type FileAction,
+  type FileOp,
+} from '../llb/index.ts';
 import { type ContentSelector, dedupePaths, hasWildcard } from './selector.ts';
 
 interface FileKeyDep {
@@ -16,9 +22,8 @@ export function fileOpKey(
   const targets = new Set<number>();
   const Actions: string[] = [];
   for (const file of op.actions) {
-    const { action } = file;
     targets.add(file.input);
-    if (action.kind !== 'rm') selectOwnerFiles(ownerOf(action), selectors);
+    selectOwnerFiles(actionOwner(file), selectors);
     Actions.push(Buffer.from(goJson(keyedAction(file, selectors))).toString('base64'));
   }
   const digest = sha256(
@@ -28,19 +33,6 @@ export function fileOpKey(
     digest,
     deps: selectors.map((found, i) => (targets.has(i) || found.length === 0 ? {} : dep(found))),
   };
-}
-
-function ownerOf(action: Exclude<FileAction['action'], { kind: 'rm' }>): ChownOpt | undefined {
-  switch (action.kind) {
-    case 'copy':
-      return action.copy.owner;
-    case 'mkfile':
-      return action.mkfile.owner;
-    case 'mkdir':
-      return action.mkdir.owner;
-    case 'symlink':
-      return action.symlink.owner;
-  }
 }
 
 /** Names of users and groups are looked up in files of an input, which then are part of the key. */

@@ -2,6 +2,7 @@ import { type GoJson, goJson, sha256 } from '../base/index.ts';
 import type { Change } from '../events/index.ts';
 import {
   actionBodyJson,
+  actionOwner,
   type ChownOpt,
   type ExecOp,
   type FileAction,
@@ -139,10 +140,10 @@ function mountText(mount: Mount | undefined): string | undefined {
 function diffFiles(before: readonly FileAction[], after: readonly FileAction[]): Change[] {
   const count = Math.max(before.length, after.length);
   return Array.from({ length: count }).flatMap((_, i) => {
-    const [a, b] = [before[i]?.action, after[i]?.action];
-    return a !== undefined && a.kind === b?.kind
+    const [a, b] = [before[i], after[i]];
+    return a !== undefined && a.action.kind === b?.action.kind
       ? changedEntries('option', memberTexts(a), memberTexts(b))
-      : changed('option', 'file action', a?.kind, b?.kind);
+      : changed('option', 'file action', a?.action.kind, b?.action.kind);
   });
 }
 
@@ -157,13 +158,13 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   data: 'inline file',
 };
 
-function memberTexts(action: FileAction['action']): ReadonlyMap<string, string> {
+function memberTexts(file: FileAction): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
-  for (const [name, value] of Object.entries(actionBodyJson(action))) {
+  for (const [name, value] of Object.entries(actionBodyJson(file.action))) {
     if (value === undefined || (name === 'mode' && value === -1)) continue;
     texts.set(OPTION_NAMES[name] ?? name, memberText(name, value));
   }
-  const owner = ownerOf(action);
+  const owner = actionOwner(file);
   if (owner !== undefined) texts.set('--chown', ownerText(owner));
   return texts;
 }
@@ -178,21 +179,6 @@ function memberText(name: string, value: GoJson): string {
 
 /** `sha256:` and twelve digits. */
 const SHORT_DIGEST = 19;
-
-function ownerOf(action: FileAction['action']): ChownOpt | undefined {
-  switch (action.kind) {
-    case 'copy':
-      return action.copy.owner;
-    case 'mkfile':
-      return action.mkfile.owner;
-    case 'mkdir':
-      return action.mkdir.owner;
-    case 'symlink':
-      return action.symlink.owner;
-    case 'rm':
-      return undefined;
-  }
-}
 
 const ownerText = ({ user, group }: ChownOpt): string => [user, group].map(userText).join(':');
 

@@ -1,6 +1,6 @@
 import { type Digest, err, FailureError, failure, ok, type Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
-import type { ChownOpt, FileAction, FileOp } from '../llb/index.ts';
+import { actionOwner, type ChownOpt, type FileAction, type FileOp } from '../llb/index.ts';
 import type {
   CacheMap,
   Clock,
@@ -110,7 +110,7 @@ class FileRun implements AsyncDisposable {
   async #act(action: FileAction, layer: FileLayer): Promise<void> {
     const treeOf = async (index: number): Promise<FileTree> => await this.#tree(index);
     const source = action.secondaryInput === -1 ? EMPTY_TREE : await treeOf(action.secondaryInput);
-    const owner = await readOwner(ownerOf(action), treeOf, this.#context.signal);
+    const owner = await readOwner(actionOwner(action), treeOf, this.#context.signal);
     await runFileAction(action.action, { layer, source, owner, pause: this.#pause });
   }
 
@@ -119,7 +119,7 @@ class FileRun implements AsyncDisposable {
     const uses = this.#actions.flatMap((a) => [
       ...(a.input === index ? ['input'] : []),
       ...(a.secondaryInput === index ? ['source'] : []),
-      ...ownerInputs(ownerOf(a)).flatMap((i) => (i === index ? ['owner'] : [])),
+      ...ownerInputs(actionOwner(a)).flatMap((i) => (i === index ? ['owner'] : [])),
     ]);
     const isOutput = this.#actions[index - this.#inputs.length]?.output !== -1;
     return !isOutput && uses.length === 1 && uses[0] === 'input';
@@ -177,7 +177,7 @@ function checkActions(op: FileOp, inputs: number): Result<void> {
     for (const index of [action.input, action.secondaryInput])
       if (index < -1 || index > last)
         return bad(`invalid input index ${index}, ${inputs + i} provided`);
-    for (const index of ownerInputs(ownerOf(action)))
+    for (const index of ownerInputs(actionOwner(action)))
       if (index < 0 || index > last) return bad(`invalid user index ${index}`);
   }
   const outputs = op.actions.map((a) => a.output).filter((o) => o !== -1);
@@ -186,23 +186,6 @@ function checkActions(op: FileOp, inputs: number): Result<void> {
   if (twice !== undefined) return bad(`duplicate output ${twice}`);
   const missing = outputs.findIndex((_, i) => !outputs.includes(i));
   return missing === -1 ? ok(undefined) : bad(`missing output index ${missing}`);
-}
-
-function ownerOf(action: FileAction): ChownOpt | undefined {
-  switch (action.action.kind) {
-    case 'copy':
-      return action.action.copy.owner;
-    case 'mkdir':
-      return action.action.mkdir.owner;
-    case 'mkfile':
-      return action.action.mkfile.owner;
-    case 'symlink':
-      return action.action.symlink.owner;
-    case 'rm':
-      return undefined;
-    default:
-      return action.action satisfies never;
-  }
 }
 
 function ownerInputs(owner: ChownOpt | undefined): number[] {

@@ -11,6 +11,7 @@ import type { VertexWork } from './vertex-work.ts';
  * One output of one vertex in one solve. Its look-up goes in three steps, each only when somebody needs it:
  * `fast` (definition keys: the known keys of every input × this op), `slow` (content keys of the inputs where definition
  * keys found nothing: this may execute those inputs), and `complete` (a result: from a record, or by executing).
+ * Longer than other files: the steps of one look-up share all of its state.
  */
 export class Edge {
   readonly work: VertexWork;
