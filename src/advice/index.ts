@@ -1,5 +1,10 @@
 export { filesOfSources, sizeOfSources } from './context-sizes.ts';
-export { isContextCopy, type Model, modelOf } from './dockerfile-model.ts';
+export {
+  isContextCopy,
+  localSources as localSourcesOf,
+  type Model,
+  modelOf,
+} from './dockerfile-model.ts';
 export type {
   AdviceRule,
   AdviceSeverity,
@@ -9,5 +14,6 @@ export type {
   Finding,
 } from './finding.ts';
 export { ADVICE_RULES, type LintFacts, lintCaching } from './lint.ts';
+export { type AppliedRewrite, type RewriteFacts, type Rewritten, rewrite } from './optimize.ts';
 export { ignoreCandidates } from './rules/layers.ts';
 export { type SarifResult, sarifLog } from './sarif.ts';

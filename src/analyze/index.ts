@@ -1,7 +1,17 @@
+export { type ImageContent } from './image-proof.ts';
 export {
   changingVariableNames,
   type MeasuredCost,
   type MeasureWorld,
   measureFinding,
 } from './measure.ts';
+export { type Proven, proveRewrites, type RefusedRewrite } from './prove-rewrites.ts';
+export {
+  appended,
+  type Scenario,
+  type ScenarioName,
+  scenariosOf,
+  withOtherBase,
+} from './scenarios.ts';
 export { type ProjectHistory, projectHistory } from './step-history.ts';
+export { listTree, type TreeListing } from './tree-listing.ts';

@@ -235,7 +235,8 @@ class Build {
     if (!exported.ok) return exported;
     const what = { targets: request.cacheTo, wanted: this.#mounts };
     const stored = await exportMounts(this.#deps, what, report);
-    return stored.ok ? written : stored;
+    if (!stored.ok) return stored;
+    return ok({ ...written.value, configs: results.map(({ parts }) => parts.config) });
   }
 
   async #buildPlatform(

@@ -7,6 +7,7 @@ import {
   pushImage,
   storeImage,
   writeArchive,
+  writeTreeFile,
   writeTreeLocal,
   writeTreeTar,
 } from '../export/index.ts';
@@ -43,6 +44,8 @@ export interface Written {
   readonly image?: ImageResult;
   /** What `--metadata-file` says. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Image configurations of the platforms, without history and layers. */
+  readonly configs?: readonly unknown[];
 }
 
 interface Export {
@@ -62,7 +65,9 @@ export async function writeOutputs(
     const done =
       output.type === 'tar' || output.type === 'local'
         ? await writeTrees(what, output)
-        : await writeImage(what, output);
+        : output.type === 'file'
+          ? await writeFile(what, output)
+          : await writeImage(what, output);
     if (!done.ok) return done;
     written = {
       ...written,
@@ -80,6 +85,7 @@ const TITLES: Readonly<Record<OutputSpec['type'], string>> = {
   docker: 'exporting to docker image format',
   local: 'exporting to client directory',
   tar: 'exporting to client tarball',
+  file: 'exporting file',
 };
 
 async function writeImage(what: Export, output: OutputSpec): Promise<Result<Written>> {
@@ -192,6 +198,32 @@ async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Writ
         : await writeTreeTar(trees, target, options);
     if (!written.ok) return written;
     step.done(line);
+    return ok({ metadata: {} });
+  });
+}
+
+/** One file of the only result (`type=file`), as a disk image: holes stay holes. */
+async function writeFile(what: Export, output: OutputSpec): Promise<Result<Written>> {
+  const { deps, report, results } = what;
+  const [result] = results;
+  const path = output.attrs.get('path') ?? '';
+  if (result === undefined || results.length > 1)
+    return err(failure('EX004', 2, `${path}: a file is written of one platform only`));
+  return await internalVertex(report, `${TITLES.file} ${path}`, async (step) => {
+    const context = { signal: report.signal, emit: report.emit, vertex: step.op };
+    const tree = await deps.trees.tree(result.chain, context);
+    if (!tree.ok) return tree;
+    const to =
+      output.dest === undefined || output.dest === '-'
+        ? ({ kind: 'stream', write: deps.writeOut } as const)
+        : ({ kind: 'file', path: output.dest } as const);
+    const written = await writeTreeFile(
+      { tree: tree.value, path, memo: deps.memo },
+      to,
+      report.signal,
+    );
+    if (!written.ok) return written;
+    step.done('copying file', { current: written.value });
     return ok({ metadata: {} });
   });
 }

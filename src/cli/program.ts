@@ -3,8 +3,8 @@ import { failure } from '../base/index.ts';
 import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
-import { addProject } from './project-commands.ts';
 import { loadCompiled } from './load-compiled.ts';
+import { addProject } from './project-commands.ts';
 
 /** Runs the command line; returns the exit code. Command modules are loaded when their command is run. */
 export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
@@ -63,6 +63,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
   addHistory(program, run);
   addWhy(program, run);
   addLint(program, run);
+  addOptimize(program, run);
   addReport(program, run);
   addCache(program, run);
   addDoctor(program, run);
@@ -171,13 +172,26 @@ function progressOption(): Option {
 }
 
 function addCompose(program: Command, run: Run): void {
-  program
+  const compose = program
     .command('compose <template>')
-    .description('build a root file system or image from an OS template')
+    .description('build a root file system, image or bootable disk from an OS template')
     .option('-t, --tag <name>', 'name the image', collect)
     .option('--platform <platform>', 'build for this platform')
-    .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
+    .option(
+      '-o, --output <spec>',
+      'type=raw|qcow2|vhd|vmdk|oci|docker|tar|local|image|registry,dest=…',
+      collect,
+    )
     .option('--push', 'push the image to its registry')
+    .option('--boot-test [mode]', 'boot the disk in QEMU: efi (default) or direct')
+    .option('--boot-marker <text>', 'what the serial console must show (default "login:")')
+    .option('--boot-timeout <seconds>', 'how long that may take (default 600)')
+    .option('--lock <file>', 'write which packages were chosen')
+    .option('--frozen', 'use the packages of the lock file (default TEMPLATE.lock)')
+    .option('--offline', 'fetch nothing')
+    .option('--spdx <file>', 'write an inventory of packages (SPDX 2.3)')
+    .option('--cyclonedx <file>', 'write an inventory of packages (CycloneDX 1.5)')
+    .option('--dot <file>', 'write which package needs which (Graphviz)')
     .option('--no-cache', 'make it again')
     .option('--metadata-file <path>', 'write what was built as JSON')
     .option('--iidfile <path>', 'write the image ID')
@@ -190,6 +204,18 @@ function addCompose(program: Command, run: Run): void {
         return (io, template, options) => composeCommand(io, template, options);
       }),
     );
+  const check = async (): Promise<typeof import('./commands/compose-check.ts')> =>
+    import('./commands/compose-check.ts');
+  compose
+    .command('validate <template>')
+    .description('check a template; nothing is fetched')
+    .option('--merged', 'print it as JSON with what it extends')
+    .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeValidate));
+  compose
+    .command('inspect <template>')
+    .description('show partitions and packages of a template')
+    .option('--json', 'print JSON')
+    .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeInspect));
 }
 
 function addImage(program: Command, run: Run): void {
@@ -339,6 +365,30 @@ function addReport(program: Command, run: Run): void {
     .action(
       run<[Record<string, unknown>]>(
         async () => (await import('./commands/report.ts')).reportCommand,
+      ),
+    );
+}
+
+function addOptimize(program: Command, run: Run): void {
+  program
+    .command('optimize [context]')
+    .description(
+      'rewrite a Dockerfile, prove that its image stays the same, and measure what it saves',
+    )
+    .option('-f, --file <path>', 'Dockerfile (default: <context>/Dockerfile)')
+    .option('--target <stage>', 'the stage that is built')
+    .option('--build-arg <name=value>', 'set an ARG', collect)
+    .option('--build-context <name=where>', 'a directory or image under a name', collect)
+    .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
+    .option('--network <mode>', 'network of steps: default, none or host')
+    .option('--changing <variable>', 'an ARG or ENV that changes with every build', collect)
+    .option('--without <kind>', 'do not make rewrites of this kind', collect)
+    .option('--no-measure', 'prove only; do not measure scenarios')
+    .option('--write', 'change the Dockerfile')
+    .option('--json', 'print JSON')
+    .action(
+      run<[string | undefined, Record<string, unknown>]>(
+        async () => (await import('./commands/optimize.ts')).optimizeCommand,
       ),
     );
 }

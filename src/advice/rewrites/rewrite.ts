@@ -1,0 +1,28 @@
+import type { Model } from '../dockerfile-model.ts';
+import type { ContextFacts } from '../finding.ts';
+import type { Blocks } from './blocks.ts';
+
+/** What a rewrite works on. */
+export interface Subject {
+  readonly model: Model;
+  readonly facts: ContextFacts;
+  /** Variables whose values change with every build. */
+  readonly changing: ReadonlySet<string>;
+}
+
+/** One change of a Dockerfile that may be made. */
+export interface Rewrite {
+  /** Kind and instruction: the same for the same rewrite of a text that others have changed. */
+  readonly key: string;
+  readonly kind: string;
+  /** One line: what it does. */
+  readonly title: string;
+  readonly result: Blocks;
+  /** Paths of the image that may disappear with it: what is below them is no longer written. */
+  readonly drops: readonly string[];
+  /** An argument whose other values have to lead to equal images too. */
+  readonly probes?: string;
+}
+
+/** Finds the rewrites of one kind. */
+export type Rewriter = (subject: Subject) => readonly Rewrite[];

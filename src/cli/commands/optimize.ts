@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Model, rewrite } from '../../advice/index.ts';
+import {
+  changingVariableNames,
+  type Proven,
+  projectHistory,
+  proveRewrites,
+  scenariosOf,
+} from '../../analyze/index.ts';
+import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
+import { type BuildRequest, projectOf } from '../../build/index.ts';
+import { buildRequest, Options } from '../build-request.ts';
+import { fail, type Io, printJson } from '../io.ts';
+import {
+  type MeasuredScenario,
+  type OptimizeReport,
+  patchOf,
+  reportJson,
+  reportText,
+} from '../optimize-report.ts';
+import { type Project, readProject } from '../read-project.ts';
+import { openStore } from '../store.ts';
+import { TrialBuilds } from '../trial-builds.ts';
+
+/** `varve optimize [CONTEXT]`: rewrites a Dockerfile, proves by building that the image is the same, and measures what it saves. */
+export async function optimizeCommand(
+  io: Io,
+  context: string | undefined,
+  values: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  const options = new Options(values);
+  await using resources = new AsyncDisposableStack();
+  const opened = openStore(io);
+  if (!opened.ok) return fail(io, opened.error);
+  const store = resources.use(opened.value);
+  const request = await buildRequest(io, context ?? '.', options, { root: store.root, resources });
+  if (!request.ok) return fail(io, request.error);
+  const project = await readProject(request.value, io.signal);
+  if (!project.ok) return fail(io, project.error);
+  const trials = new TrialBuilds(io, store, request.value, resources);
+  const changing = new Set([
+    ...changingVariableNames(projectHistory(store.db.history, projectOf(request.value))),
+    ...options.list('changing'),
+  ]);
+  const work: Work = { io, options, trials, project: project.value, changing };
+  const proven = await prove(work);
+  if (!proven.ok) return fail(io, proven.error);
+  const measured = await measure(work, proven.value);
+  if (!measured.ok) return fail(io, measured.error);
+  const { file } = project.value.model;
+  const report: OptimizeReport = {
+    ...{ path: file.path, original: file.text, proven: proven.value },
+    measured: measured.value,
+  };
+  if (options.is('json')) printJson(io, reportJson(report));
+  else {
+    if (proven.value.kept.length > 0) io.out(`${patchOf(report)}\n`);
+    io.out(reportText(report));
+  }
+  if (!options.is('write') || proven.value.kept.length === 0) return 0;
+  const written = write(request.value, proven.value.text);
+  return written.ok ? 0 : fail(io, written.error);
+}
+
+interface Work {
+  readonly io: Io;
+  readonly options: Options;
+  readonly trials: TrialBuilds;
+  readonly project: Project;
+  readonly changing: ReadonlySet<string>;
+}
+
+async function prove({ io, options, trials, project, changing }: Work): Promise<Result<Proven>> {
+  const { model, facts } = project;
+  if (facts === undefined)
+    return err(
+      failure('CL002', 2, 'only a Dockerfile with a context directory can be optimised', {
+        help: 'check the repository or archive out',
+      }),
+    );
+  const target = options.text('target');
+  return await proveRewrites(
+    {
+      ...{ model, facts, changing },
+      ...(target === undefined ? {} : { target }),
+      without: new Set(options.list('without').flatMap((kinds) => kinds.split(','))),
+    },
+    {
+      build: async (text, asked) => {
+        io.err(`building ${text === model.file.text ? 'the original' : 'a rewrite'}\n`);
+        return await trials.image(text, asked);
+      },
+    },
+  );
+}
+
+/** Both Dockerfiles in every scenario; nothing where nothing was rewritten. */
+async function measure(work: Work, proven: Proven): Promise<Result<readonly MeasuredScenario[]>> {
+  const { io, options, trials, project, changing } = work;
+  const { model, facts } = project;
+  if (options.isNot('measure') || proven.kept.length === 0 || facts === undefined) return ok([]);
+  const kept = new Set(proven.kept.map(({ key }) => key));
+  const after = rewrite(model, { context: facts, changing }, (key) => kept.has(key)).model;
+  const measured: MeasuredScenario[] = [];
+  for (const scenario of scenariosOf(model, facts)) {
+    io.err(`measuring: ${scenario.name}\n`);
+    const both: Model[] = [model, after];
+    const results = [];
+    for (const each of both) {
+      const nonce = `varve${randomBytes(8).toString('hex')}`;
+      const result = await trials.scenario(each, scenario, nonce);
+      if (!result.ok) {
+        io.err(
+          `not measured: with another ${scenario.file ?? scenario.name}, ${result.error.message}\n`,
+        );
+        break;
+      }
+      results.push(result.value);
+    }
+    const [first, second] = results;
+    if (first !== undefined && second !== undefined)
+      measured.push({ scenario, before: first, after: second });
+  }
+  return ok(measured);
+}
+
+function write({ dockerfile }: BuildRequest, text: string): Result<void> {
+  const root = dockerfile.kind === 'file' ? dockerfile.dir.root : undefined;
+  if (dockerfile.kind !== 'file' || root === undefined)
+    return err(failure('CL002', 2, '--write: the Dockerfile is no file here'));
+  const path = join(root, dockerfile.name);
+  try {
+    writeFileSync(path, text);
+    return ok(undefined);
+  } catch (e) {
+    if (!isErrno(e, 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS')) throw e;
+    return err(failure('EX001', 3, `writing ${path}: ${e.code ?? ''}`, { cause: e }));
+  }
+}
