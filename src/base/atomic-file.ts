@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isErrno } from './errno.ts';
+
+/** How temporary names begin. */
+const TEMPORARY = '.tmp-';
 
 /**
  * Writes a file that appears under its name only whole: a temporary file in the same directory, fsync, rename.
@@ -15,7 +19,7 @@ export async function writeAtomically(
   await mkdir(dirname(path), { recursive: true });
   const tmp = join(
     dirname(path),
-    `.tmp-${basename(path).slice(0, 40)}-${randomBytes(6).toString('hex')}`,
+    `${TEMPORARY}${basename(path).slice(0, 40)}-${randomBytes(6).toString('hex')}`,
   );
   try {
     const file = await open(tmp, 'wx', options.mode ?? 0o644);
@@ -31,4 +35,31 @@ export async function writeAtomically(
     await rm(tmp, { force: true });
     throw e;
   }
+}
+
+/**
+ * Removes what killed processes left under temporary names in a directory. Whose a name is cannot be told: one that was
+ * written to within `olderThanMs` may still be somebody's. Returns how many it removed.
+ */
+export async function sweepTemporaries(
+  dir: string,
+  options: { readonly olderThanMs: number; readonly now: number },
+): Promise<number> {
+  let removed = 0;
+  for (const name of await readdir(dir).catch(ifAbsent([]))) {
+    if (!name.startsWith(TEMPORARY)) continue;
+    const path = join(dir, name);
+    const info = await stat(path).catch(ifAbsent(undefined));
+    if (info === undefined || options.now - info.mtimeMs < options.olderThanMs) continue;
+    await rm(path, { force: true });
+    removed++;
+  }
+  return removed;
+}
+
+function ifAbsent<T>(value: T): (e: unknown) => T {
+  return (e) => {
+    if (isErrno(e, 'ENOENT', 'ENOTDIR')) return value;
+    throw e;
+  };
 }

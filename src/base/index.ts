@@ -1,4 +1,4 @@
-export { writeAtomically } from './atomic-file.ts';
+export { sweepTemporaries, writeAtomically } from './atomic-file.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
 export { diskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';

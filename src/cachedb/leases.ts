@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { livenessOf, ownIdentity } from '../base/index.ts';
+import { FailureError, livenessOf, ownIdentity } from '../base/index.ts';
 import type { Clock, Lease, Leases } from '../ports/index.ts';
 import { type Connection, number, text } from './connection.ts';
 
 /** A lease of a process in another PID namespace, which nobody here can look up, holds this long. */
 const UNKNOWN_OWNER_MS = 24 * 3600_000;
 
-/** Leases in SQLite; the first one a process opens drops those of processes that ended. */
+/** Leases in SQLite; those of processes that ended are dropped when the database is opened. */
 export class LeaseTable implements Leases {
   readonly #db: Connection;
   readonly #clock: Clock;
-  #swept = false;
 
   constructor(db: Connection, clock: Clock) {
     this.#db = db;
@@ -18,10 +17,6 @@ export class LeaseTable implements Leases {
   }
 
   open(purpose: string): Lease {
-    if (!this.#swept) {
-      this.#swept = true;
-      this.sweep();
-    }
     const id = randomBytes(12).toString('hex');
     this.#db.run(
       'INSERT INTO lease (id, purpose, owner, created_at) VALUES (?, ?, ?, ?)',
@@ -41,6 +36,15 @@ export class LeaseTable implements Leases {
       purpose: text(row, 'purpose'),
       resources: (resources.get(text(row, 'id')) ?? []).map((each) => text(each, 'resource')),
     }));
+  }
+
+  /** As `sweep`; a store that cannot be written keeps them, and they count no more for anybody. */
+  sweepIfPossible(): void {
+    try {
+      this.sweep();
+    } catch (e) {
+      if (!(e instanceof FailureError)) throw e;
+    }
   }
 
   /** Drops the leases of processes that ended; returns how many. */

@@ -100,6 +100,7 @@ function assemble(
 ): StateDb {
   const layers = new Layers(db, clock);
   const leases = new LeaseTable(db, clock);
+  leases.sweepIfPossible();
   return {
     cache: new Records(db, layers, clock),
     layers,

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, TempDir } from '../base/index.ts';
 import { type Io, storeRoot } from './io.ts';
@@ -14,18 +14,28 @@ export async function removeLeftovers(io: Io): Promise<void> {
     string,
     string,
   ];
-  if (namesIn(join(run, 'owners')).length > 0) {
+  const [hasRuns, hasWork] = [
+    namesIn(join(run, 'owners')).length > 0,
+    hasDirectories(join(snapshots, 'work')),
+  ];
+  if (hasRuns) {
     const { removeAbandonedRuns } = await import('../sandbox/index.ts');
     const runtime = io.env['VARVE_RUNTIME'];
     await removeAbandonedRuns({ stateDir: run, ...(runtime === undefined ? {} : { runtime }) });
   }
-  if (hasDirectories(join(snapshots, 'work'))) {
+  if (hasWork) {
     const { createSnapshotter } = await import('../snapshot/index.ts');
     await createSnapshotter({ root: snapshots }).sweepWork();
   }
   // A mount in a directory of another process would lead out of it.
   if (namesIn(tmp).length > 0 && !readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${tmp}/`))
     await TempDir.sweep(tmp);
+  // Opening the store drops leases; what they held is there to be trimmed, also where nothing else is done.
+  if ((hasRuns || hasWork) && existsSync(join(root, 'state.db'))) {
+    const { openStore } = await import('./store.ts');
+    const opened = openStore(io);
+    if (opened.ok) opened.value[Symbol.dispose]();
+  }
 }
 
 /** Told by the number of links, which most file systems keep for directories; 1 is what the others say. */

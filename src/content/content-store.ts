@@ -13,6 +13,7 @@ import {
   ok,
   type Result,
   sha256,
+  sweepTemporaries,
   writeAtomically,
 } from '../base/index.ts';
 import type { Blob, ContentStore, IngestOptions } from '../ports/index.ts';
@@ -213,12 +214,15 @@ class DiskContentStore implements ContentStore {
   }
 }
 
-/** Removes files of downloads that nobody resumed for `olderThanMs`; returns how many. */
+/** Removes files of downloads that nobody resumed for `olderThanMs`, and what was never finished; returns how many. */
 export async function sweepContent(
   root: string,
   options: { readonly olderThanMs: number; readonly now: number },
 ): Promise<number> {
-  return await sweepIngest(join(root, 'ingest'), options.olderThanMs, options.now);
+  let removed = await sweepIngest(join(root, 'ingest'), options.olderThanMs, options.now);
+  for (const dir of ['', 'blobs/sha256', 'quarantine'])
+    removed += await sweepTemporaries(join(root, dir), options);
+  return removed;
 }
 
 function missing(digest: Digest): ReturnType<typeof failure> {

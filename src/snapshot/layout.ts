@@ -6,6 +6,8 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmdirSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -153,11 +155,9 @@ export class WorkDir implements AsyncDisposable {
 
   constructor(path: string) {
     this.path = path;
-    mkdirSync(path);
-    // Locked before it has its name: a sweeping process never finds it free.
-    this.#lock = openSync(join(path, 'lock.new'), 'wx', 0o600);
-    if (!tryLock(this.#lock, 'exclusive')) throw new Error(`somebody locked ${path} first`);
-    renameSync(join(path, 'lock.new'), join(path, 'lock'));
+    let lock = claim(path);
+    while (lock === undefined) lock = claim(path);
+    this.#lock = lock;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,15 +166,33 @@ export class WorkDir implements AsyncDisposable {
   }
 }
 
-async function removeIfOrphan(dir: string): Promise<void> {
-  let lock: number;
+/**
+ * Makes a working directory with its lock, which is locked before it has its name: a sweeping process never finds it free.
+ * Undefined when one took the unfinished directory for a dead process's: then it is made again.
+ */
+function claim(path: string): number | undefined {
+  const unfinished = join(path, 'lock.new');
+  let lock: number | undefined;
   try {
-    lock = openSync(join(dir, 'lock'), 'r');
+    mkdirSync(path, { recursive: true });
+    lock = openSync(unfinished, 'wx', 0o600);
+    if (tryLock(lock, 'exclusive')) {
+      renameSync(unfinished, join(path, 'lock'));
+      return lock;
+    }
   } catch (e) {
-    // Its owner is about to make the lock, or died in between: without a lock there is nothing else in it.
-    if (!isErrno(e, 'ENOENT')) throw e;
-    return;
+    if (!isErrno(e, 'ENOENT', 'EEXIST')) {
+      if (lock !== undefined) closeSync(lock);
+      throw e;
+    }
   }
+  if (lock !== undefined) closeSync(lock);
+  return undefined;
+}
+
+async function removeIfOrphan(dir: string): Promise<void> {
+  const lock = openIfThere(join(dir, 'lock'));
+  if (lock === undefined) return removeUnfinished(dir);
   try {
     if (!tryLock(lock, 'exclusive')) return;
     for (const name of await readdir(dir))
@@ -182,6 +200,32 @@ async function removeIfOrphan(dir: string): Promise<void> {
     await rm(dir, { recursive: true, force: true });
   } finally {
     closeSync(lock);
+  }
+}
+
+/** Its owner died before it had the lock, or is about to take it and will begin anew: there is nothing else in it. */
+function removeUnfinished(dir: string): void {
+  const path = join(dir, 'lock.new');
+  const lock = openIfThere(path);
+  try {
+    if (lock !== undefined) {
+      if (!tryLock(lock, 'exclusive')) return;
+      unlinkSync(path);
+    }
+    rmdirSync(dir);
+  } catch (e) {
+    if (!isErrno(e, 'ENOENT', 'ENOTEMPTY')) throw e;
+  } finally {
+    if (lock !== undefined) closeSync(lock);
+  }
+}
+
+function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, 'r');
+  } catch (e) {
+    if (!isErrno(e, 'ENOENT')) throw e;
+    return undefined;
   }
 }
 

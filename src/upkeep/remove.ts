@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync, renameSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, parseDigest } from '../base/index.ts';
+import { sweepContent } from '../content/index.ts';
 import type { Entry, Removal } from '../gc/index.ts';
 import type { Eviction, HeldNow, LayerId } from '../ports/index.ts';
 import type { UpkeepDeps } from './deps.ts';
@@ -22,6 +23,9 @@ const BATCH = 64;
 
 /** Clocks of the kernel's file times and of processes differ a little. */
 const SLACK_MS = 2000;
+
+/** A file that nobody wrote to for so long is nobody's. */
+const UNFINISHED_MS = 24 * 3600_000;
 
 /** Rows about evictions are kept this long. */
 const KEEP_EVICTIONS_MS = 90 * 24 * 3600_000;
@@ -47,6 +51,8 @@ export async function carryOut(
     await rm(trash, { recursive: true, force: true });
     for (const removal of done) options.onRemoved?.(removal);
   }
+  const { content } = deps.paths;
+  await sweepContent(content, { olderThanMs: UNFINISHED_MS, now: deps.clock.now() });
   deps.db.compact({ now: deps.clock.now(), keepEvictionsMs: KEEP_EVICTIONS_MS });
   return work.outcome();
 }

@@ -86,6 +86,20 @@ test('files of downloads that nobody resumed are swept', async () => {
   assert.equal(await sweepContent(dir.path, { olderThanMs: 60_000, now: now + 120_000 }), 1);
 });
 
+test('what a killed process left under a temporary name is swept, and nothing else', async () => {
+  using dir = new Dir();
+  const kept = await dir.store.put(Buffer.from('kept'));
+  const hex = kept.slice('sha256:'.length);
+  for (const path of ['.tmp-index.json-ab', 'blobs/sha256/.tmp-cd-ef', 'ingest/tmp-01'])
+    writeFileSync(join(dir.path, path), 'half');
+  const now = Date.now();
+  assert.equal(await sweepContent(dir.path, { olderThanMs: 60_000, now }), 0);
+  assert.equal(await sweepContent(dir.path, { olderThanMs: 60_000, now: now + 120_000 }), 3);
+  assert.deepEqual(readdirSync(dir.path, { recursive: true }).sort(), [
+    ...['blobs', 'blobs/sha256', `blobs/sha256/${hex}`, 'index.json', 'ingest', 'oci-layout'],
+  ]);
+});
+
 const canMount = spawnSync('id', ['-u']).stdout.toString().trim() === '0';
 
 test(

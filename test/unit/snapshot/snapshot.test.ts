@@ -107,6 +107,16 @@ test('a sweep removes what a dead process left, mounts too, and nothing that is 
   }),
 );
 
+test('a working directory whose owner died before it had its lock is removed', root, () =>
+  withStore(async (store, dir) => {
+    mkdirSync(join(dir, 'work/empty'));
+    mkdirSync(join(dir, 'work/unlocked'));
+    writeFileSync(join(dir, 'work/unlocked/lock.new'), '');
+    await store.sweep();
+    assert.deepEqual(readdirSync(join(dir, 'work')), []);
+  }),
+);
+
 test('digests are kept beside the layer, and a damaged line is not believed', root, () =>
   withStore(async (store, dir) => {
     const chain = await apply(store, [{ name: 'f', data: 'x' }]);
