@@ -8,6 +8,8 @@ import { readSmallFile } from './read-file.ts';
 const SECOND = 1_000_000_000n;
 const BATCH = 128 * 1024;
 const SMALL = 64 * 1024;
+/** What comes behind a full batch, nearly always: a small file with its header. */
+const ROOM = SMALL + 4096;
 const CAPABILITY = 'security.capability';
 
 /** What a layer does to the tree below it, in the order of the archive. */
@@ -250,19 +252,28 @@ async function* exactly(
   if (seen !== size) throw new Error(`${path} has ${seen} bytes, its metadata says ${size}`);
 }
 
-/** Joins small pieces, so that a layer of many small files is not a stream of many small chunks. */
+/** Joins small pieces, so that a layer of many small files is not a stream of many small chunks. Pieces are copied at once. */
 class Batch {
-  #parts: Uint8Array[] = [];
+  #bytes: Uint8Array = NOTHING;
   size = 0;
 
   add(part: Uint8Array): void {
-    this.#parts.push(part);
-    this.size += part.length;
+    const end = this.size + part.length;
+    if (end > this.#bytes.length) {
+      const more = Buffer.allocUnsafeSlow(Math.max(BATCH + ROOM, end));
+      more.set(this.#bytes.subarray(0, this.size));
+      this.#bytes = more;
+    }
+    this.#bytes.set(part, this.size);
+    this.size = end;
   }
 
   *flush(): Generator<Uint8Array> {
-    if (this.size > 0) yield Buffer.concat(this.#parts);
-    this.#parts = [];
+    if (this.size > 0) yield this.#bytes.subarray(0, this.size);
+    // Whoever got the bytes may keep them.
+    this.#bytes = NOTHING;
     this.size = 0;
   }
 }
+
+const NOTHING = new Uint8Array(0);
