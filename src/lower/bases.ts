@@ -1,33 +1,21 @@
-import { quoteGo, readIgnoreFile } from '../dockerfile/index.ts';
+import { quoteGo } from '../dockerfile/index.ts';
 import type { OpMetadata, OpPlatform } from '../llb/index.ts';
+import { parseReference, type Reference } from '../oci/index.ts';
 import { checkImagePlatform } from './checks.ts';
 import { EnvList } from './env-list.ts';
+import { ignorePatterns } from './ignore-patterns.ts';
 import { decodeImage, emptyImage, type ImageConfig } from './image-config.ts';
 import type { LazyOutput } from './lazy-graph.ts';
 import { CUSTOM_NAME, stepName } from './names.ts';
 import { contextOf, SCRATCH } from './plan.ts';
 import { formatPlatform } from './platform.ts';
-import { familiarName, formatReference, type ImageReference, parseReference } from './reference.ts';
+import { imageQuestionKey, type Questions } from './questions.ts';
+import { familiarName, layoutReference, pinnedReference, taggedReference } from './reference.ts';
 import { gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';
-import type { ImageQuestion, LowerAnswers, TimeQuestion } from './request.ts';
+import type { ImageQuestion, LowerAnswers } from './request.ts';
 import { followPaths, localNode, sourceNode } from './source-node.ts';
 import { freshState, type Lowering, type StageState } from './stage-state.ts';
 import { locate, Stop, stop } from './stop.ts';
-
-/** The key of an image's answer. */
-export function imageQuestionKey(
-  question: Pick<ImageQuestion, 'ref' | 'platform' | 'store'>,
-): string {
-  return `${question.store} ${question.ref} ${formatPlatform(question.platform)}`;
-}
-
-/** What is still to be found out. */
-export interface Questions {
-  readonly images: Map<string, ImageQuestion>;
-  readonly ignoreFiles: Set<string>;
-  readonly templates: Set<string>;
-  readonly times: TimeQuestion[];
-}
 
 /** Makes the bases of stages; what it lacks it notes in `questions`. */
 export class BaseResolver {
@@ -77,7 +65,7 @@ export class BaseResolver {
     const platform = state.platform ?? this.#lowering.targetPlatform;
     if (!reachable) {
       // Only counts the step, as BuildKit does on this pass.
-      if (ref.ok) this.#imageNode(state, formatReference(ref.value), platform);
+      if (ref.ok) this.#imageNode(state, taggedReference(ref.value), platform);
       return;
     }
     const { contexts = {} } = this.#lowering.request;
@@ -95,21 +83,21 @@ export class BaseResolver {
   #registryImage(
     state: StageState,
     wanted: {
-      readonly ref: ImageReference;
+      readonly ref: Reference;
       readonly written: string;
       readonly platform: OpPlatform;
     },
   ): void {
     const { ref, written } = wanted;
     const { linter } = this.#lowering;
-    const tagged = formatReference(ref);
+    const tagged = taggedReference(ref);
     const found = this.#ask({ ref: tagged, platform: wanted.platform, store: 'registry' });
     if (found === undefined) return;
     const image = this.#asBase(state, found.config);
     const platform =
       state.platform ??
       (this.#isImplicit() ? this.#ownPlatform(image, wanted.platform) : wanted.platform);
-    const withDigest = pinned(ref, found.digest);
+    const withDigest = pinnedReference(ref, found.digest);
     state.baseName = withDigest;
     const empty =
       (image.rootfs.diff_ids ?? []).length === 0 &&
@@ -118,12 +106,7 @@ export class BaseResolver {
     if (!empty)
       checkImagePlatform(
         state.stage === undefined ? linter : linter.withComments(state.stage.comments),
-        {
-          image: written,
-          expected: platform,
-          actual: image.platform,
-          at: state.at,
-        },
+        { image: written, expected: platform, actual: image.platform, at: state.at },
       );
     state.platform = platform;
     state.state = freshState(output, new EnvList());
@@ -230,7 +213,7 @@ export class BaseResolver {
     value: string,
     paths: () => readonly string[],
   ): LazyOutput | undefined {
-    const { answers } = { answers: this.#answers.ignoreFiles };
+    const answers = this.#answers.ignoreFiles;
     if (!answers.has(name)) {
       this.questions.ignoreFiles.add(name);
       return undefined;
@@ -258,11 +241,11 @@ export class BaseResolver {
     const ref = parseReference(text);
     if (!ref.ok)
       return stop(`could not wrap ${quoteGo(text)} in a reference: ${ref.error}`, 'DF028');
-    const tagged = formatReference(ref.value);
+    const tagged = taggedReference(ref.value);
     const found = this.#ask({ ref: tagged, platform, store: 'registry' });
     if (found === undefined) return;
     this.#asBase(state, found.config);
-    const withDigest = pinned(ref.value, found.digest);
+    const withDigest = pinnedReference(ref.value, found.digest);
     const description = { [CUSTOM_NAME]: `[context ${name}] ${withDigest}` };
     const metadata = { description, caps: ['source.image'] };
     const output = sourceNode(`docker-image://${withDigest}`, { platform, metadata });
@@ -285,14 +268,9 @@ export class BaseResolver {
     // The identifier is a reference; what names the layout itself stands in the attributes.
     const shown = parseReference(store);
     const digest = at === -1 ? found.digest : text.slice(at + 1);
-    const ref = shown.ok
-      ? formatReference({ name: shown.value.name, digest })
-      : `${store}@${digest}`;
+    const ref = shown.ok ? layoutReference(shown.value, digest) : `${store}@${digest}`;
     const output = sourceNode(`oci-layout://${ref}`, {
-      attrs: {
-        ...(session === '' ? {} : { 'oci.session': session }),
-        'oci.store': store,
-      },
+      attrs: { ...(session === '' ? {} : { 'oci.session': session }), 'oci.store': store },
       platform,
       metadata: {
         description: { [CUSTOM_NAME]: `[context ${name}] OCI load from client` },
@@ -314,18 +292,4 @@ export class BaseResolver {
     const output = sourceNode(identifier, { attrs, metadata: { description } });
     state.state = freshState(output, new EnvList());
   }
-}
-
-/** The reference with the digest that was found for it. */
-function pinned(ref: ImageReference, digest: string): string {
-  const { digest: _asked, ...rest } = ref;
-  const tag = rest.tag ?? (ref.digest === undefined ? 'latest' : undefined);
-  return formatReference({ ...rest, ...(tag === undefined ? {} : { tag }), digest });
-}
-
-/** The patterns of an ignore file; a context without one excludes nothing. */
-export function ignorePatterns(text: string | undefined): readonly string[] {
-  if (text === undefined) return [];
-  const patterns = readIgnoreFile(text);
-  return patterns.ok ? patterns.value : stop(patterns.error, 'DF034');
 }

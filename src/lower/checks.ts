@@ -1,10 +1,10 @@
 import type { Linter, Stage } from '../dockerfile/index.ts';
 import { expandWord, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
+import { parseReference } from '../oci/index.ts';
 import { DECLARED_ONLY } from './build-args.ts';
 import type { EnvList } from './env-list.ts';
 import { formatPlatform, parsePlatform } from './platform.ts';
-import { parseReference } from './reference.ts';
 import type { DeclaredArg } from './stage-state.ts';
 import type { At } from './stop.ts';
 

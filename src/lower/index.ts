@@ -1,4 +1,3 @@
-export { imageQuestionKey } from './bases.ts';
 export {
   decodeImage,
   type ExecConfig,
@@ -17,12 +16,7 @@ export {
   sourceDefinition,
 } from './main-context.ts';
 export { formatPlatform, parsePlatform } from './platform.ts';
-export {
-  familiarName,
-  formatReference,
-  type ImageReference,
-  parseReference,
-} from './reference.ts';
+export { imageQuestionKey } from './questions.ts';
 export { type GitReference, isHttp, parseGit } from './remote-source.ts';
 export {
   type ImageAnswer,

@@ -10,12 +10,13 @@ import {
   parseTrigger,
 } from '../dockerfile/index.ts';
 import { marshalGraph, normalisePlatform, type OpPlatform } from '../llb/index.ts';
-import { BaseResolver, ignorePatterns } from './bases.ts';
+import { BaseResolver } from './bases.ts';
 import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
 import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
 import { answeredEpoch, epochText, epochValue, withEpoch } from './epoch.ts';
+import { ignorePatterns } from './ignore-patterns.ts';
 import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import { mainContext } from './main-context.ts';
