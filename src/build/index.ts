@@ -31,6 +31,7 @@ export type {
   OutputType,
   RemoteRequest,
 } from './request.ts';
+export type { LimitsByName } from './step-limits.ts';
 export { projectOf } from './step-texts.ts';
 export { emptySource } from './tree-source.ts';
 export { type Warmed, warmStore } from './warm.ts';

@@ -2,9 +2,10 @@ import type { Digest } from '../base/index.ts';
 import type { RemoteContext } from '../lower/index.ts';
 import type { Compression, Platform } from '../oci/index.ts';
 import type { ExecSecrets, FoundImage } from '../ops/index.ts';
-import type { LocalSource, SandboxLimits } from '../ports/index.ts';
+import type { LocalSource, SandboxGroup, SandboxLimits } from '../ports/index.ts';
 import type { ServicePlace } from '../remotes/index.ts';
 import type { DockerfileLocation } from './read-dockerfile.ts';
+import type { LimitsByName } from './step-limits.ts';
 
 /** What one build is asked to do; nothing in it is read from the process. */
 export interface BuildRequest {
@@ -35,7 +36,12 @@ export interface BuildRequest {
   }[];
   readonly shmSize?: number;
   readonly cgroupParent?: string;
+  /** Of every step. */
   readonly limits: SandboxLimits;
+  /** Of steps whose names match, over those of every step; a later one goes over an earlier one. */
+  readonly limitsByName?: readonly LimitsByName[];
+  /** Of all steps together. */
+  readonly buildLimits?: SandboxGroup['limits'];
   readonly secrets: ExecSecrets;
   /** Normalised references. */
   readonly tags: readonly string[];

@@ -12,9 +12,12 @@ import type { CacheSources, SolverDeps } from '../solve/index.ts';
 import { layoutDir, MAIN_CONTEXT } from './context-values.ts';
 import type { BuildDeps } from './deps.ts';
 import type { BuildRequest } from './request.ts';
+import { stepLimits } from './step-limits.ts';
 
 /** The local directories of one build, and the files behind any layer. */
 export interface Trees {
+  /** Of the build. */
+  readonly id: string;
   readonly locals: LocalSources;
   readonly provider: TreeProvider;
 }
@@ -45,7 +48,7 @@ export function openTrees(
   for (const [name, named] of request.namedContexts)
     if (named.kind === 'local') sources.set(name, named.source);
   const locals = new LocalSources(id, sources);
-  return { locals, provider: createTreeProvider({ ...deps, locals, ...layers }) };
+  return { id, locals, provider: createTreeProvider({ ...deps, locals, ...layers }) };
 }
 
 /** What the solver of one build works with. */
@@ -61,7 +64,10 @@ export function solverDeps(solving: Solving): SolverDeps {
       mode: request.pull ? 'registry' : 'local-first',
       layoutDir: (ref) => layoutDir(layouts, ref),
       secrets: request.secrets,
-      limits: request.limits,
+      limitsOf: (name) => stepLimits(request, name),
+      ...(request.buildLimits === undefined
+        ? {}
+        : { group: { id: trees.id, limits: request.buildLimits } }),
       logPath: solving.logPath,
       workDir: deps.paths.work,
       ...(solving.offers === undefined ? {} : { offers: solving.offers }),

@@ -6,7 +6,7 @@ import { openLocalSource } from '../context/index.ts';
 import { hostPlatform, normaliseReference } from '../oci/index.ts';
 import { cacheFromFlag, cacheToFlag } from './flags/cache.ts';
 import { usage } from './flags/csv.ts';
-import { stepLimits } from './flags/limits.ts';
+import { buildLimits, limitsByName, stepLimits } from './flags/limits.ts';
 import { outputFlag } from './flags/output.ts';
 import { secretFlag, sshFlag } from './flags/secrets.ts';
 import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
@@ -181,6 +181,8 @@ type Flags = Pick<
   | 'entitlements'
   | 'ulimits'
   | 'limits'
+  | 'limitsByName'
+  | 'buildLimits'
   | 'secrets'
   | 'tags'
   | 'outputs'
@@ -226,6 +228,10 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
   if (!entitlements.ok) return entitlements;
   const limits = stepLimits((name) => options.text(name));
   if (!limits.ok) return limits;
+  const together = buildLimits((name) => options.text(name));
+  if (!together.ok) return together;
+  const byName = all(options.list('stepLimit'), limitsByName);
+  if (!byName.ok) return byName;
   const shm = options.text('shmSize');
   const shmSize = shm === undefined ? ok(undefined) : byteSize('--shm-size', shm);
   if (!shmSize.ok) return shmSize;
@@ -243,6 +249,8 @@ function parseFlags(io: Io, options: Options): Result<Flags> {
     network: network.value,
     entitlements: entitlements.value,
     limits: limits.value,
+    limitsByName: byName.value,
+    ...(together.value === undefined ? {} : { buildLimits: together.value }),
     ...(shmSize.value === undefined ? {} : { shmSize: shmSize.value }),
   });
 }

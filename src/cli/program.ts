@@ -143,6 +143,15 @@ function addBuild(program: Command, run: Run): void {
     .option('--cpus <number>', 'processors of each step')
     .option('--cpuset-cpus <list>', 'processors that steps may run on, e.g. 0-2,4')
     .option('--pids-limit <number>', 'processes of each step')
+    .option(
+      '--step-limit <pattern:limits>',
+      'limits of the steps whose name has the pattern in it: PATTERN:memory=2g,cpus=1.5,pids=100,timeout=60',
+      collect,
+    )
+    .option('--build-memory <size>', 'memory limit of all steps together')
+    .option('--build-cpus <number>', 'processors of all steps together')
+    .option('--build-pids-limit <number>', 'processes of all steps together')
+    .option('--runtime <program>', 'OCI runtime that runs steps (default: VARVE_RUNTIME, or runc)')
     .option('--timeout <seconds>', 'stop the build when it takes longer')
     .option('--step-timeout <seconds>', 'end a step that runs longer')
     .option('--metadata-file <path>', 'write what was built as JSON')

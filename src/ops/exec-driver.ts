@@ -32,6 +32,7 @@ import type {
   OpResult,
   Sandbox,
   SandboxExit,
+  SandboxGroup,
   SandboxLimits,
   SandboxSpec,
 } from '../ports/index.ts';
@@ -48,8 +49,10 @@ import { MAX_USER_FILE_BYTES } from './user-database.ts';
 export interface ExecDriverDeps extends Omit<MountDeps, 'startsEmpty'> {
   readonly sandbox: Sandbox;
   readonly clock: Clock;
-  /** Limits of every step. */
-  readonly limits?: SandboxLimits;
+  /** Limits of a step, by its name as it is shown. */
+  readonly limitsOf?: (name: string) => SandboxLimits;
+  /** What all steps of the build together may use. */
+  readonly group?: SandboxGroup;
   /** Where the full log of a step is kept. */
   readonly logPath?: (vertex: Digest) => string | undefined;
 }
@@ -102,7 +105,8 @@ async function runExec(
     op.meta,
     secrets.map(({ name, value }) => `${name}=${Buffer.from(value).toString('utf8')}`),
   );
-  const spec = sandboxSpec(op, { mounts, user: user.value, env, deps });
+  const limits = deps.limitsOf?.(context.vertex.metadata.description['llb.customname'] ?? '');
+  const spec = sandboxSpec(op, { mounts, user: user.value, env, limits, group: deps.group });
   const values = [
     ...secrets.map((secret) => secret.value),
     ...mounts.mounts.flatMap((mount) => (mount.kind === 'secret' ? [mount.data] : [])),
@@ -124,7 +128,8 @@ async function runExec(
     return stepFailure(op, exit.value, {
       root: mounts.root,
       tail,
-      limits: deps.limits,
+      limits,
+      group: deps.group,
       log: deps.logPath?.(vertex.digest),
     });
   return ok(await mounts.commit(deps.clock.now()));
@@ -136,11 +141,12 @@ function sandboxSpec(
     readonly mounts: ExecMounts;
     readonly user: ExecUser;
     readonly env: readonly string[];
-    readonly deps: ExecDriverDeps;
+    readonly limits: SandboxLimits | undefined;
+    readonly group: SandboxGroup | undefined;
   },
 ): SandboxSpec {
   const { meta } = op;
-  const { limits } = parts.deps;
+  const { limits, group } = parts;
   return {
     id: randomBytes(12).toString('hex'),
     rootfs: parts.mounts.root,
@@ -157,6 +163,7 @@ function sandboxSpec(
     ulimits: meta.ulimit.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard })),
     ...(meta.cgroupParent === '' ? {} : { cgroupParent: meta.cgroupParent }),
     ...(limits === undefined ? {} : { limits }),
+    ...(group === undefined ? {} : { group }),
     removeMountStubs: meta.removeMountStubsRecursive,
   };
 }
@@ -266,6 +273,7 @@ function stepFailure(
     readonly root: string;
     readonly tail: OutputTail;
     readonly limits: SandboxLimits | undefined;
+    readonly group: SandboxGroup | undefined;
     readonly log: string | undefined;
   },
 ): Result<never> {
@@ -275,7 +283,7 @@ function stepFailure(
     : `exit code: ${exit.code}`;
   const lines = more.tail.lines();
   const help = exit.outOfMemory
-    ? `a process was ended because the memory limit of ${more.limits?.memoryBytes ?? 0} bytes was reached`
+    ? memoryText(more)
     : execFormatHelp(lines, (path) => startOf(inRoot(more.root, path)));
   const details = [...lines, ...(more.log === undefined ? [] : [`full log: ${more.log}`])];
   return err(
@@ -284,4 +292,16 @@ function stepFailure(
       ...(details.length === 0 ? {} : { details }),
     }),
   );
+}
+
+function memoryText(more: {
+  readonly limits: SandboxLimits | undefined;
+  readonly group: SandboxGroup | undefined;
+}): string {
+  const [step, build] = [more.limits?.memoryBytes, more.group?.limits.memoryBytes];
+  const reached = [
+    ...(step === undefined ? [] : [`the memory limit of ${step} bytes`]),
+    ...(build === undefined ? [] : [`the build's memory limit of ${build} bytes`]),
+  ];
+  return `a process was ended because ${reached.join(' or ')} was reached`;
 }

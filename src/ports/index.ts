@@ -38,6 +38,7 @@ export type {
 export type {
   Sandbox,
   SandboxExit,
+  SandboxGroup,
   SandboxLimits,
   SandboxMount,
   SandboxSpec,

@@ -29,6 +29,8 @@ export interface SandboxSpec {
   readonly cgroupParent?: string;
   readonly shmSizeBytes?: number;
   readonly limits?: SandboxLimits;
+  /** The steps that share what they may use. */
+  readonly group?: SandboxGroup;
   /**
    * Mount points that did not exist are always removed afterwards when they are empty; this also removes the missing
    * directories that were made above them.
@@ -45,6 +47,13 @@ export interface SandboxLimits {
   readonly cpusetCpus?: string;
   readonly pids?: number;
   readonly timeoutMs?: number;
+}
+
+/** Steps of one build, which together may not use more than the limits say. */
+export interface SandboxGroup {
+  /** Unique to the build: a part of a control group's name. */
+  readonly id: string;
+  readonly limits: Pick<SandboxLimits, 'memoryBytes' | 'cpus' | 'pids'>;
 }
 
 /** A mount inside the sandbox, in order. */

@@ -1,7 +1,14 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { isErrno } from '../base/index.ts';
-import type { SandboxLimits } from '../ports/index.ts';
+import type { SandboxGroup, SandboxLimits } from '../ports/index.ts';
 
 /** Where the machine's control groups are mounted. Both kinds at once ("hybrid") counts as v1: there the controllers are. */
 export interface CgroupMounts {
@@ -83,6 +90,63 @@ export function processesIn(mounts: CgroupMounts, path: string): number[] {
 /** Removes the group and the groups a step made below it, where the runtime left them; busy ones stay. */
 export function removeCgroup(mounts: CgroupMounts, path: string): void {
   for (const root of mounts.roots) removeTree(join(root, path));
+}
+
+/** Length of the window in which processor time is counted, in microseconds. */
+const CPU_PERIOD = 100_000;
+
+/**
+ * Makes the control group that holds those of a build's steps, with what all of them together may use. Nothing of it is
+ * undone by the runtime, which only makes groups below it. Swap counts as memory.
+ */
+export function makeParentGroup(
+  mounts: CgroupMounts,
+  path: string,
+  limits: SandboxGroup['limits'],
+): void {
+  const { memoryBytes: memory, cpus, pids } = limits;
+  const quota = cpus === undefined ? undefined : Math.max(1000, Math.round(cpus * CPU_PERIOD));
+  // Names of both versions: a hierarchy has the files of its own version and controllers only.
+  const values: readonly (readonly [file: string, value: number | string | undefined])[] = [
+    ['memory.use_hierarchy', memory === undefined ? undefined : 1],
+    ['memory.limit_in_bytes', memory],
+    ['memory.memsw.limit_in_bytes', memory],
+    ['memory.max', memory],
+    ['memory.swap.max', memory === undefined ? undefined : 0],
+    ['cpu.cfs_period_us', quota === undefined ? undefined : CPU_PERIOD],
+    ['cpu.cfs_quota_us', quota],
+    ['cpu.max', quota === undefined ? undefined : `${quota} ${CPU_PERIOD}`],
+    ['pids.max', pids],
+  ];
+  for (const root of mounts.roots) {
+    const dir = join(root, path);
+    mkdirSync(dirname(dir), { recursive: true });
+    if (mounts.version === 2) delegate(root, dirname(dir));
+    mkdirSync(dir, { recursive: true });
+    for (const [file, value] of values)
+      if (value !== undefined && existsSync(join(dir, file)))
+        writeFileSync(join(dir, file), String(value));
+  }
+}
+
+/** Lets groups below `dir` be limited: version 2 hands controllers on from group to group (cgroup-v2, "Enabling and Disabling"). */
+function delegate(root: string, dir: string): void {
+  if (dir !== root) delegate(root, dirname(dir));
+  const available = (readIfThere(join(dir, 'cgroup.controllers')) ?? '').split(/\s+/);
+  const wanted = ['memory', 'cpu', 'pids'].filter((name) => available.includes(name));
+  if (wanted.length > 0)
+    writeFileSync(join(dir, 'cgroup.subtree_control'), wanted.map((name) => `+${name}`).join(' '));
+}
+
+/** Removes a build's group unless something is in it. */
+export function removeParentGroup(mounts: CgroupMounts, path: string): void {
+  for (const root of mounts.roots) {
+    try {
+      rmdirSync(join(root, path));
+    } catch (e) {
+      if (!isErrno(e, 'ENOENT', 'EBUSY', 'ENOTEMPTY')) throw e;
+    }
+  }
 }
 
 function removeTree(dir: string): void {

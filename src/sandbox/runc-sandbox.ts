@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { err, failure, type GoJson, goJson, isErrno, ok, type Result } from '../base/index.ts';
 import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
 import { openAgentSockets } from './agent-sockets.ts';
+import { BuildGroups, groupPath, removeAbandonedParent } from './build-groups.ts';
 import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
@@ -45,14 +46,17 @@ const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) =
 export function createSandbox(options: SandboxOptions): Sandbox {
   let machine: Machine | undefined;
   let tidied: Promise<void> | undefined;
+  const groups = new BuildGroups();
   return {
     run: async (spec, io) => {
       io.signal.throwIfAborted();
       machine ??= readMachine();
       tidied ??= removeAbandonedRuns(options);
       await tidied;
-      const refused = refuseLimits(spec.limits ?? {}, machine);
+      const refused =
+        refuseLimits(spec.limits ?? {}, machine) ?? refuseLimits(spec.group?.limits ?? {}, machine);
       if (refused !== undefined) return err(refused);
+      using _group = groups.hold(machine.cgroups, groupPath(spec), spec.group);
       return await new Run(options, machine, spec).execute(io);
     },
   };
@@ -67,6 +71,7 @@ export async function removeAbandonedRuns(options: SandboxOptions): Promise<void
     if (existsSync(container.bundle)) await deleteContainer(container);
     machine ??= readMachine();
     removeCgroup(machine.cgroups, run.cgroupsPath);
+    removeAbandonedParent(machine.cgroups, run.cgroupsPath);
     dropSecretFiles(join(container.bundle, 'secrets'));
     rmSync(container.bundle, { recursive: true, force: true });
   }
@@ -97,7 +102,7 @@ class Run {
     this.#stateDir = options.stateDir;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
-    this.#cgroupsPath = join('/', spec.cgroupParent ?? '', `varve-${spec.id}`);
+    this.#cgroupsPath = groupPath(spec);
     this.#container = containerOf(options, spec.id);
   }
 
@@ -141,7 +146,8 @@ class Run {
   }
 
   async #run(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
-    const keep = this.#spec.limits?.memoryBytes !== undefined;
+    const { limits, group } = this.#spec;
+    const keep = (limits?.memoryBytes ?? group?.limits.memoryBytes) !== undefined;
     const running = startContainer(this.#container, { keep, output: io.output });
     const { ending, exit } = await this.#wait(running, io.signal);
     const outOfMemory = keep && wasOutOfMemory(this.#machine.cgroups, this.#cgroupsPath);

@@ -25,11 +25,12 @@ import { runCall } from './build-call.ts';
 
 /** `varve build`. */
 export async function buildCommand(
-  io: Io,
+  given: Io,
   context: string | undefined,
   values: Readonly<Record<string, unknown>>,
 ): Promise<number> {
   const options = new Options(values);
+  const io = withRuntime(given, options.text('runtime'));
   await using resources = new AsyncDisposableStack();
   const opened = openStore(io);
   if (!opened.ok) return fail(io, opened.error);
@@ -37,6 +38,14 @@ export async function buildCommand(
   const request = await buildRequest(io, context, options, { root: store.root, resources });
   if (!request.ok) return fail(io, request.error);
   return await runBuild(io, store, { request: request.value, options, resources });
+}
+
+/** `--runtime` goes over the variable of the environment. */
+function withRuntime(io: Io, runtime: string | undefined): Io {
+  if (runtime === undefined) return io;
+  const env = { ...io.env, VARVE_RUNTIME: runtime };
+  // Everything else is that of `io`; its members may be computed when they are asked for.
+  return Object.create(io, { env: { value: env } }) as Io;
 }
 
 /** A request and what it was made of. */

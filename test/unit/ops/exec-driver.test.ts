@@ -320,7 +320,7 @@ test(
 
 test('a step over its time limit says so', needsContainers, async () => {
   await using steps = new Steps();
-  const driver = steps.driver({ limits: { timeoutMs: 150 } });
+  const driver = steps.driver({ limitsOf: () => ({ timeoutMs: 150 }) });
   assert.deepEqual(await steps.run('echo start; sleep 60', { driver }), {
     code: 'SB010',
     exit: 1,
