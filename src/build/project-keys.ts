@@ -34,10 +34,9 @@ export async function keyLayers(
     const sorted = [...below.values()].sort(
       (a, b) => order.indexOf(a.spec.name) - order.indexOf(b.spec.name),
     );
-    const facts = await factsOf(world, spec, {
-      platform,
-      needs: spec.needs.flatMap((n) => keyed.get(n) ?? []),
-    });
+    const uses = spec.uses.flatMap((name) => keyed.get(name) ?? []);
+    const needs = spec.needs.flatMap((name) => keyed.get(name) ?? []);
+    const facts = await factsOf(world, spec, { platform, needs: [...needs, ...uses] });
     if (!facts.ok) return facts;
     keyed.set(spec.name, {
       spec,
@@ -45,6 +44,7 @@ export async function keyLayers(
       facts: facts.value,
       key: layerKey(facts.value),
       below: sorted,
+      uses,
     });
   }
   return ok(keyed);

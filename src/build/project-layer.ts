@@ -31,7 +31,14 @@ export interface BuiltLayer extends MadeLayer {
 export async function buildLayer(
   world: ProjectWorld,
   layer: KeyedLayer,
-  below: readonly MadeLayer[],
+  {
+    below,
+    uses,
+  }: {
+    readonly below: readonly MadeLayer[];
+    /** The layers of each layer that the recipe copies from, itself included, lowest first. */
+    readonly uses: readonly (readonly MadeLayer[])[];
+  },
 ): Promise<Result<BuiltLayer>> {
   const { spec, platform } = layer;
   const stack = await stackOf(world, baseBelow(spec, layer.below), below, platform);
@@ -39,9 +46,16 @@ export async function buildLayer(
   await using dir = await TempDir.create(world.deps.paths.work, 'layer-');
   const request = await layerRequest(world, layer, stack.value, dir.path);
   if (!request.ok) return request;
+  const namedContexts = new Map(request.value.namedContexts);
+  for (const [i, use] of layer.uses.entries()) {
+    const whole = await stackOf(world, baseBelow(use.spec, use.below), uses[i] ?? [], platform);
+    if (!whole.ok) return whole;
+    const image = stackImage(world, whole.value, platform);
+    namedContexts.set(use.spec.name, { kind: 'stack', image });
+  }
   const startedAt = world.deps.clock.now();
   const made: BuiltLayer[] = [];
-  const done = await buildImage(request.value, world.deps, {
+  const done = await buildImage({ ...request.value, namedContexts }, world.deps, {
     ...world.edge,
     signal: world.signal,
     take: async ([result], deps) => {
@@ -70,7 +84,7 @@ async function layerRequest(
   const { spec, platform } = layer;
   const isRoot = spec.recipe.kind === 'template' || spec.recipe.kind === 'packages';
   const file = isRoot
-    ? ok({ path: world.project.file.path, text: `FROM ${BASE} AS ${spec.name}\n` })
+    ? ok({ path: world.project.file.path, text: `FROM ${BASE}\n` })
     : await recipeFile(world, spec);
   if (!file.ok) return file;
   const contexts = new Map<string, NamedContext>(world.common.namedContexts);
@@ -136,11 +150,11 @@ async function listDirectory(
 
 /** A file that was edited while its layer was built must not be taken for what the layer was made of. */
 async function inputsUnchanged(world: ProjectWorld, layer: KeyedLayer): Promise<Result<void>> {
-  const needs = layer.below.filter(({ spec }) => layer.spec.needs.includes(spec.name));
-  const inOrder = layer.spec.needs.flatMap((name) =>
-    needs.filter(({ spec }) => spec.name === name),
+  const others = [...layer.below, ...layer.uses];
+  const needs = [...layer.spec.needs, ...layer.spec.uses].flatMap((name) =>
+    others.filter(({ spec }) => spec.name === name).slice(0, 1),
   );
-  const facts = await factsOf(world, layer.spec, { platform: layer.platform, needs: inOrder });
+  const facts = await factsOf(world, layer.spec, { platform: layer.platform, needs });
   if (!facts.ok) return facts;
   if (JSON.stringify(facts.value) === JSON.stringify(layer.facts)) return ok(undefined);
   return err(

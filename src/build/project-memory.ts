@@ -62,7 +62,7 @@ export function layerCause(memo: MemoDb, project: string, layer: KeyedLayer): La
   if (nearest === undefined) return { kind: 'first time', layer: layer.spec.name, changes: [] };
   const own = nearest.filter(({ kind }) => kind !== 'layer');
   if (own.length > 0) return { kind: 'changed', layer: layer.spec.name, changes: own };
-  const need = layer.below.find(({ spec }) => spec.name === nearest[0]?.name);
+  const need = [...layer.below, ...layer.uses].find(({ spec }) => spec.name === nearest[0]?.name);
   if (need === undefined) return { kind: 'changed', layer: layer.spec.name, changes: nearest };
   const above = layerCause(memo, project, need);
   // A need that was met under its new key already has forgotten nothing: what changed is between its last two keys.

@@ -32,7 +32,7 @@ export async function planProject(
   for (const [platform, specs] of platformsOf(world, goals)) {
     const keyed = await keyLayers(world, specs, platform);
     if (!keyed.ok) return keyed;
-    const layers = [...keyed.value.values()];
+    const layers = wantedOf([...keyed.value.values()], goals);
     const found = await Promise.all(layers.map((layer) => findLayer(world, layer)));
     for (const [i, layer] of layers.entries()) {
       const result = found[i];
@@ -50,6 +50,15 @@ export async function planProject(
     }
   }
   return ok(planned);
+}
+
+/** Layers that are only copied from are looked for when a recipe runs. */
+function wantedOf(
+  layers: readonly KeyedLayer[],
+  goals: Pick<Goals, 'layers'>,
+): readonly KeyedLayer[] {
+  const names = new Set(goals.layers.map(({ name }) => name));
+  return layers.filter(({ spec }) => names.has(spec.name));
 }
 
 function readOnly(images: ImageDb): ImageDb {

@@ -53,6 +53,8 @@ export interface KeyedLayer {
   readonly facts: readonly Fact[];
   /** The needs, and what they need, lowest first. */
   readonly below: readonly KeyedLayer[];
+  /** What its recipe copies from. */
+  readonly uses: readonly KeyedLayer[];
 }
 
 /** A layer that is here or can be had. */

@@ -38,7 +38,7 @@ export async function buildProject(
     if (!keyed.ok) return keyed;
     run.add(keyed.value, platform);
   }
-  const layers = await run.all();
+  const layers = await run.all(new Set(goals.layers.map(({ name }) => name)));
   const images: ImageReport[] = [];
   for (const image of goals.images) images.push(await run.image(image));
   return ok({
@@ -70,7 +70,8 @@ export function platformsOf(
   const alone = goals.layers.filter((layer) => !inImages.has(layer)).map(({ name }) => name);
   if (alone.length > 0) for (const platform of own) want(platform, alone);
   return [...byName.values()].map(
-    ({ platform, names }) => [platform, layersBelow(project.layers, [...names])] as const,
+    ({ platform, names }) =>
+      [platform, layersBelow(project.layers, [...names], { uses: true })] as const,
   );
 }
 
@@ -101,9 +102,14 @@ class ProjectRun {
     for (const layer of keyed.values()) this.#keyed.set(idOf(layer), layer);
   }
 
-  async all(): Promise<readonly LayerReport[]> {
-    const done = await Promise.all([...this.#keyed.values()].map((layer) => this.#make(layer)));
-    return done.map(({ report }) => report);
+  /** Makes the layers with these names, and what they turn out to use. */
+  async all(wanted: ReadonlySet<string>): Promise<readonly LayerReport[]> {
+    const layers = [...this.#keyed.values()];
+    await Promise.all(
+      layers.filter(({ spec }) => wanted.has(spec.name)).map((layer) => this.#make(layer)),
+    );
+    const made = layers.flatMap((layer) => this.#done.get(idOf(layer)) ?? []);
+    return (await Promise.all(made)).map(({ report }) => report);
   }
 
   /** Each layer is made once, whoever needs it. */
@@ -144,13 +150,15 @@ class ProjectRun {
     const cause = noCache
       ? { kind: 'no cache' as const, layer: keyed.spec.name, changes: [] }
       : layerCause(deps.memo, project.name, keyed);
-    const below = await Promise.all(keyed.below.map((need) => this.#make(need)));
-    const made = below.flatMap((need) => need.made ?? []);
-    if (made.length < below.length) return { keyed, report: row({ state: 'skipped', cause }) };
+    const below = await this.#stack(keyed.below);
+    const uses = await Promise.all(keyed.uses.map((use) => this.#stack([...use.below, use])));
+    if (below === undefined || uses.includes(undefined))
+      return { keyed, report: row({ state: 'skipped', cause }) };
     return await this.#slots.run(this.#world.signal, async () => {
       const began = deps.clock.now();
       const startedMs = began - this.#startedAt;
-      const built = await buildLayer(world, keyed, made);
+      const stacks = uses.filter((use) => use !== undefined);
+      const built = await buildLayer(world, keyed, { below, uses: stacks });
       const ms = deps.clock.now() - began;
       if (!built.ok)
         return {
@@ -165,6 +173,13 @@ class ProjectRun {
         report: row({ state: 'built', cause, ms, startedMs, ref, bytes }),
       };
     });
+  }
+
+  /** Layers that are made; undefined where one of them could not be. */
+  async #stack(layers: readonly KeyedLayer[]): Promise<readonly MadeLayer[] | undefined> {
+    const done = await Promise.all(layers.map((layer) => this.#make(layer)));
+    const made = done.flatMap((layer) => layer.made ?? []);
+    return made.length === layers.length ? made : undefined;
   }
 
   /** A layer that is here only is pushed when layers are. */

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { err, type Failure, type FailurePlace, failure, ok, type Result } from '../base/index.ts';
 import { joined } from '../template/index.ts';
 import type { LayerSpec, LayerStep, Recipe } from './project.ts';
+import { RESERVED } from './recipe.ts';
 import type { layerSchema } from './schema.ts';
 import { cycle, mergeKeys, unknownName } from './targets.ts';
 
@@ -34,14 +35,19 @@ export function readLayers(
     if (layer.ok) layers.set(name, layer.value);
     else problems.push(layer.error);
   }
-  for (const { name, needs } of layers.values()) {
-    needs.forEach((need, i) => {
-      if (!layers.has(need))
-        problems.push(
-          unknownName('layer', need, layers.keys(), reading.place(['layers', name, 'needs', i])),
-        );
-    });
-  }
+  for (const layer of layers.values())
+    for (const key of ['needs', 'uses'] as const)
+      layer[key].forEach((other, i) => {
+        const at = reading.place(['layers', layer.name, key, i]);
+        if (!layers.has(other)) problems.push(unknownName('layer', other, layers.keys(), at));
+        else if (key === 'uses' && RESERVED.includes(other))
+          problems.push(
+            failure('PJ004', 2, `"${other}" stands for something else in recipes`, {
+              help: 'give the layer another name to copy from it',
+              places: [at],
+            }),
+          );
+      });
   if (problems.length > 0) return err(joined(problems));
   const circle = circleIn(layers);
   return circle === undefined
@@ -115,6 +121,7 @@ function layerOf(name: string, raw: RawLayer, { base, place }: LayerReading): Re
   return ok({
     name,
     needs: raw.needs ?? [],
+    uses: raw.uses ?? [],
     base: isRoot ? 'scratch' : (raw.base ?? base),
     files: raw.inputs?.files ?? [],
     lists: raw.inputs?.lists ?? [],
@@ -166,7 +173,8 @@ function circleIn(layers: ReadonlyMap<string, LayerSpec>): readonly string[] | u
   const visit = (name: string, path: readonly string[]): readonly string[] | undefined => {
     if (path.includes(name)) return [...path.slice(path.indexOf(name)), name];
     if (done.has(name)) return undefined;
-    for (const need of layers.get(name)?.needs ?? []) {
+    const layer = layers.get(name);
+    for (const need of [...(layer?.needs ?? []), ...(layer?.uses ?? [])]) {
       const found = visit(need, [...path, name]);
       if (found !== undefined) return found;
     }
@@ -180,16 +188,20 @@ function circleIn(layers: ReadonlyMap<string, LayerSpec>): readonly string[] | u
   return undefined;
 }
 
-/** The layers that `names` need and they themselves, lowest first: in the order of the project, needs before needers. */
+/**
+ * The layers that `names` need and they themselves, lowest first: in the order of the project, needs before needers. With
+ * `uses` those that their recipes copy from as well.
+ */
 export function layersBelow(
   layers: ReadonlyMap<string, LayerSpec>,
   names: readonly string[],
+  { uses }: { readonly uses: boolean } = { uses: false },
 ): readonly LayerSpec[] {
   const ordered = new Map<string, LayerSpec>();
   const add = (name: string): void => {
     const layer = layers.get(name);
     if (layer === undefined || ordered.has(name)) return;
-    for (const need of layer.needs) add(need);
+    for (const other of [...layer.needs, ...(uses ? layer.uses : [])]) add(other);
     ordered.set(name, layer);
   };
   for (const name of names) add(name);

@@ -39,7 +39,10 @@ export type Recipe =
 /** A named layer: everything that its content may depend on. */
 export interface LayerSpec {
   readonly name: string;
+  /** Layers that the recipe stands on; an image with the layer has them too. */
   readonly needs: readonly string[];
+  /** Layers whose whole tree the recipe finds under their name; they are built only when the recipe runs. */
+  readonly uses: readonly string[];
   /** What the lowest layer stands on; `scratch` for nothing. */
   readonly base: string;
   /** Patterns of the files that the recipe sees. */

@@ -20,7 +20,7 @@ export function recipeText(layer: LayerSpec, text: string): string {
       : `FROM scratch AS ${URLS}\n${layer.urls
           .map(({ url, digest, name }) => `ADD --checksum=${digest} ${url} /${name}\n`)
           .join('')}`;
-  const from = `FROM ${BASE} AS ${layer.name}\n${Object.keys(layer.args)
+  const from = `FROM ${BASE} AS ${stageName(layer)}\n${Object.keys(layer.args)
     .sort(byCodeUnit)
     .map((name) => `ARG ${name}\n`)
     .join('')}`;
@@ -28,7 +28,7 @@ export function recipeText(layer: LayerSpec, text: string): string {
   switch (recipe.kind) {
     case 'template':
     case 'packages':
-      return `FROM ${BASE} AS ${layer.name}\n`;
+      return `FROM ${BASE} AS ${stageName(layer)}\n`;
     case 'dockerfile':
       return withDownloads(text, downloads);
     case 'inline':
@@ -39,6 +39,13 @@ export function recipeText(layer: LayerSpec, text: string): string {
       return `${downloads}${from}${recipe.steps.map((step) => `${stepText(layer, step)}\n`).join('')}`;
   }
 }
+
+/** Names that stand for something else in every recipe. */
+export const RESERVED: readonly string[] = [BASE, LISTS, URLS];
+
+/** A stage with the name of a context would be that context. */
+const stageName = ({ name }: LayerSpec): string =>
+  RESERVED.includes(name) ? `layer-${name}` : name;
 
 /** Arguments before the first FROM stay the first lines of a file. */
 function withDownloads(text: string, downloads: string): string {

@@ -49,6 +49,10 @@ export const layerSchema = z
       .array(z.string())
       .optional()
       .describe('layers that the recipe uses; nothing else of the project is there'),
+    uses: z
+      .array(z.string())
+      .optional()
+      .describe('layers that the recipe copies from (--from=NAME), which are no part of the image'),
     base: z.string().optional().describe('image below the lowest layer, or "scratch"'),
     inputs: z
       .strictObject({

@@ -1,0 +1,2 @@
+// kernel 1
+__global__ void k1();

@@ -1,0 +1,2 @@
+// kernel 2
+__global__ void k2();

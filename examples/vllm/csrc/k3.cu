@@ -1,0 +1,2 @@
+// kernel 3
+__global__ void k3();
