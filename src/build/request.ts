@@ -143,8 +143,8 @@ export type NamedContext =
       readonly digest?: string;
     };
 
-/** Kinds of results. */
-export type OutputType = 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local';
+/** Kinds of results; `file`: one file of the result, whose path the attribute `path` names. */
+export type OutputType = 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local' | 'file';
 
 /** An `--output`. */
 export interface OutputSpec {

@@ -25,6 +25,12 @@ export class Options {
     this.#values = values;
   }
 
+  /** The same options without one of them. */
+  without(name: string): Options {
+    const { [name]: _, ...rest } = this.#values;
+    return new Options(rest);
+  }
+
   /** The same with other values. */
   with(values: Readonly<Record<string, unknown>>): Options {
     return new Options({ ...this.#values, ...values });

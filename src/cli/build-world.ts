@@ -13,7 +13,7 @@ import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
 import { actionsAccount } from './flags/cache-gha.ts';
 import type { Io } from './io.ts';
-import { lazyPackages } from './lazy-packages.ts';
+import { type GivenTemplates, lazyPackages } from './lazy-packages.ts';
 import { proxyFor } from './proxies.ts';
 import { registryHosts } from './registry-hosts.ts';
 import { type Store, storePaths } from './store.ts';
@@ -30,6 +30,7 @@ export function createBuildDeps(
   store: Store,
   resources: AsyncDisposableStack,
   emit: EventSink,
+  templates?: GivenTemplates,
 ): BuildWorld {
   const paths = storePaths(store.root);
   const { db, content } = store;
@@ -44,7 +45,7 @@ export function createBuildDeps(
   );
   const snapshotter = createSnapshotter({ root: paths.snapshots });
   const actions = actionsAccount(io.env);
-  const packages: TemplatePackages = lazyPackages(io, store, resources);
+  const packages: TemplatePackages = lazyPackages(io, store, resources, templates);
   return {
     clock: io.clock,
     emit,

@@ -1,3 +1,4 @@
+export { writeTreeFile } from './file-output.ts';
 export {
   type ArchiveTarget,
   fetchLayers,

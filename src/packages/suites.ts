@@ -31,6 +31,11 @@ export async function planSuites(
   const fallback = template.keyring ?? distributionKeyring(template.distribution);
   if (template.mirrors.length === 0) return await hostSuites(template, host, fallback);
   const plans: SuitePlan[] = [];
+  if (template.hostSources === true) {
+    const own = await hostSuites(template, host, fallback);
+    if (!own.ok) return own;
+    plans.push(...own.value);
+  }
   for (const mirror of template.mirrors) {
     const keyring = await readKeyring([mirror.signedBy ?? fallback]);
     if (!keyring.ok) return keyring;

@@ -12,6 +12,17 @@ export {
   type TemplateLock,
   templateSource,
 } from './lock.ts';
+export { type OsRoots, osRoots } from './os-root.ts';
+export type { OsDocument, OsPart, OsPartition, OsRepository, OsUser } from './os-schema.ts';
+export {
+  isOsTemplate,
+  mergeOsTemplate,
+  type OsLayer,
+  type OsTemplate,
+  type Placed,
+  parseOsPart,
+} from './os-template.ts';
+export { type Provider, parseProvider, providerOf } from './provider.ts';
 export {
   type PackageWish,
   parseTemplate,

@@ -67,6 +67,8 @@ export interface Template {
   readonly components: readonly string[];
   /** Empty: the host's own apt sources. */
   readonly mirrors: readonly TemplateMirror[];
+  /** The host's own apt sources are used beside `mirrors`. */
+  readonly hostSources?: boolean;
   /** Path of a keyring for mirrors without their own. */
   readonly keyring?: string;
   /** `20260131T000000Z`: nothing newer is accepted, and expiry is not checked. */

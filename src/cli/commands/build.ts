@@ -18,6 +18,7 @@ import { loadDocker } from '../docker-load.ts';
 import { type CallFlag, callFlag } from '../flags/call.ts';
 import { positive } from '../flags/limits.ts';
 import { fail, type Io, printJson } from '../io.ts';
+import type { GivenTemplates } from '../lazy-packages.ts';
 import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
 import { openStore, type Store } from '../store.ts';
@@ -53,6 +54,8 @@ export interface Work {
   readonly request: BuildRequest;
   readonly options: Options;
   readonly resources: AsyncDisposableStack;
+  /** Templates that are no files. */
+  readonly templates?: GivenTemplates;
 }
 
 /** Runs a request with its display, and reports what came of it. */
@@ -61,7 +64,7 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
   const mode = options.is('quiet') ? 'quiet' : progressMode(options.text('progress'));
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
   const emit = options.is('json') ? jsonEvents(io, display.accept) : display.accept;
-  const deps = createBuildDeps(io, store, work.resources, emit);
+  const deps = createBuildDeps(io, store, work.resources, emit, work.templates);
   if (options.is('plan')) return await showPlan(io, request, options, { deps, display });
   const call = callOf(options);
   if (!call.ok) return fail(io, call.error);

@@ -1,0 +1,94 @@
+import { type GoJson, ok, type Result } from '../../base/index.ts';
+import { layOut } from '../../disk/index.ts';
+import { osRoots } from '../../template/index.ts';
+import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
+import { fail, type Io, printJson, table } from '../io.ts';
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** `varve compose validate TEMPLATE`: checks the file and those it extends; builds and fetches nothing. */
+export async function composeValidate(io: Io, template: string, values: Values): Promise<number> {
+  return await Promise.resolve(validate(io, template, values));
+}
+
+function validate(io: Io, template: string, values: Values): number {
+  const loaded = loadOsTemplate(io, template);
+  if (!loaded.ok) return fail(io, loaded.error);
+  const layout =
+    loaded.value.provider.tools === undefined ? ok(undefined) : layOut(loaded.value.template);
+  if (!layout.ok) return fail(io, layout.error);
+  if (values['merged'] === true) printJson(io, merged(loaded.value));
+  else {
+    const { image, target } = loaded.value.template;
+    io.out(
+      `${template}: ${image.name} ${image.version} for ${target.dist} ${target.arch} is valid\n`,
+    );
+  }
+  return 0;
+}
+
+/** The template with its parents merged in, without passwords. */
+function merged({ template: t }: LoadedTemplate): GoJson {
+  const document = {
+    image: t.image,
+    target: t.target,
+    ...(t.disk === undefined ? {} : { disk: t.disk }),
+    systemConfig: {
+      ...t.system,
+      users: t.users.map(({ value: { password, ...user } }) => ({
+        ...user,
+        ...(password === undefined ? {} : { password: '(not shown)' }),
+      })),
+      packages: t.packages.map((p) => p.value),
+      additionalFiles: t.files.map((f) => f.value),
+      configurations: t.commands.map((c) => ({ cmd: c.value })),
+    },
+    packageRepositories: t.repositories.map((r) => r.value),
+  };
+  // Schema-checked YAML holds only JSON values; interfaces have no index signature to say so.
+  return document;
+}
+
+/** `varve compose inspect TEMPLATE`: partitions and packages as they will be asked for. */
+export async function composeInspect(io: Io, template: string, values: Values): Promise<number> {
+  return await Promise.resolve(inspect(io, template, values));
+}
+
+function inspect(io: Io, template: string, values: Values): number {
+  const found = inspected(io, template);
+  if (!found.ok) return fail(io, found.error);
+  const { layout, packages } = found.value;
+  if (values['json'] === true) {
+    // A layout holds only JSON values.
+    printJson(io, { layout: layout as unknown as GoJson, packages: [...packages] });
+    return 0;
+  }
+  const rows = layout.partitions.map((p) => [
+    String(p.index),
+    p.name,
+    p.fs,
+    String(p.start),
+    p.size === undefined ? 'rest' : String(p.size),
+    p.mountPoint ?? '-',
+    p.uuid,
+  ]);
+  io.out(table([['#', 'NAME', 'FS', 'START', 'SIZE', 'MOUNT', 'PARTUUID'], ...rows]));
+  io.out(`\npackages asked for: ${packages.join(' ')}\n`);
+  return 0;
+}
+
+function inspected(
+  io: Io,
+  template: string,
+): Result<{
+  readonly layout: ReturnType<typeof layOut> extends Result<infer T> ? T : never;
+  readonly packages: readonly string[];
+}> {
+  const loaded = loadOsTemplate(io, template);
+  if (!loaded.ok) return loaded;
+  const layout = layOut(loaded.value.template);
+  if (!layout.ok) return layout;
+  const roots = osRoots(loaded.value.template, loaded.value.provider);
+  if (!roots.ok) return roots;
+  return ok({ layout: layout.value, packages: roots.value.root.packages.map((p) => p.name) });
+}

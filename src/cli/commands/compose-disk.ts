@@ -1,0 +1,272 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { err, failure, ok, type Result } from '../../base/index.ts';
+import type { BuildRequest, NamedContext } from '../../build/index.ts';
+import { openLocalSource } from '../../context/index.ts';
+import {
+  BOOT_STAGE,
+  type BootTest,
+  CONTEXTS,
+  DISK_STAGE,
+  type DiskFormat,
+  type DiskPlan,
+  diskStages,
+  formatStage,
+  layOut,
+  passwordSecret,
+} from '../../disk/index.ts';
+import { type OsRoots, osRoots, type Template, type TemplateLock } from '../../template/index.ts';
+import { composeRequest, type Options } from '../build-request.ts';
+import {
+  artifactFormats,
+  diskOutput,
+  ROOT_STAGE,
+  type StageOutput,
+} from '../compose/disk-outputs.ts';
+import { writeInventory } from '../compose/inventory.ts';
+import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
+import { checkLock, readLocks, writeLocks } from '../compose/lock-file.ts';
+import { stageFiles } from '../compose/stage-files.ts';
+import { fail, type Io } from '../io.ts';
+import type { GivenTemplates } from '../lazy-packages.ts';
+import { type Store, storePaths } from '../store.ts';
+import { runBuild } from './build.ts';
+
+/** `varve compose` of a template for a disk: one build for each result, all of one graph. */
+export async function composeDisk(
+  io: Io,
+  store: Store,
+  work: {
+    readonly file: string;
+    readonly options: Options;
+    readonly resources: AsyncDisposableStack;
+  },
+): Promise<number> {
+  const { options } = work;
+  const loaded = loadOsTemplate(io, work.file);
+  if (!loaded.ok) return fail(io, loaded.error);
+  const planned = planDisk(io, loaded.value, options);
+  if (!planned.ok) return fail(io, planned.error);
+  const { plan, outputs, roots } = planned.value;
+  const dir = mkdtempSync(join(storePaths(store.root).tmp, 'os-files-'));
+  work.resources.defer(() => rmSync(dir, { recursive: true, force: true }));
+  const files = stageFiles(loaded.value, dir);
+  if (!files.ok) return fail(io, files.error);
+  const templates = givenTemplates(io, { file: work.file, roots, options });
+  if (!templates.ok) return fail(io, templates.error);
+  const request = await stagesRequest(io, store, {
+    ...work,
+    dir,
+    text: diskStages({ ...plan, files: files.value }),
+  });
+  if (!request.ok) return fail(io, request.error);
+  const run = async (stage: string, wanted: BuildRequest['outputs']): Promise<number> =>
+    await runBuild(io, store, {
+      ...work,
+      request: { ...request.value, target: stage, outputs: wanted },
+      templates: templates.value.given,
+    });
+  for (const [stage, wanted] of byStage(outputs, plan)) {
+    const code = await run(stage, wanted);
+    if (code !== 0) return code;
+  }
+  const listed = await writeInventory(io, store, {
+    ...{ ...work, run },
+    template: plan.template,
+    provider: plan.provider,
+  });
+  if (listed !== 0) return listed;
+  const lock = options.text('lock');
+  if (lock !== undefined && !options.is('frozen'))
+    await writeLocks(io, lock, templates.value.locks);
+  return 0;
+}
+
+/** The outputs of each stage; a boot test and what only has to be made have none. */
+function byStage(
+  outputs: readonly StageOutput[],
+  plan: DiskPlan,
+): ReadonlyMap<string, BuildRequest['outputs']> {
+  const stages = new Map<string, BuildRequest['outputs'][number][]>();
+  for (const { stage, output } of outputs)
+    stages.set(stage, [...(stages.get(stage) ?? []), output]);
+  if (outputs.length === 0) for (const format of plan.formats) stages.set(formatStage(format), []);
+  if (stages.size === 0) stages.set(DISK_STAGE, []);
+  if (plan.boot !== undefined) stages.set(BOOT_STAGE, []);
+  return stages;
+}
+
+interface Planned {
+  readonly plan: Omit<DiskPlan, 'files'> & { readonly files: ReadonlyMap<string, string> };
+  readonly outputs: readonly StageOutput[];
+  readonly roots: OsRoots;
+}
+
+function planDisk(io: Io, loaded: LoadedTemplate, options: Options): Result<Planned> {
+  const { template, provider } = loaded;
+  const roots = osRoots(template, provider);
+  if (!roots.ok) return roots;
+  const possible = canBeMade(loaded);
+  if (!possible.ok) return possible;
+  const layout = layOut(template);
+  if (!layout.ok) return layout;
+  const image = options.list('tag').length > 0 || options.is('push');
+  const outputs: StageOutput[] =
+    image && options.list('output').length === 0
+      ? [{ stage: ROOT_STAGE, output: { type: 'image', attrs: new Map() } }]
+      : [];
+  for (const text of options.list('output')) {
+    const output = diskOutput(io, text);
+    if (!output.ok) return output;
+    outputs.push(output.value);
+  }
+  const artifacts = artifactFormats(template.disk?.artifacts ?? []);
+  const formats = outputs.length === 0 ? artifacts : outputs.flatMap((o) => o.format ?? []);
+  const boot = bootTest(options);
+  if (!boot.ok) return boot;
+  return ok({
+    plan: {
+      template,
+      provider,
+      layout: layout.value,
+      formats: distinct(formats),
+      files: new Map(),
+      ...(boot.value === undefined ? {} : { boot: boot.value }),
+    },
+    outputs,
+    roots: roots.value,
+  });
+}
+
+/** A compressed form needs the stage of the plain one, which is made once. */
+function distinct(formats: readonly DiskFormat[]): readonly DiskFormat[] {
+  const map = new Map<string, DiskFormat>();
+  for (const format of formats) {
+    const key = `${format.kind} ${format.compression ?? ''}`;
+    map.set(key, format);
+  }
+  return [...map.values()];
+}
+
+/** What a template may ask for and cannot be made: said before anything is. */
+function canBeMade({ template: t }: LoadedTemplate): Result<void> {
+  const refuse = (path: readonly PropertyKey[], what: string, help: string): Result<void> =>
+    err(failure('TP008', 2, `${what} cannot be made yet`, { help, places: [t.at(path)] }));
+  if (t.target.imageType !== 'raw')
+    return refuse(['target', 'imageType'], `an image of the type ${t.target.imageType}`, 'use raw');
+  const { bootloader, immutability } = t.system;
+  if (bootloader?.bootType === 'legacy')
+    return refuse(['systemConfig', 'bootloader', 'bootType'], 'a disk for BIOS', 'use efi');
+  if (immutability?.enabled === true)
+    return refuse(['systemConfig', 'immutability'], 'an immutable root', 'leave it out');
+  for (const { value, file, span } of t.users)
+    if (value.password !== undefined && !/^(?:\$[0-9a-z]+\$|[!*])/.test(value.password))
+      return err(
+        failure('TP008', 2, `the password of ${value.name} is not hashed`, {
+          help: 'write what mkpasswd(1) or "openssl passwd -6" prints',
+          places: [{ file, span }],
+        }),
+      );
+  return ok(undefined);
+}
+
+/** Seconds that a boot test may take: emulation is slow. */
+const BOOT_TIMEOUT_S = 600;
+
+function bootTest(options: Options): Result<BootTest | undefined> {
+  const mode = options.text('bootTest') ?? (options.is('bootTest') ? 'efi' : undefined);
+  if (mode === undefined) return ok(undefined);
+  if (mode !== 'efi' && mode !== 'direct')
+    return err(
+      failure('CL002', 2, `--boot-test: unknown mode "${mode}"`, { help: 'known: efi, direct' }),
+    );
+  const timeoutS = Number(options.text('bootTimeout') ?? BOOT_TIMEOUT_S);
+  if (!Number.isInteger(timeoutS) || timeoutS <= 0)
+    return err(failure('CL002', 2, '--boot-timeout: expected whole seconds'));
+  return ok({ mode, marker: options.text('bootMarker') ?? 'login:', timeoutS });
+}
+
+const ROOTS: readonly (keyof OsRoots)[] = ['root', 'disk', 'convert', 'boot'];
+
+/** The templates of the roots under the names that the stages know them by, and where their locks come from. */
+function givenTemplates(
+  io: Io,
+  what: { readonly file: string; readonly roots: OsRoots; readonly options: Options },
+): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
+  const { options, roots } = what;
+  const nameOf = (root: keyof OsRoots): string => contextName(what.file, root);
+  const templates = new Map<string, Template>(ROOTS.map((r) => [nameOf(r), roots[r]]));
+  const frozen = new Map<string, TemplateLock>();
+  if (options.is('frozen')) {
+    const path = options.text('lock') ?? `${what.file}.lock`;
+    const locks = readLocks(io, path);
+    if (!locks.ok) return locks;
+    for (const root of ROOTS) {
+      const lock = locks.value.get(root);
+      if (lock === undefined) continue;
+      const fits = checkLock(root, roots[root], lock);
+      if (!fits.ok) return fits;
+      frozen.set(nameOf(root), lock);
+    }
+  }
+  const locks = new Map<string, TemplateLock>();
+  const given: GivenTemplates = {
+    templates,
+    locks: frozen,
+    offline: options.is('offline'),
+    frozen: options.is('frozen'),
+    onLock: (name, lock) => {
+      const root = ROOTS.find((r) => nameOf(r) === name);
+      if (root !== undefined) locks.set(root, lock);
+    },
+  };
+  return ok({ given, locks });
+}
+
+const contextName = (file: string, root: keyof OsRoots): string =>
+  root === 'root' ? file : `${file} (${root} tools)`;
+
+async function stagesRequest(
+  io: Io,
+  store: Store,
+  work: {
+    readonly file: string;
+    readonly options: Options;
+    readonly resources: AsyncDisposableStack;
+    readonly dir: string;
+    readonly text: string;
+  },
+): Promise<Result<BuildRequest>> {
+  const { file, options, resources, dir, text } = work;
+  const base = await composeRequest(io, file, options.without('output'), {
+    root: store.root,
+    resources,
+  });
+  if (!base.ok) return base;
+  const files = openLocalSource(dir, {
+    clock: io.clock,
+    indexDir: storePaths(store.root).contexts,
+  });
+  if (!files.ok) return files;
+  const loaded = loadOsTemplate(io, resolve(io.cwd, file));
+  if (!loaded.ok) return loaded;
+  const passwords = new Map(
+    loaded.value.template.users.flatMap(({ value: { name, password } }) =>
+      password === undefined ? [] : [[passwordSecret(name), Buffer.from(password)] as const],
+    ),
+  );
+  const contexts = ROOTS.map((root): readonly [string, NamedContext] => [
+    CONTEXTS[root],
+    { kind: 'template', file: contextName(file, root) },
+  ]);
+  const { secrets } = base.value;
+  return ok({
+    ...base.value,
+    dockerfile: { kind: 'text', text, shown: `${file} (stages)` },
+    namedContexts: new Map([...contexts, [CONTEXTS.files, { kind: 'local', source: files.value }]]),
+    secrets: {
+      ...secrets,
+      secret: async (id, signal) => passwords.get(id) ?? (await secrets.secret(id, signal)),
+    },
+  });
+}

@@ -1,0 +1,55 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { goJson, writeAtomically } from '../../base/index.ts';
+import type { BuildRequest } from '../../build/index.ts';
+import {
+  cycloneDxDocument,
+  dependencyDot,
+  installedPackages,
+  PACKAGES_STAGE,
+  spdxDocument,
+} from '../../disk/index.ts';
+import type { OsTemplate, Provider } from '../../template/index.ts';
+import type { Options } from '../build-request.ts';
+import type { Io } from '../io.ts';
+import { type Store, storePaths } from '../store.ts';
+
+/** Writes what was asked for of the packages that are installed: `--spdx`, `--cyclonedx` and `--dot`. */
+export async function writeInventory(
+  io: Io,
+  store: Store,
+  work: {
+    readonly options: Options;
+    readonly template: OsTemplate;
+    readonly provider: Provider;
+    readonly run: (stage: string, outputs: BuildRequest['outputs']) => Promise<number>;
+  },
+): Promise<number> {
+  const { options, template, provider } = work;
+  const wanted = (['spdx', 'cyclonedx', 'dot'] as const).flatMap((kind) => {
+    const path = options.text(kind);
+    return path === undefined ? [] : [{ kind, path: resolve(io.cwd, path) }];
+  });
+  if (wanted.length === 0) return 0;
+  const dir = mkdtempSync(join(storePaths(store.root).tmp, 'inventory-'));
+  try {
+    const code = await work.run(PACKAGES_STAGE, [{ type: 'local', dest: dir, attrs: new Map() }]);
+    if (code !== 0) return code;
+    const path = join(dir, 'dpkg-status');
+    const packages = installedPackages(readFileSync(path, 'utf8'));
+    const { name, version } = template.image;
+    const subject = {
+      ...{ name, version, distribution: provider.distribution },
+      time: Math.floor(statSync(path).mtimeMs / 1000),
+    };
+    const text = {
+      spdx: () => `${goJson(spdxDocument(subject, packages))}\n`,
+      cyclonedx: () => `${goJson(cycloneDxDocument(subject, packages))}\n`,
+      dot: () => dependencyDot(packages),
+    };
+    for (const { kind, path: to } of wanted) await writeAtomically(to, Buffer.from(text[kind]()));
+    return 0;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,46 @@
+import { type BootTest, CONTEXTS, commandLine, DISK_STAGE, type DiskPlan } from './plan.ts';
+import { quoted, run, script } from './shell.ts';
+
+/** Name of the stage whose `/out/serial.log` is what the machine wrote. */
+export const BOOT_STAGE = 'boot-test';
+
+/** Boots the disk in QEMU by emulation, without writing to it; the result is known by the content of the disk. */
+export function bootStage({ template, layout }: DiskPlan, boot: BootTest): string {
+  const machine = [
+    'qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1024',
+    '-display none -monitor none -nic none -no-reboot -serial file:/out/serial.log',
+    '-drive file=/in/disk/disk.raw,format=raw,if=virtio,snapshot=on',
+  ];
+  const start =
+    boot.mode === 'direct'
+      ? `-kernel /in/kernel/vmlinuz -initrd /in/kernel/initrd -append ${quoted(commandLine(template, layout))}`
+      : '-drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd -drive if=pflash,format=raw,file=/tmp/vars.fd';
+  return [
+    `FROM ${CONTEXTS.boot} AS ${BOOT_STAGE}`,
+    run(
+      [
+        `--mount=type=bind,from=${DISK_STAGE},source=/out,target=/in/disk`,
+        ...(boot.mode === 'direct'
+          ? ['--mount=type=bind,from=initramfs,source=/varve,target=/in/kernel']
+          : []),
+      ],
+      script(
+        'mkdir -p /out',
+        ': > /out/serial.log',
+        ...(boot.mode === 'direct' ? [] : ['cp /usr/share/OVMF/OVMF_VARS_4M.fd /tmp/vars.fd']),
+        `TMPDIR=/tmp ${machine.join(' ')} ${start} &`,
+        'pid=$!',
+        'waited=0',
+        `until grep -aqF -e ${quoted(boot.marker)} /out/serial.log; do`,
+        `if ! kill -0 $pid 2>/dev/null || [ $waited -ge ${boot.timeoutS} ]; then`,
+        `tail -n 15 /out/serial.log; echo "the marker did not appear within $waited s" >&2; kill $pid 2>/dev/null; exit 1`,
+        'fi',
+        'sleep 1; waited=$((waited + 1))',
+        'done',
+        'kill $pid; wait $pid || :',
+        'rm -f /tmp/vars.fd',
+        'echo "the marker appeared after $waited s"',
+      ),
+    ),
+  ].join('\n');
+}

@@ -1,0 +1,18 @@
+export { BOOT_STAGE } from './boot.ts';
+export { passwordSecret } from './configure.ts';
+export { diskFile, formatStage } from './convert.ts';
+export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
+export { type DiskLayout, type DiskPartition, derivedUuid, layOut } from './layout.ts';
+export {
+  type BootTest,
+  CONTEXTS,
+  commandLine,
+  DISK_STAGE,
+  type DiskCompression,
+  type DiskFormat,
+  type DiskKind,
+  type DiskPlan,
+  PACKAGES_STAGE,
+} from './plan.ts';
+export { cycloneDxDocument, type InventorySubject, spdxDocument } from './sbom.ts';
+export { diskStages } from './stages.ts';

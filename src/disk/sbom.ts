@@ -1,0 +1,148 @@
+import type { GoJson } from '../base/index.ts';
+import type { InstalledPackage } from './installed.ts';
+import { derivedUuid } from './layout.ts';
+
+/** What an inventory is of. */
+export interface InventorySubject {
+  readonly name: string;
+  readonly version: string;
+  /** `debian`, as package URLs name it. */
+  readonly distribution: string;
+  /** Seconds since the epoch. */
+  readonly time: number;
+}
+
+/** Package URL (purl-spec, type `deb`). */
+const purl = (p: InstalledPackage, distribution: string): string =>
+  `pkg:deb/${distribution}/${encodeURIComponent(p.name)}@${encodeURIComponent(p.version).replaceAll('%3A', ':')}?arch=${p.architecture}`;
+
+const instant = (seconds: number): string =>
+  new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+
+/** What the identifiers of an inventory are derived from: another content has another namespace. */
+const identity = (subject: InventorySubject, packages: readonly InstalledPackage[]): string =>
+  derivedUuid(
+    subject.name,
+    subject.version,
+    ...packages.map((p) => `${p.name} ${p.version} ${p.architecture}`),
+  );
+
+/** An SPDX 2.3 document (JSON form): the image, its packages, and what depends on what. */
+export function spdxDocument(
+  subject: InventorySubject,
+  packages: readonly InstalledPackage[],
+): GoJson {
+  const id = spdxIds(packages);
+  const image = 'SPDXRef-Image';
+  const relation = (from: string, type: string, to: string): GoJson => ({
+    spdxElementId: from,
+    relationshipType: type,
+    relatedSpdxElement: to,
+  });
+  return {
+    spdxVersion: 'SPDX-2.3',
+    dataLicense: 'CC0-1.0',
+    SPDXID: 'SPDXRef-DOCUMENT',
+    name: `${subject.name}-${subject.version}`,
+    documentNamespace: `urn:uuid:${identity(subject, packages)}`,
+    creationInfo: { created: instant(subject.time), creators: ['Tool: varve'] },
+    packages: [
+      {
+        SPDXID: image,
+        name: subject.name,
+        versionInfo: subject.version,
+        downloadLocation: 'NOASSERTION',
+        filesAnalyzed: false,
+        primaryPackagePurpose: 'OPERATING-SYSTEM',
+      },
+      ...packages.map((p) => ({
+        SPDXID: id(p.name),
+        name: p.name,
+        versionInfo: p.version,
+        ...(p.maintainer === ''
+          ? {}
+          : {
+              supplier: `${p.maintainer.includes('@lists') ? 'Organization' : 'Person'}: ${p.maintainer.replace(/\s*<([^>]*)>/, ' ($1)')}`,
+            }),
+        downloadLocation: 'NOASSERTION',
+        filesAnalyzed: false,
+        ...(p.homepage === '' ? {} : { homepage: p.homepage }),
+        sourceInfo: `built from source package ${p.source} ${p.sourceVersion}`,
+        licenseConcluded: 'NOASSERTION',
+        licenseDeclared: 'NOASSERTION',
+        copyrightText: 'NOASSERTION',
+        ...(p.summary === '' ? {} : { summary: p.summary }),
+        externalRefs: [
+          {
+            referenceCategory: 'PACKAGE-MANAGER',
+            referenceType: 'purl',
+            referenceLocator: purl(p, subject.distribution),
+          },
+        ],
+      })),
+    ],
+    relationships: [
+      relation('SPDXRef-DOCUMENT', 'DESCRIBES', image),
+      ...packages.map((p) => relation(image, 'CONTAINS', id(p.name))),
+      ...packages.flatMap((p) => p.needs.map((n) => relation(id(p.name), 'DEPENDS_ON', id(n)))),
+    ],
+  };
+}
+
+/** Letters, digits, `.` and `-` only (SPDX 2.3, section 3.2); names that would fall together are numbered. */
+function spdxIds(packages: readonly InstalledPackage[]): (name: string) => string {
+  const taken = new Set<string>();
+  const ids = new Map<string, string>();
+  for (const { name } of packages) {
+    const plain = `SPDXRef-Package-${name.replaceAll('+', '-plus').replaceAll('_', '-')}`;
+    let id = plain;
+    for (let n = 2; taken.has(id); n++) id = `${plain}-${n}`;
+    taken.add(id);
+    ids.set(name, id);
+  }
+  return (name) => ids.get(name) ?? 'NOASSERTION';
+}
+
+/** A CycloneDX 1.5 document (JSON form) of the same. */
+export function cycloneDxDocument(
+  subject: InventorySubject,
+  packages: readonly InstalledPackage[],
+): GoJson {
+  const refs = new Map(packages.map((p) => [p.name, purl(p, subject.distribution)]));
+  const image = `image:${subject.name}@${subject.version}`;
+  return {
+    $schema: 'http://cyclonedx.org/schema/bom-1.5.schema.json',
+    bomFormat: 'CycloneDX',
+    specVersion: '1.5',
+    serialNumber: `urn:uuid:${identity(subject, packages)}`,
+    version: 1,
+    metadata: {
+      timestamp: instant(subject.time),
+      tools: { components: [{ type: 'application', name: 'varve' }] },
+      component: {
+        'bom-ref': image,
+        type: 'operating-system',
+        name: subject.name,
+        version: subject.version,
+      },
+    },
+    components: packages.map((p) => ({
+      'bom-ref': refs.get(p.name) ?? '',
+      type: 'library',
+      name: p.name,
+      version: p.version,
+      ...(p.summary === '' ? {} : { description: p.summary }),
+      purl: refs.get(p.name) ?? '',
+      ...(/^https?:\/\/\S+$/.test(p.homepage)
+        ? { externalReferences: [{ type: 'website', url: p.homepage }] }
+        : {}),
+    })),
+    dependencies: [
+      { ref: image, dependsOn: packages.map((p) => refs.get(p.name) ?? '') },
+      ...packages.map((p) => ({
+        ref: refs.get(p.name) ?? '',
+        dependsOn: p.needs.map((n) => refs.get(n) ?? ''),
+      })),
+    ],
+  };
+}

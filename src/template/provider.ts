@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { err, failure, type Result, type SourceFile } from '../base/index.ts';
+import { parseYaml } from './yaml-schema.ts';
+
+const texts = z.array(z.string());
+const byArch = z.record(z.string(), z.string());
+
+const schema = z.strictObject({
+  os: z.string(),
+  dist: z.string(),
+  format: z.enum(['deb', 'rpm']),
+  architectures: byArch,
+  distribution: z.string(),
+  suite: z.string(),
+  components: texts.default([]),
+  variant: z.enum(['essential', 'apt', 'minbase', 'important', 'standard']).default('essential'),
+  packages: texts.default([]),
+  kernel: byArch.default({}),
+  initramfs: z.strictObject({ packages: texts, command: z.string() }).optional(),
+  stub: byArch.default({}),
+  efiName: byArch.default({}),
+  tools: z.strictObject({ disk: texts, convert: texts, boot: texts }).optional(),
+});
+
+/**
+ * What is known of a distribution, as data: `providers/<dist>.yml`. Without `tools` its templates are checked only.
+ */
+export type Provider = z.infer<typeof schema>;
+
+/** Reads a provider file. TP001 to TP003, as of templates. */
+export function parseProvider(file: SourceFile): Result<Provider> {
+  const parsed = parseYaml(file, schema);
+  return parsed.ok ? { ok: true, value: parsed.value.value } : parsed;
+}
+
+/** The provider of a template's target among those known. TP007: there is none, or not of this architecture. */
+export function providerOf(
+  target: { readonly os: string; readonly dist: string; readonly arch: string },
+  known: readonly Provider[],
+): Result<Provider> {
+  const found = known.find((p) => p.dist === target.dist && p.os === target.os);
+  if (found === undefined)
+    return err(
+      failure('TP007', 2, `nothing is known of ${target.os} ${target.dist}`, {
+        help: `known: ${known.map((p) => `${p.os} ${p.dist}`).join(', ')}`,
+      }),
+    );
+  if (!(target.arch in found.architectures))
+    return err(
+      failure('TP007', 2, `${target.dist} is not known for ${target.arch}`, {
+        help: `known: ${Object.keys(found.architectures).join(', ')}`,
+      }),
+    );
+  return { ok: true, value: found };
+}
