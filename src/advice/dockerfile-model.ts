@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { SourceFile, Span } from '../base/index.ts';
 import {
   type AddCommand,
@@ -35,7 +36,12 @@ export interface StageModel {
   readonly items: readonly Item[];
   /** What it makes is part of the image: it is the last stage, or that one stands on it. */
   readonly inImage: boolean;
+  /** Working directory that it begins in; that of an image is not known (`UNKNOWN_DIR`). */
+  readonly workdir: string;
 }
+
+/** Stands for a directory that only an image's configuration tells: no path of a Dockerfile is below it. */
+const UNKNOWN_DIR = '/?';
 
 /** A Dockerfile as the rules see it. */
 export interface Model {
@@ -61,14 +67,23 @@ export function modelOf(
     const position = stages.indexOf(at);
     at = stages.slice(0, position).findLast(({ stageName }) => stageName === base);
   }
-  return {
-    ...{ file, parsed, instructions },
-    stages: stages.map((stage) => ({
-      stage,
-      inImage: inImage.has(stage),
-      items: stage.commands.map((command) => itemOf(command, file)),
-    })),
-  };
+  const ends: string[] = [];
+  const models = stages.map((stage, i): StageModel => {
+    const name = stage.base.value.toLowerCase();
+    const below = stages.slice(0, i).findLastIndex(({ stageName }) => stageName === name);
+    const first = name === 'scratch' ? '/' : UNKNOWN_DIR;
+    const workdir = below === -1 ? first : (ends[below] ?? first);
+    const items = stage.commands.map((command) => itemOf(command, file));
+    ends.push(
+      items.reduce(
+        (at, { command }) =>
+          command.kind === 'workdir' ? posix.resolve(at, command.path.value) : at,
+        workdir,
+      ),
+    );
+    return { stage, items, workdir, inImage: inImage.has(stage) };
+  });
+  return { ...{ file, parsed, instructions }, stages: models };
 }
 
 function itemOf(command: Command, file: SourceFile): Item {

@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
-import type { Item } from './dockerfile-model.ts';
+import type { StageModel } from './dockerfile-model.ts';
 
 /** The working directory in front of each instruction of a stage; variables in it stay as they are written. */
-export function workdirs(items: readonly Item[]): readonly string[] {
-  let at = '/';
+export function workdirs({ items, workdir }: StageModel): readonly string[] {
+  let at = workdir;
   return items.map(({ command }) => {
     const before = at;
     if (command.kind === 'workdir') at = resolvePath(at, command.path.value);

@@ -1,3 +1,10 @@
+export {
+  type Commit,
+  type CommitPrediction,
+  predictCommits,
+  type ReplayOptions,
+  type ReplayStep,
+} from './commit-replay.ts';
 export { type ImageContent } from './image-proof.ts';
 export {
   changingVariableNames,
@@ -6,6 +13,7 @@ export {
   measureFinding,
 } from './measure.ts';
 export { type Proven, proveRewrites, type RefusedRewrite } from './prove-rewrites.ts';
+export { forecast, type Prices, type StepCosts, type VariantForecast } from './savings.ts';
 export {
   appended,
   type Scenario,

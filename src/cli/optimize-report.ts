@@ -4,6 +4,7 @@ import type { GoJson } from '../base/index.ts';
 import { table } from './io.ts';
 import { byteText } from './lint-text.ts';
 import type { TrialSteps } from './trial-builds.ts';
+import { type WhatIf, whatIfJson, whatIfText } from './what-if.ts';
 
 /** One scenario, measured with both Dockerfiles. */
 export interface MeasuredScenario {
@@ -18,6 +19,7 @@ export interface OptimizeReport {
   readonly original: string;
   readonly proven: Proven;
   readonly measured: readonly MeasuredScenario[];
+  readonly whatIf?: WhatIf;
 }
 
 /** The change as a unified diff. */
@@ -56,6 +58,7 @@ export function reportText(report: OptimizeReport): string {
     dropped,
     unstable,
     measured.length === 0 ? '' : `\n${measuredText(measured)}`,
+    report.whatIf === undefined ? '' : `\n${whatIfText(report.whatIf)}`,
   ].join('');
 }
 
@@ -81,7 +84,7 @@ function measuredText(measured: readonly MeasuredScenario[]): string {
 }
 
 /** The report as JSON. */
-export function reportJson(report: OptimizeReport): Readonly<Record<string, GoJson>> {
+export function reportJson(report: OptimizeReport): GoJson {
   const { proven, measured, path } = report;
   const { comparison } = proven;
   return {
@@ -108,6 +111,7 @@ export function reportJson(report: OptimizeReport): Readonly<Record<string, GoJs
       before: stepsJson(before),
       after: stepsJson(after),
     })),
+    ...(report.whatIf === undefined ? {} : { whatIf: whatIfJson(report.whatIf) }),
   };
 }
 

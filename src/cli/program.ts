@@ -393,6 +393,9 @@ function addOptimize(program: Command, run: Run): void {
     .option('--changing <variable>', 'an ARG or ENV that changes with every build', collect)
     .option('--without <kind>', 'do not make rewrites of this kind', collect)
     .option('--no-measure', 'prove only; do not measure scenarios')
+    .option('--what-if <commits>', 'what the last so many commits would have cost before and after')
+    .option('--price-per-hour <number>', 'price of an hour of building, for --what-if')
+    .option('--price-per-gb <number>', 'price of a gigabyte of cache a month, for --what-if')
     .option('--write', 'change the Dockerfile')
     .option('--json', 'print JSON')
     .action(

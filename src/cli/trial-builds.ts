@@ -8,7 +8,7 @@ import {
   type Scenario,
   withOtherBase,
 } from '../analyze/index.ts';
-import { err, failure, ok, type Result, TempDir } from '../base/index.ts';
+import { type Digest, err, failure, ok, type Result, TempDir } from '../base/index.ts';
 import {
   type BuildDeps,
   type BuildRequest,
@@ -30,7 +30,8 @@ export interface TrialSteps {
   readonly seconds: number;
   /** Milliseconds of each executed step. */
   readonly took: ReadonlyMap<string, number>;
-  /** Bytes of the layers that were written. */
+  /** Bytes of the layer that each executed step wrote. */
+  readonly wrote: ReadonlyMap<string, number>;
   readonly bytes: number;
 }
 
@@ -72,20 +73,29 @@ export class TrialBuilds {
   }
 
   /** What a build of a Dockerfile executes, over the context or another directory. */
-  async steps(text: string, directory?: string): Promise<Result<TrialSteps>> {
+  async steps(
+    text: string,
+    { directory, fresh }: { readonly directory?: string; readonly fresh?: boolean } = {},
+  ): Promise<Result<TrialSteps>> {
     const watch = new StepWatch();
     const deps = this.#deps(watch.accept);
     const context = directory === undefined ? ok(this.#request.context) : this.#open(directory);
     if (!context.ok) return context;
     const began = this.#io.clock.now();
     const built = await buildImage(
-      { ...this.#asked(text), context: context.value, outputs: [] },
+      {
+        ...this.#asked(text),
+        ...{ context: context.value, outputs: [] },
+        ...(fresh === true ? { noCache: 'all' as const } : {}),
+      },
       deps,
       this.#edge(() => Promise.resolve()),
     );
     if (!built.ok) return built;
     const seconds = (this.#io.clock.now() - began) / 1000;
-    return ok({ ...watch.result(), seconds, bytes: await this.#bytesOf(watch.keys()) });
+    const wrote = await this.#bytesOf(watch.keys());
+    const bytes = [...wrote.values()].reduce((sum, each) => sum + each, 0);
+    return ok({ ...watch.result(), seconds, wrote, bytes });
   }
 
   /** Builds, makes an edit, and builds again in a copy of the context: what the second build executed. */
@@ -102,12 +112,12 @@ export class TrialBuilds {
       verbatimSymlinks: true,
       preserveTimestamps: true,
     });
-    const first = await this.steps(model.file.text, directory);
+    const first = await this.steps(model.file.text, { directory });
     if (!first.ok) return first;
     if (scenario.file !== undefined)
       await appendFile(join(directory, scenario.file), appended(scenario.file, nonce));
     const text = scenario.name === 'base' ? withOtherBase(model, nonce) : model.file.text;
-    const second = await this.steps(text, directory);
+    const second = await this.steps(text, { directory });
     if (!second.ok || scenario.name !== 'base') return second;
     // The file that stands for another base is no step of the Dockerfile.
     const own = (name: string): boolean => !name.includes('/.varve-base');
@@ -136,15 +146,11 @@ export class TrialBuilds {
     return { signal: this.#io.signal, writeOut, loadDocker: () => Promise.resolve(ok('absent')) };
   }
 
-  async #bytesOf(keys: ReadonlySet<string>): Promise<number> {
-    if (keys.size === 0) return 0;
+  async #bytesOf(keys: ReadonlyMap<string, Digest>): Promise<ReadonlyMap<string, number>> {
+    if (keys.size === 0) return new Map();
     const { layerBytes } = await import('./layer-bytes.ts');
     const bytesOf = await layerBytes(this.#io, this.#store);
-    // Keys are digests of records.
-    return [...keys].reduce(
-      (sum, key) => sum + (bytesOf(key as Parameters<typeof bytesOf>[0]) ?? 0),
-      0,
-    );
+    return new Map([...keys].map(([name, key]) => [name, bytesOf(key) ?? 0]));
   }
 }
 
@@ -169,7 +175,7 @@ class StepWatch {
   readonly #names = new Map<string, string>();
   readonly #began = new Map<string, number>();
   readonly #took = new Map<string, number>();
-  readonly #executed = new Map<string, string>();
+  readonly #executed = new Map<string, Digest>();
   readonly #steps = new Set<string>();
 
   readonly accept = (event: Event): void => {
@@ -192,8 +198,9 @@ class StepWatch {
     }
   };
 
-  keys(): ReadonlySet<string> {
-    return new Set(this.#executed.values());
+  /** Executed steps by name, with the digest of their record. */
+  keys(): ReadonlyMap<string, Digest> {
+    return new Map([...this.#executed].map(([id, key]) => [this.#names.get(id) ?? id, key]));
   }
 
   result(): Pick<TrialSteps, 'executed' | 'steps' | 'took'> {

@@ -25,13 +25,14 @@ const PASSED = new Set([
   ...['label', 'expose', 'cmd', 'entrypoint', 'healthcheck', 'stopsignal', 'maintainer'],
 ]);
 
-function hoist(subject: Subject, { items }: StageModel, item: Item): Rewrite | undefined {
+function hoist(subject: Subject, stage: StageModel, item: Item): Rewrite | undefined {
+  const { items } = stage;
   const installs = item.calls.flatMap(({ install }) => install ?? []);
   const [install] = installs;
   if (install === undefined || installs.some(({ what }) => what === 'build')) return undefined;
   if (item.mounts.some(({ type }) => type === 'bind')) return undefined;
   const at = items.indexOf(item);
-  const dirs = workdirs(items);
+  const dirs = workdirs(stage);
   let target: Item | undefined;
   const manifests = new Map<string, readonly string[]>();
   for (let i = at - 1; i >= 0; i--) {

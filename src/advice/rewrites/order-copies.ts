@@ -12,8 +12,9 @@ const TIMES = 8;
 
 /** Copies move above those that change more often: large ones above small ones, single files above trees of sources. */
 export const largeFirst: Rewriter = (subject) =>
-  subject.model.stages.flatMap(({ items }) => {
-    const dirs = workdirs(items);
+  subject.model.stages.flatMap((stage) => {
+    const { items } = stage;
+    const dirs = workdirs(stage);
     const sized = items.map(({ command }) =>
       isContextCopy(command) && !takesAll(command)
         ? measured(subject.facts, localSources(command))

@@ -12,12 +12,13 @@ export const copyWithMode: Rewriter = (subject) =>
     stage.items.flatMap((item) => modeRewrite(subject, stage, item) ?? []),
   );
 
-function modeRewrite(subject: Subject, { items }: StageModel, item: Item): Rewrite | undefined {
+function modeRewrite(subject: Subject, stage: StageModel, item: Item): Rewrite | undefined {
+  const { items } = stage;
   const [call, another] = item.calls;
   const [program, mode = '', ...paths] = call?.words ?? [];
   if (another !== undefined || program !== 'chmod' || paths.length === 0) return undefined;
   if (item.mounts.length > 0) return undefined;
-  const dirs = workdirs(items);
+  const dirs = workdirs(stage);
   const at = items.indexOf(item);
   const wanted: { readonly copy: Copy; readonly mode: string }[] = [];
   for (const path of paths) {
@@ -90,10 +91,11 @@ const PASSED = new Set([
   ...['label', 'expose', 'cmd', 'entrypoint', 'healthcheck', 'stopsignal', 'env', 'arg'],
 ]);
 
-function ownerRewrite(subject: Subject, { items }: StageModel, item: Item): Rewrite | undefined {
+function ownerRewrite(subject: Subject, stage: StageModel, item: Item): Rewrite | undefined {
+  const { items } = stage;
   const owner = ownerOf(item);
   if (owner === undefined) return undefined;
-  const dirs = workdirs(items);
+  const dirs = workdirs(stage);
   const at = items.indexOf(item);
   const roots = owner.paths.map((path) => resolvePath(dirs[at] ?? '/', path));
   const copies: Copy[] = [];

@@ -19,8 +19,9 @@ export const IGNORE_FILE: AdviceRule = {
 
 /** `chown -R`, `chmod -R` of what earlier layers hold. */
 export function recursiveRights(model: Model): readonly Finding[] {
-  return model.stages.flatMap(({ items }) =>
-    items.flatMap((item, i) => {
+  return model.stages.flatMap((stage) =>
+    stage.items.flatMap((item, i) => {
+      const { items } = stage;
       const call = item.calls.find(
         ({ words: [program = '', ...rest] }) =>
           /(?:^|\/)ch(?:own|mod|grp)$/.test(program) &&
@@ -28,7 +29,7 @@ export function recursiveRights(model: Model): readonly Finding[] {
       );
       if (call === undefined) return [];
       const paths = call.words.slice(1).filter((word) => /^(?:\/|\.|\$)/.test(word));
-      const dirs = workdirs(items);
+      const dirs = workdirs(stage);
       const roots = paths.map((path) => resolvePath(dirs[i] ?? '/', path));
       const copies = items
         .slice(0, i)

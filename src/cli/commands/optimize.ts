@@ -12,6 +12,8 @@ import {
 import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
 import { type BuildRequest, projectOf } from '../../build/index.ts';
 import { buildRequest, Options } from '../build-request.ts';
+import { positive } from '../flags/limits.ts';
+import { lastCommits } from '../git-commits.ts';
 import { fail, type Io, printJson } from '../io.ts';
 import {
   type MeasuredScenario,
@@ -23,6 +25,7 @@ import {
 import { type Project, readProject } from '../read-project.ts';
 import { openStore } from '../store.ts';
 import { TrialBuilds } from '../trial-builds.ts';
+import { type WhatIf, whatIf } from '../what-if.ts';
 
 /** `varve optimize [CONTEXT]`: rewrites a Dockerfile, proves by building that the image is the same, and measures what it saves. */
 export async function optimizeCommand(
@@ -44,15 +47,25 @@ export async function optimizeCommand(
     ...changingVariableNames(projectHistory(store.db.history, projectOf(request.value))),
     ...options.list('changing'),
   ]);
-  const work: Work = { io, options, trials, project: project.value, changing };
+  const work: Work = {
+    io,
+    options,
+    trials,
+    project: project.value,
+    changing,
+    request: request.value,
+  };
   const proven = await prove(work);
   if (!proven.ok) return fail(io, proven.error);
   const measured = await measure(work, proven.value);
   if (!measured.ok) return fail(io, measured.error);
+  const replayed = await replay(work, proven.value);
+  if (!replayed.ok) return fail(io, replayed.error);
   const { file } = project.value.model;
   const report: OptimizeReport = {
     ...{ path: file.path, original: file.text, proven: proven.value },
     measured: measured.value,
+    ...(replayed.value === undefined ? {} : { whatIf: replayed.value }),
   };
   if (options.is('json')) printJson(io, reportJson(report));
   else {
@@ -70,6 +83,7 @@ interface Work {
   readonly trials: TrialBuilds;
   readonly project: Project;
   readonly changing: ReadonlySet<string>;
+  readonly request: BuildRequest;
 }
 
 async function prove({ io, options, trials, project, changing }: Work): Promise<Result<Proven>> {
@@ -98,11 +112,10 @@ async function prove({ io, options, trials, project, changing }: Work): Promise<
 
 /** Both Dockerfiles in every scenario; nothing where nothing was rewritten. */
 async function measure(work: Work, proven: Proven): Promise<Result<readonly MeasuredScenario[]>> {
-  const { io, options, trials, project, changing } = work;
+  const { io, options, trials, project } = work;
   const { model, facts } = project;
   if (options.isNot('measure') || proven.kept.length === 0 || facts === undefined) return ok([]);
-  const kept = new Set(proven.kept.map(({ key }) => key));
-  const after = rewrite(model, { context: facts, changing }, (key) => kept.has(key)).model;
+  const after = modelAfter(work, proven);
   const measured: MeasuredScenario[] = [];
   for (const scenario of scenariosOf(model, facts)) {
     io.err(`measuring: ${scenario.name}\n`);
@@ -124,6 +137,49 @@ async function measure(work: Work, proven: Proven): Promise<Result<readonly Meas
       measured.push({ scenario, before: first, after: second });
   }
   return ok(measured);
+}
+
+/** The Dockerfile with the rewrites that were kept. */
+function modelAfter({ options, project, changing }: Work, proven: Proven): Model {
+  const { model, facts } = project;
+  if (facts === undefined) return model;
+  const kept = new Set(proven.kept.map(({ key }) => key));
+  const target = options.text('target');
+  const known = { context: facts, changing, ...(target === undefined ? {} : { target }) };
+  return rewrite(model, known, (key) => kept.has(key)).model;
+}
+
+/** `--what-if N`: the last N commits with both Dockerfiles. */
+async function replay(work: Work, proven: Proven): Promise<Result<WhatIf | undefined>> {
+  const { io, options, trials, project, changing, request } = work;
+  const given = options.text('whatIf');
+  const { root } = request.context;
+  if (given === undefined || root === undefined) return ok(undefined);
+  const count = positive('--what-if', given);
+  if (!count.ok) return count;
+  const perHour = price('--price-per-hour', options.text('pricePerHour') ?? '0');
+  if (!perHour.ok) return perHour;
+  const perGigabyteMonth = price('--price-per-gb', options.text('pricePerGb') ?? '0');
+  if (!perGigabyteMonth.ok) return perGigabyteMonth;
+  const commits = await lastCommits(io, root, count.value ?? 1);
+  if (!commits.ok) return commits;
+  io.err(`replaying ${commits.value.length} commits\n`);
+  const target = options.text('target');
+  return await whatIf(trials, {
+    variants: [project.model, modelAfter(work, proven)],
+    ...{ commits: commits.value, changing },
+    ...(project.ignoreText === undefined ? {} : { ignoreText: project.ignoreText }),
+    ...(target === undefined ? {} : { target }),
+    prices: { perHour: perHour.value, perGigabyteMonth: perGigabyteMonth.value },
+  });
+}
+
+function price(flag: string, text: string): Result<number> {
+  const value = Number(text);
+  if (text !== '' && Number.isFinite(value) && value >= 0) return ok(value);
+  return err(
+    failure('CL002', 2, `${flag} ${text}: not a price`, { help: 'write a number such as 0.48' }),
+  );
 }
 
 function write({ dockerfile }: BuildRequest, text: string): Result<void> {
