@@ -1,223 +1,196 @@
 /**
- * `npm run bench [-- --quick] [-- --json FILE]`: builds each workload with Varve and, where it is installed, buildah,
- * interleaved in one run, and prints medians, spread and ratios. Every case names its cache state: cold (empty store),
- * no-op (nothing changed), one-file (one file changed). The base is a static busybox of Debian.
+ * `npm run bench [-- --quick] [--json FILE] [--only A,E] [--peers varve,docker]`: builds each workload with Varve and every
+ * other builder that is there, interleaved in one run, and prints medians, spread and ratios. Every case names its cache
+ * state: `cold` (empty store), `no-op` (nothing changed), `one-file` (one file changed), `checkout` (every file has another
+ * time), `8-at-once` (eight contexts that differ, built together). The base is a static busybox of Debian.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createHash } from 'node:crypto';
+import { cpSync, createReadStream, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { type Command, measure, median, type Sample, spread } from './measure.ts';
+import { finished } from 'node:stream/promises';
+import { deflateSync, zstdCompressSync } from 'node:zlib';
+import { type Disk, makeDisk } from './disk.ts';
+import { measure, median, type Sample, spread } from './measure.ts';
+import { makeBase, type Peer, startPeers } from './peers.ts';
 import {
   files,
   large,
   type MakeWorkload,
+  randomBytes,
   service,
   stages,
   steps,
+  unordered,
   type Workload,
 } from './workloads.ts';
 
-interface Peer {
-  readonly name: string;
-  build(workload: Workload): Command;
-  /** Throws away everything the peer has cached. */
-  clear(): void;
-}
-
 const args = process.argv.slice(2);
+const option = (name: string): string | undefined =>
+  args.includes(name) ? args[args.indexOf(name) + 1] : undefined;
 const quick = args.includes('--quick');
-const jsonAt = args.indexOf('--json');
 const rounds = quick ? 3 : 5;
-const repo = join(import.meta.dirname, '..');
-const root = mkdtempSync(join(tmpdir(), 'varve-bench-'));
+const coldRounds = quick ? 1 : 3;
+const only = option('--only')?.split(',');
+const wanted = option('--peers')?.split(',');
 
-function tool(name: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
-}
-
-function must(argv: readonly string[], env: Readonly<Record<string, string>> = {}): void {
-  const [command = '', ...rest] = argv;
-  const run = spawnSync(command, rest, { encoding: 'utf8', env: { ...process.env, ...env } });
-  if (run.status !== 0) throw new Error(`${argv.join(' ')}: exit ${run.status}\n${run.stderr}`);
-}
-
-/** An OCI layout `base` with one static busybox, made by Varve itself and read by every peer. */
-function makeBase(): string {
-  const dir = join(root, 'base');
-  mkdirSync(dir, { recursive: true });
-  copyFileSync('/bin/busybox', join(dir, 'busybox'));
-  const applets = ['sh', 'echo', 'cat', 'seq', 'mkdir', 'chmod', 'chown', 'ls', 'true', 'rm'];
-  writeFileSync(
-    join(dir, 'Dockerfile'),
-    ['FROM scratch', ...applets.map((a) => `COPY busybox /bin/${a}`), 'CMD ["/bin/sh"]', ''].join(
-      '\n',
-    ),
-  );
-  const layout = join(root, 'base-layout');
-  must(
-    [
-      join(repo, 'bin/varve'),
-      'build',
-      '--progress=plain',
-      '-t',
-      'base:latest',
-      '-o',
-      `type=oci,dest=${layout},tar=false`,
-      dir,
-    ],
-    {
-      VARVE_ROOT: join(root, 'base-store'),
-    },
-  );
-  return layout;
-}
-
-function varve(layout: string): Peer {
-  const store = join(root, 'varve-store');
-  return {
-    name: 'varve',
-    build: (w) => ({
-      argv: [
-        join(repo, 'bin/varve'),
-        'build',
-        '--progress=plain',
-        '--build-context',
-        `base=oci-layout://${layout}:latest`,
-        '-t',
-        'bench:latest',
-        w.context,
-      ],
-      env: { VARVE_ROOT: store },
-    }),
-    clear: () => rmSync(store, { recursive: true, force: true }),
-  };
-}
-
-function buildah(layout: string): Peer {
-  const storage = [
-    '--root',
-    join(root, 'buildah/root'),
-    '--runroot',
-    join(root, 'buildah/run'),
-    '--storage-driver',
-    'overlay',
-  ];
-  const load = (): void => {
-    must([
-      'skopeo',
-      'copy',
-      '-q',
-      `oci:${layout}:latest`,
-      `containers-storage:[overlay@${join(root, 'buildah/root')}+${join(root, 'buildah/run')}]localhost/base:latest`,
-    ]);
-  };
-  load();
-  return {
-    name: 'buildah',
-    build: (w) => ({
-      argv: [
-        'buildah',
-        ...storage,
-        'build',
-        '--layers',
-        '--jobs',
-        '2',
-        '--isolation',
-        'oci',
-        '--runtime',
-        'runc',
-        '--pull-never',
-        '-t',
-        'bench',
-        w.context,
-      ],
-    }),
-    clear: () => {
-      spawnSync('buildah', [...storage, 'rmi', '-a', '-f']);
-      load();
-    },
-  };
-}
-
+/** Load average when a state's first sample was taken: seconds of a busy machine are no seconds. */
 interface Row {
   readonly workload: string;
   readonly state: string;
   readonly peer: string;
-  readonly samples: readonly Sample[];
+  readonly load: number;
+  readonly samples: Sample[];
 }
 
-function run(workload: Workload, peers: readonly Peer[]): Row[] {
-  const rows = new Map<string, Sample[]>();
-  const add = (state: string, peer: Peer, sample: Sample): void => {
-    const key = `${state}\0${peer.name}`;
-    rows.set(key, [...(rows.get(key) ?? []), sample]);
+interface Bench {
+  readonly disk: Disk;
+  readonly peers: readonly Peer[];
+}
+
+async function run(workload: Workload, { disk, peers }: Bench): Promise<Row[]> {
+  const rows: Row[] = [];
+  const take = async (state: string, peer: Peer): Promise<void> => {
+    const sample = await measure([peer.build(workload.context, 'bench')], disk.written);
+    const known = rows.find((row) => row.state === state && row.peer === peer.name);
+    if (known !== undefined) known.samples.push(sample);
+    else
+      rows.push({
+        workload: workload.name,
+        state,
+        peer: peer.name,
+        load: loadavg()[0] ?? 0,
+        samples: [sample],
+      });
   };
-  const cold = quick ? 1 : 3;
-  for (let round = 0; round < cold; round++) {
+  for (let round = 0; round < coldRounds; round++)
     for (const peer of peers) {
       peer.clear();
-      add('cold', peer, measure(peer.build(workload)));
+      await take('cold', peer);
     }
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const peer of peers) add('no-op', peer, measure(peer.build(workload)));
-  }
+  for (let round = 0; round < rounds; round++) for (const peer of peers) await take('no-op', peer);
   for (let round = 0; round < rounds && workload.change !== undefined; round++) {
     workload.change(round);
-    for (const peer of peers) add('one-file', peer, measure(peer.build(workload)));
+    for (const peer of peers) await take('one-file', peer);
   }
-  return [...rows].map(([key, samples]) => {
-    const [state = '', peer = ''] = key.split('\0');
-    return { workload: workload.name, state, peer, samples };
-  });
+  for (let round = 0; round < rounds && workload.touch !== undefined; round++) {
+    workload.touch(round);
+    for (const peer of peers) await take('checkout', peer);
+  }
+  return rows;
+}
+
+/** Eight builds of contexts that differ, started together, from a store that knows the base only. */
+async function together(root: string, workload: Workload, { disk, peers }: Bench): Promise<Row[]> {
+  const contexts = Array.from({ length: 8 }, (_, i) => join(root, `together-${i}`));
+  const rows: Row[] = [];
+  for (const peer of peers) {
+    for (const [i, context] of contexts.entries()) {
+      cpSync(workload.context, context, { recursive: true, preserveTimestamps: true });
+      writeFileSync(join(context, 's3.txt'), `context ${i}\n`);
+    }
+    peer.clear();
+    const sample = await measure(
+      contexts.map((context, i) => peer.build(context, `bench${i}`)),
+      disk.written,
+    );
+    const load = loadavg()[0] ?? 0;
+    rows.push({
+      workload: workload.name,
+      state: '8-at-once',
+      peer: peer.name,
+      load,
+      samples: [sample],
+    });
+    for (const context of contexts) rmSync(context, { recursive: true, force: true });
+  }
+  return rows;
 }
 
 function report(workload: Workload, rows: readonly Row[]): void {
   console.log(`\n${workload.name}: ${workload.what}`);
+  const seconds = (row: Row): number => median(row.samples.map((s) => s.seconds));
   for (const row of rows) {
-    const base = rows.find((r) => r.state === row.state && r.peer !== 'varve');
-    const seconds = median(row.samples.map((s) => s.seconds));
+    const ours = rows.find((r) => r.state === row.state && r.peer === 'varve');
     const ratio =
-      row.peer === 'varve' && base !== undefined
-        ? `  ${(seconds / median(base.samples.map((s) => s.seconds))).toFixed(3)} of ${base.peer}`
-        : '';
+      ours === undefined || ours === row
+        ? ''
+        : `  Varve: ${(seconds(ours) / seconds(row)).toFixed(2)} of it`;
     const peak = Math.max(...row.samples.map((s) => s.peakMiB));
+    const cpu = median(row.samples.map((s) => s.cpuSeconds)).toFixed(2);
+    const disk = row.samples.map((s) => s.writtenMiB).filter((n) => n !== undefined);
+    const wrote = disk.length === 0 ? '' : `  wrote ${median(disk).toFixed(0)} MiB`;
     console.log(
-      `  ${row.state.padEnd(9)} ${row.peer.padEnd(8)} ${spread(row.samples.map((s) => s.seconds)).padEnd(24)} s  cpu ${median(row.samples.map((s) => s.cpuSeconds)).toFixed(2)} s  peak ${peak.toFixed(0)} MiB${ratio}`,
+      `  ${row.state.padEnd(9)} ${row.peer.padEnd(8)} ${spread(row.samples.map((s) => s.seconds)).padEnd(26)} s  cpu ${cpu} s  peak ${peak.toFixed(0)} MiB${wrote}  load ${row.load.toFixed(1)}${ratio}`,
     );
-    if (row.state === 'cold' && workload.runSteps > 1) {
+    if (row.state === 'cold' && workload.runSteps > 8)
       console.log(
-        `            ${row.peer.padEnd(8)} ${((seconds * 1000) / workload.runSteps).toFixed(0)} ms a RUN step (whole build / steps)`,
+        `            ${row.peer.padEnd(8)} ${((seconds(row) * 1000) / workload.runSteps).toFixed(0)} ms a RUN step (whole build / steps)`,
       );
-    }
   }
 }
 
-try {
-  if (!tool('time')) throw new Error('GNU time is missing: apt-get install time');
-  const layout = makeBase();
-  const peers = [varve(layout), ...(tool('buildah') && tool('skopeo') ? [buildah(layout)] : [])];
-  if (peers.length === 1)
-    console.log('buildah or skopeo is not installed: no peer to compare with');
-  const make: readonly MakeWorkload[] = [
-    service,
-    stages,
-    steps,
-    files(quick ? 10_000 : 100_000),
-    large(quick ? 512 : 2048),
-  ];
-  const all: Row[] = [];
-  for (const one of make) {
-    const workload = one(root);
-    const rows = run(workload, peers);
-    report(workload, rows);
-    all.push(...rows);
-    rmSync(workload.context, { recursive: true, force: true });
-  }
-  const jsonFile = jsonAt === -1 ? undefined : args[jsonAt + 1];
-  if (jsonFile !== undefined)
-    writeFileSync(jsonFile, `${JSON.stringify({ version: 1, quick, rows: all }, undefined, 2)}\n`);
-} finally {
-  rmSync(root, { recursive: true, force: true });
+/** What the machine can do by itself, on one core: MiB a second. */
+async function limits(root: string): Promise<Record<string, number>> {
+  const mib = 64;
+  const data = randomBytes(mib << 20, 5);
+  const rate = (work: () => unknown): number => {
+    const started = performance.now();
+    work();
+    return Math.round(mib / ((performance.now() - started) / 1000));
+  };
+  const file = join(root, 'limit');
+  const result = {
+    sha256: rate(() => createHash('sha256').update(data).digest()),
+    gzip: rate(() => deflateSync(data)),
+    zstd: rate(() => zstdCompressSync(data)),
+    writeAndSync: rate(() => {
+      writeFileSync(file, data, { flush: true });
+    }),
+  };
+  const started = performance.now();
+  await finished(createReadStream(file, { highWaterMark: 1 << 20 }).resume());
+  const read = Math.round(mib / ((performance.now() - started) / 1000));
+  rmSync(file);
+  return { ...result, readFromCache: read };
 }
+
+async function main(): Promise<void> {
+  if (spawnSync('sh', ['-c', 'command -v time']).status !== 0)
+    throw new Error('GNU time is missing: apt-get install time');
+  using disk = makeDisk(quick ? 30 : 80);
+  const layout = makeBase(disk.root);
+  const peers = await startPeers(disk.root, layout, (name) => wanted?.includes(name) ?? true);
+  try {
+    const machine = `${availableParallelism()} processors, ${disk.what}, load ${loadavg()[0]?.toFixed(1) ?? ''}`;
+    console.log(`${machine}; ${peers.map((p) => `${p.name}: ${p.version}`).join('; ')}`);
+    const limit = await limits(disk.root);
+    console.log(`MiB a second, one core, random bytes: ${JSON.stringify(limit)}`);
+    const all: Row[] = [];
+    const make: Readonly<Record<string, MakeWorkload>> = {
+      A: unordered(quick ? 64 : 512),
+      B: service,
+      C: stages,
+      D: steps,
+      E: files(quick ? 10_000 : 100_000),
+      F: large(quick ? 256 : 2048),
+    };
+    for (const [letter, one] of Object.entries(make)) {
+      if (only?.includes(letter) === false) continue;
+      const workload = one(disk.root);
+      const rows = await run(workload, { disk, peers });
+      if (letter === 'C') rows.push(...(await together(disk.root, workload, { disk, peers })));
+      report(workload, rows);
+      all.push(...rows);
+      rmSync(workload.context, { recursive: true, force: true });
+    }
+    const file = option('--json');
+    const result = { version: 2, quick, machine, limit, rows: all };
+    if (file !== undefined) writeFileSync(file, `${JSON.stringify(result, undefined, 2)}\n`);
+  } finally {
+    for (const peer of peers) await peer.stop();
+  }
+}
+
+await main();

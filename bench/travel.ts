@@ -57,12 +57,17 @@ function blobBytes(store: string): number {
   return readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
 }
 
-function varve(what: Travel, host: string, images: string): void {
-  const build = (store: string, ...args: readonly string[]): { seconds: number; peak: number } => {
-    const sample = measure({
-      argv: [program, 'build', '--progress=plain', ...args, what.context],
-      env: { VARVE_ROOT: join(root, store) },
-    });
+async function varve(what: Travel, host: string, images: string): Promise<void> {
+  const build = async (
+    store: string,
+    ...args: readonly string[]
+  ): Promise<{ seconds: number; peak: number }> => {
+    const sample = await measure([
+      {
+        argv: [program, 'build', '--progress=plain', ...args, what.context],
+        env: { VARVE_ROOT: join(root, store) },
+      },
+    ]);
     return { seconds: sample.seconds, peak: sample.peakMiB };
   };
   const say = (title: string, { seconds, peak }: { seconds: number; peak: number }): void =>
@@ -72,38 +77,38 @@ function varve(what: Travel, host: string, images: string): void {
   const cache = `type=registry,ref=${host}/bench/cache:${what.name[0]?.toLowerCase() ?? ''}`;
   const image = `${images}/bench/app:${what.name[0]?.toLowerCase() ?? ''}`;
   const max = ['--cache-to', `${cache},mode=max`];
-  say('build, nothing exported', build('a'));
-  say('first cache export (zstd)', build('a', ...max));
-  say('cache export again, nothing changed', build('a', ...max));
+  say('build, nothing exported', await build('a'));
+  say('first cache export (zstd)', await build('a', ...max));
+  say('cache export again, nothing changed', await build('a', ...max));
   what.change();
-  say('one file changed, build alone', build('a'));
-  say('the same build again, with its cache export', build('a', ...max));
+  say('one file changed, build alone', await build('a'));
+  say('the same build again, with its cache export', await build('a', ...max));
   say(
     'OCI archive, zstd',
-    build('a', '-o', `type=oci,dest=${join(root, 'out.tar')},compression=zstd`),
+    await build('a', '-o', `type=oci,dest=${join(root, 'out.tar')},compression=zstd`),
   );
   rmSync(join(root, 'out.tar'), { force: true });
-  say('first push, zstd', build('a', '-o', `type=registry,name=${image},compression=zstd`));
+  say('first push, zstd', await build('a', '-o', `type=registry,name=${image},compression=zstd`));
   what.change();
   say(
     'one file changed and pushed',
-    build('a', '-o', `type=registry,name=${image},compression=zstd`),
+    await build('a', '-o', `type=registry,name=${image},compression=zstd`),
   );
-  say('cache export', build('a', ...max));
+  say('cache export', await build('a', ...max));
   const from = ['--cache-from', cache];
-  say('new machine, nothing changed', build('b', ...from, '-t', 'bench'));
+  say('new machine, nothing changed', await build('b', ...from, '-t', 'bench'));
   console.log(`           bytes in its blob store: ${blobBytes(join(root, 'b'))}`);
   what.change();
   const push = ['-o', `type=registry,name=${image},compression=zstd`];
-  say('new machine, one file changed and pushed', build('b', ...from, ...push));
+  say('new machine, one file changed and pushed', await build('b', ...from, ...push));
   console.log(`           bytes in its blob store: ${blobBytes(join(root, 'b'))}`);
 }
 
-function buildah(what: Travel, host: string): void {
+async function buildah(what: Travel, host: string): Promise<void> {
   const storage = ['--root', join(root, 'buildah/root'), '--runroot', join(root, 'buildah/run')];
   const command = ['buildah', ...storage, '--storage-driver', 'overlay'];
-  const run = (title: string, ...args: readonly string[]): void => {
-    const { seconds } = measure({ argv: [...command, ...args] });
+  const run = async (title: string, ...args: readonly string[]): Promise<void> => {
+    const { seconds } = await measure([{ argv: [...command, ...args] }]);
     console.log(`  buildah  ${title.padEnd(64)} ${seconds.toFixed(2)} s`);
   };
   const build = [
@@ -119,12 +124,12 @@ function buildah(what: Travel, host: string): void {
   ];
   const push = ['push', '--quiet', '--tls-verify=false', '--compression-format', 'zstd', 'bench'];
   const image = `docker://${host}/peer/app:${what.name[0]?.toLowerCase() ?? ''}`;
-  run('build, nothing exported', ...build);
-  run('first push, zstd', ...push, image);
+  await run('build, nothing exported', ...build);
+  await run('first push, zstd', ...push, image);
   what.change();
-  run('one file changed, build alone', ...build);
-  run('push of it', ...push, image);
-  run(
+  await run('one file changed, build alone', ...build);
+  await run('push of it', ...push, image);
+  await run(
     'OCI archive, its own compression',
     'push',
     '--quiet',
@@ -142,8 +147,8 @@ try {
   await using images = await startRegistry();
   for (const each of travels().filter(({ name }) => name.startsWith(only))) {
     console.log(`${each.name} (load ${loadavg()[0]?.toFixed(1) ?? ''})`);
-    varve(each, registry.host, images.host);
-    if (spawnSync('buildah', ['--version']).status === 0) buildah(each, registry.host);
+    await varve(each, registry.host, images.host);
+    if (spawnSync('buildah', ['--version']).status === 0) await buildah(each, registry.host);
   }
 } finally {
   // A build of buildah that failed leaves its mounts.

@@ -1,5 +1,5 @@
 /** The inputs of the benchmarks: generated from a seed, so that every run and every machine measures the same bytes. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** One build to measure: a context, and the edit that "one file changed" means. */
@@ -11,13 +11,15 @@ export interface Workload {
   readonly runSteps: number;
   /** Changes one file so that its content differs from every earlier one. */
   readonly change: ((round: number) => void) | undefined;
+  /** Gives every file a new time and its old content, as a fresh checkout does. */
+  readonly touch?: (round: number) => void;
 }
 
 /** Makes a workload below `root`. */
 export type MakeWorkload = (root: string) => Workload;
 
 /** xorshift32: repeatable bytes that do not compress. */
-function randomBytes(length: number, seed: number): Buffer {
+export function randomBytes(length: number, seed: number): Buffer {
   const words = new Uint32Array(Math.ceil(length / 4));
   let x = seed | 1;
   for (let i = 0; i < words.length; i++) {
@@ -104,6 +106,40 @@ export const service: MakeWorkload = (root) => {
   };
 };
 
+/** A service ordered badly: all of the code above the install step, and everything changed owner at the end. */
+export const unordered =
+  (mib: number): MakeWorkload =>
+  (root) => {
+    const dir = context(
+      root,
+      'unordered',
+      [
+        'FROM base',
+        'COPY app /app',
+        'RUN cat /app/deps.txt; i=0; mkdir /deps; while [ $i -lt 2000 ]; do seq 1 3000 > /deps/$i; i=$((i+1)); done',
+        'COPY models /models',
+        'RUN chown -R 1000:1000 /app /models',
+        '',
+      ].join('\n'),
+    );
+    for (const sub of ['app', 'models']) mkdirSync(join(dir, sub));
+    writeFileSync(join(dir, 'app/deps.txt'), 'one==1\n');
+    for (let i = 0; i < 300; i++)
+      writeFileSync(join(dir, `app/f${i}.txt`), `file ${i}\n`.repeat(50));
+    const chunk = randomBytes(16 << 20, 11);
+    for (let i = 0; i < mib; i += 16) {
+      chunk.writeUInt32LE(i, 0);
+      writeFileSync(join(dir, `models/m${i}.bin`), chunk);
+    }
+    return {
+      name: 'A unordered',
+      what: `code above an install step of 2,000 files, ${mib} MiB of models, chown -R`,
+      context: dir,
+      runSteps: 2,
+      change: (round) => writeFileSync(join(dir, 'app/f7.txt'), `changed ${round}\n`),
+    };
+  };
+
 /** COPY of many small files. */
 export const files =
   (count: number): MakeWorkload =>
@@ -121,6 +157,10 @@ export const files =
       context: dir,
       runSteps: 0,
       change: (round) => writeFileSync(join(dir, 'tree/d0/e0/f0'), `changed ${round}\n`),
+      touch: (round) => {
+        for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' }))
+          utimesSync(join(dir, name), 1_600_000_000 + round, 1_600_000_000 + round);
+      },
     };
   };
 
