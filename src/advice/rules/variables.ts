@@ -107,4 +107,6 @@ export function secretVariables(model: Model): readonly Finding[] {
 /** A fingerprint of a public key, a path or an address is no secret. */
 const isHarmless = (value: string | undefined): boolean =>
   value !== undefined &&
-  /^(?:[0-9A-F]{8,40}(?:\s+[0-9A-F]{8,40})*|https?:\/\/\S*|\/\S*|true|false|[0-9])$/.test(value);
+  /^(?:[0-9A-F]{8,40}(?:\s+[0-9A-F]{8,40})*|https?:\/\/\S*|\/\S*|true|false|[0-9])$/.test(
+    value.replaceAll(/^["']|["']$/g, ''),
+  );
