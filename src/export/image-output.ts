@@ -9,6 +9,7 @@ import {
   type Result,
   writeAtomically,
 } from '../base/index.ts';
+import { wholeBlob } from '../content/index.ts';
 import {
   type AssembleOptions,
   assembleImage,
@@ -119,7 +120,7 @@ export async function writeArchive(
         const data =
           part.kind === 'bytes'
             ? part.bytes
-            : deps.content.stream(part.blob.digest, { signal: context.signal });
+            : wholeBlob(deps.content, part.blob.digest, { signal: context.signal });
         await writeAtomically(join(to.path, part.path), data);
       }
       await writeAtomically(

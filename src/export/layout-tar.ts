@@ -9,6 +9,7 @@ import {
   ok,
   type Result,
 } from '../base/index.ts';
+import { wholeBlob } from '../content/index.ts';
 import { type BuiltImage, platformsOf } from '../image/index.ts';
 import {
   type Descriptor,
@@ -104,7 +105,7 @@ export async function* layoutTar(
     const size = part.kind === 'bytes' ? part.bytes.length : part.blob.size;
     yield tarHeader({ ...base, name: part.path, type: 'file', mode: 0o444, size });
     if (part.kind === 'bytes') yield part.bytes;
-    else yield* content.stream(part.blob.digest, { signal });
+    else yield* wholeBlob(content, part.blob.digest, { signal });
     yield tarPadding(size);
   }
   yield TAR_END;

@@ -192,7 +192,10 @@ function claim(path: string): number | undefined {
 
 async function removeIfOrphan(dir: string): Promise<void> {
   const lock = openIfThere(join(dir, 'lock'));
-  if (lock === undefined) return removeUnfinished(dir);
+  if (lock === undefined) {
+    removeUnfinished(dir);
+    return;
+  }
   try {
     if (!tryLock(lock, 'exclusive')) return;
     for (const name of await readdir(dir))

@@ -1,0 +1,25 @@
+/** What the environment variable `VARVE_TORTURE` asks of the preloaded module (`faults.ts`), as JSON. */
+export interface FaultPlan {
+  /** Store whose transitions count. */
+  readonly root: string;
+  /** Further directories whose transitions count: where outputs go. */
+  readonly also: readonly string[];
+  /** Every transition is written to this file, a name a line. */
+  readonly record?: string;
+  /** The process is killed at the nth time that this transition is reached. */
+  readonly kill?: {
+    readonly point: string;
+    readonly nth: number;
+    /** Before it, after it, or with half of the bytes written. */
+    readonly when: 'before' | 'after' | 'torn';
+  };
+  /** From the nth write on (or only there) there is no space on the disk. */
+  readonly full?: { readonly nth: number; readonly once: boolean };
+  /** The clock is so many milliseconds ahead. */
+  readonly clockMs?: number;
+  /** A file that is made when the fault happened. */
+  readonly happened?: string;
+}
+
+/** The variable's name. */
+export const TORTURE = 'VARVE_TORTURE';
