@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { note } from '../rig/golden.ts';
+import { needsSteps } from '../rig/rig.ts';
+import { jump } from '../torture/clock.ts';
+import { crowd } from '../torture/crowd.ts';
+import { spoiltDisk, staleStep } from '../torture/disks.ts';
+import { flipOnce, kindOf, makeFlippable } from '../torture/flips.ts';
+import { fillFileSystem, fillOnce } from '../torture/full-disk.ts';
+import { chooseKill, killOnce, type Tally, tally } from '../torture/kills.ts';
+import { Random } from '../torture/random.ts';
+import { SCENARIOS } from '../torture/scenarios.ts';
+import { afterFault, makeReady, type Ready } from '../torture/trial.ts';
+import { World } from '../torture/world.ts';
+
+/** The short form of `npm run torture`: the same attempts, fewer of them, from one seed. */
+const SEED = 2026;
+const [KILLS, WRITES, PROCESSES] = [12, 8, 16];
+const WANTED = ['build and export to archives', 'image load and save', 'gc'];
+
+describe('torture of the store', { skip: needsSteps }, () => {
+  const random = new Random(SEED);
+  let world: World;
+  const ready: Ready[] = [];
+
+  before(async () => {
+    world = new World();
+    for (const scenario of SCENARIOS.filter(({ name }) => WANTED.includes(name)))
+      ready.push(await makeReady(world, scenario));
+  });
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  const noLoss = (what: string, into: Tally): void => {
+    assert.deepEqual(into.losses, [], `seed ${SEED}`);
+    assert.ok(into.done > 0, 'something was tried');
+    note(`torture: ${into.done} ${what}, no loss (seed ${SEED})`);
+  };
+
+  test('the harness sees a file that is not what its name says', () => {
+    const place = world.place();
+    mkdirSync(join(place.store, 'content/blobs/sha256'), { recursive: true });
+    const name = `content/blobs/sha256/${'a'.repeat(64)}`;
+    writeFileSync(join(place.store, name), 'torn');
+    assert.deepEqual(afterFault(place), [
+      `right after it: ${name} has other bytes than its name says`,
+    ]);
+    world.remove(place);
+  });
+
+  test('a command killed at any transition is repeated with the result of an undisturbed one', async () => {
+    const into = tally();
+    const attempt = async (): Promise<void> => {
+      const chosen = random.of(ready);
+      const trim = random.below(4) === 0;
+      await killOnce(world, chosen, chooseKill(chosen, random), { trim, into });
+    };
+    for (let i = 0; i < KILLS; i += 2) await Promise.all([attempt(), attempt()]);
+    noLoss(`kills at ${into.points.size} named transitions and at random times`, into);
+  });
+
+  test('a write for which there is no space fails clearly, and nothing is lost by it', async () => {
+    const into = tally();
+    const attempt = async (): Promise<void> => {
+      const chosen = random.of(ready);
+      const full = { nth: 1 + random.below(chosen.writes), once: random.below(3) === 0 };
+      await fillOnce(world, chosen, full, into);
+    };
+    for (let i = 0; i < WRITES; i += 2) await Promise.all([attempt(), attempt()]);
+    const [first] = ready;
+    assert.ok(first !== undefined);
+    for (const bytes of [1 << 20, 6 << 20]) await fillFileSystem(world, first, bytes, into);
+    noLoss('disks without space', into);
+  });
+
+  test('a flipped bit in a file of any kind changes no image', async () => {
+    const into = tally();
+    const flippable = await makeFlippable(world);
+    const kinds = Map.groupBy(flippable.files, kindOf);
+    const chosen = [...kinds.values()].map((files) => random.of(files));
+    const attempt = async (): Promise<void> => {
+      const [file] = chosen.splice(random.below(chosen.length), 1);
+      if (file !== undefined) await flipOnce(world, flippable, file, random, into);
+    };
+    for (let i = 0; i < 4; i++) await Promise.all([attempt(), attempt()]);
+    noLoss(`flipped bits in ${into.points.size} of ${kinds.size} kinds of files`, into);
+  });
+
+  test('short processes on one store make what each of them makes alone', async () => {
+    const into = tally();
+    await crowd(world, { processes: PROCESSES, atOnce: 6, random }, into);
+    noLoss('processes on one store', into);
+  });
+
+  test('a clock that jumps by days loses nothing', async () => {
+    const into = tally();
+    await jump(world, { commands: 8, random }, into);
+    noLoss('commands at other times', into);
+  });
+
+  test('on a disk that is read-only or full every command succeeds or says why not, with 3', async () => {
+    const into = tally();
+    await spoiltDisk(world, 'read-only', into);
+    await spoiltDisk(world, 'full', into);
+    noLoss('commands on read-only and full disks', into);
+  });
+
+  test('what a killed step leaves is gone after the next command, whatever that is', async () => {
+    const into = tally();
+    await staleStep(world, ['image', 'ls'], into);
+    noLoss('killed steps', into);
+  });
+});

@@ -1,0 +1,88 @@
+/** Disks without space: at the nth write by a fault, and a small real file system whose size is swept. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Tally } from './kills.ts';
+import { afterFault, afterRepeat, type Ready, said } from './trial.ts';
+import type { Ended, World } from './world.ts';
+
+/** Fails the nth write of a scenario, and those after it unless `once`, with ENOSPC; then repeats it with space. */
+export async function fillOnce(
+  world: World,
+  ready: Ready,
+  full: { readonly nth: number; readonly once: boolean },
+  into: Tally,
+): Promise<void> {
+  const place = world.place(ready.from);
+  try {
+    const happened = join(world.root, `${place.name}.happened`);
+    const command = await ready.scenario.command(world, place);
+    const run = await world.run(place, command, { full, happened });
+    if (!existsSync(happened)) {
+      into.missed++;
+      return;
+    }
+    into.done++;
+    const what = `${ready.scenario.name}, no space ${full.once ? 'for' : 'from'} write ${full.nth}`;
+    const faults = [
+      ...unclear(run),
+      ...afterFault(place, ready.scenario),
+      ...(await afterRepeat(world, ready, place, { groups: [], trim: false })),
+    ];
+    into.losses.push(...faults.map((fault) => `${what}: ${fault}`));
+  } finally {
+    world.remove(place);
+  }
+}
+
+/** Runs a scenario on a file system with so many bytes left; then makes it larger and repeats. */
+export async function fillFileSystem(
+  world: World,
+  ready: Ready,
+  bytes: number,
+  into: Tally,
+): Promise<void> {
+  const place = world.place();
+  const dir = dirname(place.store);
+  // What it starts from must fit.
+  const size = bytes + (existsSync(ready.from.store) ? sizeOf(ready.from.store) : 0);
+  mount(dir, `size=${size}`);
+  try {
+    execFileSync('mkdir', [place.out]);
+    if (existsSync(ready.from.store)) execFileSync('cp', ['-a', ready.from.store, place.store]);
+    const run = await world.run(place, await ready.scenario.command(world, place));
+    if (run.status === 0) into.missed++;
+    else into.done++;
+    const what = `${ready.scenario.name}, with ${bytes} bytes of space`;
+    remount(dir, 'size=256m');
+    const faults = [
+      ...unclear(run),
+      ...afterFault(place, ready.scenario),
+      ...(await afterRepeat(world, ready, place, { groups: [], trim: false })),
+    ];
+    into.losses.push(...faults.map((fault) => `${what}: ${fault}`));
+  } finally {
+    execFileSync('umount', ['-l', dir]);
+    world.remove(place);
+  }
+}
+
+function sizeOf(dir: string): number {
+  return Number.parseInt(execFileSync('du', ['-s', '--block-size=1', dir]).toString(), 10);
+}
+
+/** A command that could not go on says so and ends with 3; one that could does not fail. */
+export function unclear(run: Ended): string[] {
+  const clear = run.status === 3 && /error\[[A-Z]{2}\d{3}\]/.test(run.stderr);
+  return run.status === 0 || clear ? [] : [`the command itself: ${said(run)}`];
+}
+
+/** Mounts an empty file system. */
+export function mount(dir: string, options: string): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
+}
+
+/** Changes the options of a file system. */
+export function remount(dir: string, options: string): void {
+  execFileSync('mount', ['-o', `remount,${options}`, dir]);
+}

@@ -1,0 +1,29 @@
+/** Locks a template and downloads all its packages into a store: `package-child.ts STORE HOST NOW`. Prints what it has. */
+import { join } from 'node:path';
+import { createWorkLocks } from '../../src/cachedb/index.ts';
+import { createPackageStore } from '../../src/packages/index.ts';
+import { parseTemplate } from '../../src/template/index.ts';
+
+const [store = '', host = '', now = '0'] = process.argv.slice(2);
+const { signal } = new AbortController();
+const parsed = parseTemplate({
+  path: 'os.yml',
+  text: 'suite: stable\nvariant: essential\npackages: [tool]\n',
+});
+if (!parsed.ok) throw new Error('the template of the harness is wrong');
+await using packages = createPackageStore({
+  root: join(store, 'packages'),
+  clock: { now: () => Number(now) },
+  locks: createWorkLocks(join(store, 'locks')),
+  hostRoot: host,
+  onDamage: ({ name }) => process.stderr.write(`damaged: ${name}\n`),
+});
+const warn = (text: string): void => void process.stderr.write(`${text}\n`);
+const options = { architecture: 'amd64', refresh: 'auto', warn, signal } as const;
+const lock = await packages.resolve(parsed.value, options);
+if (!lock.ok) throw new Error(lock.error.message, { cause: lock.error.cause });
+for (const wanted of lock.value.packages) {
+  const got = await packages.obtain(lock.value, wanted, { signal });
+  if (!got.ok) throw new Error(got.error.message, { cause: got.error.cause });
+  process.stdout.write(`${wanted.name} ${wanted.sha256}\n`);
+}
