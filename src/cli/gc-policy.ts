@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
-import { decodePolicy, type GcPolicy, merged } from '../gc/index.ts';
+import { err, failure, isErrno, isRecord, ok, type Result } from '../base/index.ts';
+import { DEFAULT_PRESET, decodePolicy, type GcPolicy, merged, PRESETS } from '../gc/index.ts';
 import type { Io } from './io.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -16,36 +16,40 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The policy that holds: `gc.yml` of the user's configuration, then `gc.yml` of the store, then `VARVE_GC_*`, then flags.
- * A later one replaces single rules of an earlier one. Files that are not there cost one look each.
+ * The policy that holds: `gc.yml` of the user's configuration, then `gc.yml` of the store, then `VARVE_GC_*`, then flags. A later
+ * one replaces single rules of an earlier one, and the first stands on the default preset unless one of them names another.
+ * Files that are not there cost one look each.
  */
 export async function gcPolicy(
   io: Io,
   root: string,
   options: Options = {},
 ): Promise<Result<GcPolicy>> {
-  let policy: GcPolicy = {};
+  const sources: Result<Source>[] = [];
   for (const path of [join(configDir(io), 'varve/gc.yml'), join(root, 'gc.yml')]) {
     const text = readIfThere(path);
     if (!text.ok) return text;
-    if (text.value === undefined) continue;
-    const read = await policyFile(path, text.value);
-    if (!read.ok) return read;
-    policy = merged(policy, read.value);
+    if (text.value !== undefined) sources.push(await policyFile(path, text.value));
   }
-  const env = environmentRules(io);
-  for (const [where, rules] of [
-    ['VARVE_GC_*', env],
-    ['', flagRules(options)],
-  ] as const) {
-    const decoded = decodePolicy(rules);
-    if (!decoded.ok) {
-      const shown = where === '' ? `--${decoded.error}` : `${where}: ${decoded.error}`;
-      return err(failure('CL002', 2, shown));
-    }
-    policy = merged(policy, decoded.value);
-  }
-  return ok(policy);
+  sources.push(rulesOf('VARVE_GC_*: ', environmentRules(io)), rulesOf('--', flagRules(options)));
+  const failed = sources.find((source) => !source.ok);
+  if (failed?.ok === false) return failed;
+  const known = sources.flatMap((source) => (source.ok ? [source.value] : []));
+  const base = known.some((source) => source.named) ? {} : (PRESETS[DEFAULT_PRESET] ?? {});
+  return ok(known.reduce<GcPolicy>((all, { policy }) => merged(all, policy), base));
+}
+
+/** Rules that stand in one place, and whether a preset is named there. */
+interface Source {
+  readonly policy: GcPolicy;
+  readonly named: boolean;
+}
+
+function rulesOf(where: string, rules: Readonly<Record<string, unknown>>): Result<Source> {
+  const decoded = decodePolicy(rules);
+  return decoded.ok
+    ? ok({ policy: decoded.value, named: rules['preset'] !== undefined })
+    : err(failure('CL002', 2, `${where}${decoded.error}`));
 }
 
 /** Whether flags say a rule of their own. */
@@ -70,7 +74,7 @@ function readIfThere(path: string): Result<string | undefined> {
   }
 }
 
-async function policyFile(path: string, text: string): Promise<Result<GcPolicy>> {
+async function policyFile(path: string, text: string): Promise<Result<Source>> {
   const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { schema: 'core' });
   const [problem] = document.errors;
@@ -79,7 +83,7 @@ async function policyFile(path: string, text: string): Promise<Result<GcPolicy>>
   const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
   const decoded = decodePolicy(value);
   return decoded.ok
-    ? decoded
+    ? ok({ policy: decoded.value, named: isRecord(value) && value['preset'] !== undefined })
     : err(
         failure('ST040', 2, `policy ${path}: ${decoded.error}`, {
           help: 'see docs/cache-commands.md for what a policy may say',

@@ -13,6 +13,7 @@ export {
 } from './plan.ts';
 export {
   bytesOf,
+  DEFAULT_PRESET,
   type Disk,
   type GcPolicy,
   isEmptyPolicy,

@@ -33,8 +33,17 @@ export interface Disk {
 const DAY = 24 * 3600_000;
 const GB = 1e9;
 
-/** Policies with a name. */
+/**
+ * Policies with a name. `default` holds where nobody names another one: a store never fills its disk. What it reserves keeps a
+ * cache of use on a disk that others have filled, and is more than a store of a few builds.
+ */
 export const PRESETS: Readonly<Record<string, GcPolicy>> = {
+  default: {
+    maxUsedSpace: { percent: 50 },
+    minFreeSpace: { percent: 10 },
+    reservedSpace: { bytes: 5 * GB },
+  },
+  none: {},
   /** For machines that build one project after another: a week, ten gigabytes. */
   ci: { keepDuration: 7 * DAY, maxUsedSpace: { bytes: 10 * GB }, minFreeSpace: { percent: 5 } },
   /** For a machine that somebody works at. */
@@ -63,6 +72,9 @@ export function merged(below: GcPolicy, over: GcPolicy): GcPolicy {
     kinds[kind as EntryKind] = { ...kinds[kind as EntryKind], ...budget };
   return { ...below, ...over, ...(Object.keys(kinds).length === 0 ? {} : { kinds }) };
 }
+
+/** What holds on a machine where nobody named a policy. */
+export const DEFAULT_PRESET = 'default';
 
 /** Whether a policy says anything. */
 export function isEmptyPolicy(policy: GcPolicy): boolean {

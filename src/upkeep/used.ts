@@ -9,19 +9,22 @@ import { namesIn } from './names-in.ts';
 import { diskOf } from './trim.ts';
 
 /**
- * Whether the store is over the cap or the disk below its free space, as cheaply as it can be told: the whole disk is asked
- * first, then sizes that were measured before are added up. Nothing is said of ages and of budgets of kinds.
+ * Whether the store is over the cap, or the disk below its free space and the store larger than what is reserved for it, as
+ * cheaply as it can be told: the whole disk is asked first, then sizes that were measured before are added up. Nothing is said
+ * of ages and of budgets of kinds.
  */
 export async function isOver(deps: UpkeepDeps, policy: GcPolicy): Promise<boolean> {
   const { root } = deps.paths;
   const disk = diskOf(root);
-  if (policy.minFreeSpace !== undefined && disk.free < bytesOf(policy.minFreeSpace, disk))
-    return true;
-  if (policy.maxUsedSpace === undefined) return false;
-  const cap = bytesOf(policy.maxUsedSpace, disk);
+  const { maxUsedSpace, minFreeSpace, reservedSpace } = policy;
   const { bsize, blocks, bfree } = statfsSync(root);
-  if ((blocks - bfree) * bsize <= cap) return false;
-  return (await usedSpace(deps)) > cap;
+  const cap = maxUsedSpace === undefined ? Infinity : bytesOf(maxUsedSpace, disk);
+  const short = minFreeSpace !== undefined && disk.free < bytesOf(minFreeSpace, disk);
+  // What the store may have at most; more than the whole disk has is not looked for.
+  const reserved = reservedSpace === undefined ? 0 : bytesOf(reservedSpace, disk);
+  const limit = short ? Math.min(cap, reserved) : cap;
+  if ((blocks - bfree) * bsize <= limit) return false;
+  return (await usedSpace(deps)) > limit;
 }
 
 /** About what the store takes on disk: layers and cache mounts as measured last, new layers as they are, files by their size. */

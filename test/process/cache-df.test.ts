@@ -131,7 +131,7 @@ test('entries are filtered and sorted, and what means nothing is refused', { ski
     '2 error[CL002]: --sort smell: unknown; known: size, used, created, uses, cost, kind, name',
     '2 error[ST042]: no entry "nothing" in the store',
     '2 error[CL002]: --max-used-space: "much" is no size: write 10GB, 10GiB, a number of bytes, or 20%',
-    '2 error[CL002]: --preset: unknown "home"; known: ci, workstation',
+    '2 error[CL002]: --preset: unknown "home"; known: default, none, ci, workstation',
     '2 error[ST041]: there is no policy to apply',
     '2 error[ST042]: no entry "nothing" in the store',
   ]);

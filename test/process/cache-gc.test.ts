@@ -192,3 +192,27 @@ test('a trim that was killed leaves nothing behind that the next one does not re
   await cache(rig, ['prune', '--force']);
   assert.deepEqual(readdirSync(rig.store).includes('trash'), false);
 });
+
+test('from the start a store has half of the disk, and 5 GB that are not taken for free space', {
+  skip,
+}, async () => {
+  await using rig = world();
+  const env = { VARVE_GC_PRESET: '' };
+  await build(rig, [], env);
+  const [df] = jsonLines(await cache(rig, ['df', '--json'], { env })) as [
+    { readonly disk: { readonly size: number }; readonly maxUsedSpace: number },
+  ];
+  assert.equal(df.maxUsedSpace, Math.floor(df.disk.size / 2));
+  const all = { ...env, VARVE_GC_MIN_FREE_SPACE: '100%', VARVE_GC_MAX_USED_SPACE: '100%' };
+  const planned = jsonLines(
+    await cache(rig, ['gc', '--dry-run', '--json'], { env: all }),
+  )[0] as Plan;
+  assert.deepEqual([planned.removals, planned.unmet.map((u) => u.rule)], [[], ['min-free-space']]);
+  rig.write('app/other.txt', 'x');
+  rig.write('app/Dockerfile', `${TWO_STAGES}COPY other.txt /other\n`);
+  const short = await build(rig, [], all);
+  assert.doesNotMatch(short.stderr, /trimmed|cannot be met/);
+  rig.write('app/other.txt', 'y');
+  const taken = await build(rig, [], { ...all, VARVE_GC_RESERVED_SPACE: '0' });
+  assert.match(taken.stderr, /^trimmed the store: \d+ entries, /m);
+});

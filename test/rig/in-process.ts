@@ -1,6 +1,6 @@
 import type { Io } from '../../src/cli/io.ts';
 import { runProgram } from '../../src/cli/program.ts';
-import type { Rig, Run } from './rig.ts';
+import { type Rig, type Run, worldOf } from './rig.ts';
 
 /** Runs the command line in this process: what many short runs would cost is the start of Node.js. */
 export async function varveHere(
@@ -11,7 +11,7 @@ export async function varveHere(
 ): Promise<Run> {
   let [stdout, stderr] = ['', ''];
   const io: Io = {
-    env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store, ...env },
+    env: { ...worldOf(rig), ...env },
     cwd,
     uid: process.getuid?.() ?? -1,
     stdin: nothing(),

@@ -44,6 +44,16 @@ export const needsSteps: string | false =
 /** The first lines of a Dockerfile with a shell of its own: no base image, no network. */
 export const BUSYBOX = 'FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\n';
 
+/** The environment of a world: its store is not trimmed, however small the disk is that tests run on. */
+export function worldOf(rig: Pick<Rig, 'root' | 'store'>): Record<string, string | undefined> {
+  return {
+    PATH: process.env['PATH'],
+    HOME: rig.root,
+    VARVE_ROOT: rig.store,
+    VARVE_GC_PRESET: 'none',
+  };
+}
+
 /** A temporary world: a store and a working directory of its own, removed when disposed. */
 export class Rig implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'varve-rig-'));
@@ -92,7 +102,7 @@ export class Rig implements AsyncDisposable {
       network === undefined ? [VARVE, []] : ['nsenter', [`--net=${network}`, VARVE]];
     const child = spawn(program, [...before, ...args], {
       cwd: this.work,
-      env: { PATH: process.env['PATH'], HOME: this.root, VARVE_ROOT: this.store, ...options.env },
+      env: { ...worldOf(this), ...options.env },
       detached: true,
       ...options.as,
     });

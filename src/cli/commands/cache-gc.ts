@@ -30,7 +30,7 @@ export function cacheGc(io: Io, options: Options): Promise<number> {
       return fail(
         io,
         failure('ST041', 2, 'there is no policy to apply', {
-          help: 'give --preset ci, --preset workstation or rules like --max-used-space 10GB, or write gc.yml',
+          help: 'give --preset default, ci or workstation, or rules like --max-used-space 10GB, or write gc.yml',
         }),
       );
     return await run(io, deps, options, (entries, state) => planGc(entries, policy.value, state));

@@ -66,7 +66,7 @@ function addTrimming(cache: Command, run: Run): void {
   cache
     .command('gc')
     .description('apply the policy')
-    .option('--preset <name>', 'ci or workstation')
+    .option('--preset <name>', 'default, none, ci or workstation')
     .option('--max-used-space <size>', 'the store is not larger than this (10GB, 20%)')
     .option('--reserved-space <size>', 'age and free space leave this much alone')
     .option('--min-free-space <size>', 'this much of the disk stays free')

@@ -221,3 +221,20 @@ describe('a large store', () => {
     );
   });
 });
+
+describe('the default policy', () => {
+  const GB = 1000 * MB;
+  const store = (gigabytes: number): Entry[] =>
+    Array.from({ length: gigabytes }, (_, i) => entry(`g${i}`, { bytes: GB }));
+  const after = (gigabytes: number, free: number): number => {
+    const disk = { size: 100 * GB, free: free * GB };
+    return planGc(store(gigabytes), PRESETS['default'] ?? {}, { now: NOW, disk }).usedAfter / GB;
+  };
+
+  test('leaves half of the disk, a tenth of it free, and five gigabytes of a store on a disk that others fill', () => {
+    assert.deepEqual(
+      [after(40, 20), after(60, 20), after(40, 4), after(9, 0), after(4, 0)],
+      [40, 50, 34, 5, 4],
+    );
+  });
+});
