@@ -65,7 +65,7 @@ export function changingVariables(model: Model, changing: ReadonlySet<string>): 
             message: `${name} stands above ${steps} that ${between.length === 1 ? 'does' : 'do'} not use it, and runs them again whenever its value changes`,
             fix:
               user === undefined
-                ? 'move it to the end of the stage'
+                ? 'move it down to the step whose programs read it from the environment, or to the end of the stage'
                 : `move it down to the ${user.command.name} that uses it (line ${user.command.lines[0]})`,
             span,
             affected: between.map(({ command }) => command.span),
