@@ -1,6 +1,8 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { FailureError, failure, isErrno, redact } from '../base/index.ts';
+import { Reach } from './reach.ts';
+import { TransientError } from './transient-error.ts';
 
 /** Certificates of one host. */
 export interface TlsConfig {
@@ -40,19 +42,6 @@ export interface HttpAnswer {
   drop(): void;
 }
 
-/** A failure of the network that another attempt may not meet: thrown between adapters' own files, never out of one. */
-export class TransientError extends Error {
-  readonly retryAfterMs: number | undefined;
-  constructor(
-    message: string,
-    options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {},
-  ) {
-    super(message, { cause: options.cause });
-    this.name = 'TransientError';
-    this.retryAfterMs = options.retryAfterMs;
-  }
-}
-
 /** What `HttpClient` needs. */
 export interface HttpClientOptions {
   /** No answer, or no further byte, for so long is a stall. */
@@ -61,6 +50,8 @@ export interface HttpClientOptions {
   readonly proxyFor?: (url: URL) => string | undefined;
 }
 
+/** Longest time for a connection, its handshake included. */
+const CONNECT_MS = 5000;
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
@@ -68,6 +59,7 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 export class HttpClient implements AsyncDisposable {
   readonly #options: HttpClientOptions;
   readonly #pools = new Map<string, Dispatcher>();
+  readonly #reach = new Reach();
 
   constructor(options: HttpClientOptions) {
     this.#options = options;
@@ -104,6 +96,7 @@ export class HttpClient implements AsyncDisposable {
   async #once(request: HttpRequest, endpoint: HttpTarget): Promise<HttpAnswer> {
     const { request: send } = await import('./undici.ts');
     const { url, method, signal } = request;
+    const began = performance.now();
     try {
       const answer = await send(url, {
         method,
@@ -115,6 +108,7 @@ export class HttpClient implements AsyncDisposable {
         headersTimeout: this.#options.stallMs,
         bodyTimeout: this.#options.stallMs,
       });
+      this.#reach.answered(url.origin);
       return {
         status: answer.statusCode,
         url,
@@ -130,7 +124,10 @@ export class HttpClient implements AsyncDisposable {
       };
     } catch (e) {
       signal.throwIfAborted();
-      throw asTransient(e, `${method} ${redact(url)}`);
+      const failed = asTransient(e, `${method} ${redact(url)}`);
+      throw failed instanceof TransientError
+        ? this.#reach.silent(url.origin, failed, began)
+        : failed;
     }
   }
 
@@ -145,7 +142,10 @@ export class HttpClient implements AsyncDisposable {
     if (known !== undefined) return known;
     const { Agent, ProxyAgent } = await import('./undici.ts');
     const tls = secure ? tlsOptions(config) : {};
-    const common = { connections: 16, connect: { timeout: this.#options.stallMs, ...tls } };
+    const common = {
+      connections: 16,
+      connect: { timeout: Math.min(CONNECT_MS, this.#options.stallMs), ...tls },
+    };
     const pool =
       proxy === undefined
         ? new Agent(common)

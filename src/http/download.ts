@@ -1,6 +1,7 @@
 import { type Digest, err, type Failure, hexOf, type Result } from '../base/index.ts';
-import { type HttpAnswer, TransientError } from './client.ts';
+import type { HttpAnswer } from './client.ts';
 import { type RetryPolicy, withRetries } from './retry.ts';
+import { TransientError } from './transient-error.ts';
 
 /** The part of a content store that keeps downloads which broke off. */
 export interface PartialStore {

@@ -6,8 +6,8 @@ export {
   type HttpTarget,
   readCapped,
   type TlsConfig,
-  TransientError,
 } from './client.ts';
 export { bodyFrom, type Download, downloadInto, type PartialStore } from './download.ts';
 export { type RetryPolicy, retryAfterMs, withRetries } from './retry.ts';
 export { Secrets } from './secrets.ts';
+export { TransientError } from './transient-error.ts';

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { err, type Failure, FailureError, failure, type Result } from '../base/index.ts';
-import { TransientError } from './client.ts';
+import { TransientError } from './transient-error.ts';
 
 /** How often and after which pauses something is tried again. */
 export interface RetryPolicy {
@@ -11,6 +11,9 @@ export interface RetryPolicy {
   /** No pause is longer, also if a server asks for it. */
   readonly maxPauseMs: number;
 }
+
+/** An address where nobody answers is given up after this, however many attempts are left. */
+const UNREACHABLE_MS = 8000;
 
 /**
  * Runs `attempt` until it gives a result; a `TransientError` is tried again after a pause. `progressed` tells that the last
@@ -35,16 +38,20 @@ export async function withRetries<T>(
       if (e instanceof FailureError) return err(e.failure);
       if (!(e instanceof TransientError)) throw e;
       if ((await options.progressed?.()) === true) failed = 1;
-      if (failed >= policy.tries) {
+      const silentMs = e.unreachableMs;
+      if (failed >= policy.tries || (silentMs ?? 0) >= UNREACHABLE_MS) {
         if (options.gaveUp !== undefined) return err(options.gaveUp(e));
         return err(
           failure('RG001', 3, e.message, {
-            help: `tried ${policy.tries} times; check the network and the registry`,
+            help: `tried ${failed} ${failed === 1 ? 'time' : 'times'}; check the network and the registry`,
             cause: e.cause,
           }),
         );
       }
-      await delay(pauseMs(policy, failed, e.retryAfterMs), undefined, { signal });
+      const pause = pauseMs(policy, failed, e.retryAfterMs);
+      // Asked again until just behind the limit, not long after it.
+      const left = UNREACHABLE_MS - (silentMs ?? 0);
+      await delay(silentMs === undefined ? pause : Math.min(pause, left), undefined, { signal });
     }
   }
 }
