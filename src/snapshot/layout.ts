@@ -201,6 +201,9 @@ async function removeIfOrphan(dir: string): Promise<void> {
     for (const name of await readdir(dir))
       if (name.startsWith('mount')) unmountIfMounted(join(dir, name));
     await rm(dir, { recursive: true, force: true });
+  } catch (e) {
+    // Another process removed it between the opening of the lock and its locking.
+    if (!isErrno(e, 'ENOENT')) throw e;
   } finally {
     closeSync(lock);
   }
