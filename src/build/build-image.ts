@@ -26,11 +26,13 @@ import {
 import type { LayerIndexes, LayerRef, Lease, TreeProvider } from '../ports/index.ts';
 import { createSolver, type Solution } from '../solve/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { checkSigners } from './cache-signing.ts';
 import { ImportedSources } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import { exportCaches, inlineCache } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
+import { type ImportedTraces, importedTraces } from './import-traces.ts';
 import { LostLayers } from './lost-layers.ts';
 import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
 import { mountOffers } from './mount-offers.ts';
@@ -155,6 +157,7 @@ class Build {
   readonly #mounts: MountUse[] = [];
   readonly #indexes: LayerIndexes;
   #sources = new ImportedSources();
+  #tracesFromElsewhere: ImportedTraces['bring'] | undefined;
 
   constructor(request: BuildRequest, deps: BuildDeps, state: BuildState) {
     this.#request = request;
@@ -172,9 +175,13 @@ class Build {
     const { world, file } = opened.value;
     const { request } = world;
     this.#request = request;
+    const signers = await checkSigners(request.cacheTo, this.#deps.clock);
+    if (!signers.ok) return signers;
     if (request.noCache !== 'all') {
+      const elsewhere = importedTraces(this.#deps, projectOf(request));
+      this.#tracesFromElsewhere = elsewhere.bring;
       const imported = await importCaches(
-        { ...this.#deps, indexes: this.#indexes },
+        { ...this.#deps, indexes: this.#indexes, elsewhere },
         request.cacheFrom,
         { ...this.#deps, signal },
       );
@@ -279,6 +286,9 @@ class Build {
         sources: this.#sources,
         isLost: (chain) => this.#lost.among(chain),
         offers: mountOffers(this.#deps, this.#request.cacheFrom),
+        ...(this.#tracesFromElsewhere === undefined
+          ? {}
+          : { tracesFromElsewhere: this.#tracesFromElsewhere }),
       }),
     );
     const { emit } = this.#deps;

@@ -1,19 +1,29 @@
-import { ok, type Result } from '../base/index.ts';
+import { type Digest, type Failure, ok, type Result } from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
 import {
-  type CacheGraph,
-  type ReadOptions,
   readSigningKey,
   readTrustedKey,
-  refuseUnsigned,
+  refuseSubject,
   SIGNATURE_MEMBER,
-  signCache,
+  signSubject,
   type TrustedKey,
 } from '../remotes/index.ts';
 import type { CachePlace, CacheSource, CacheTarget } from './request.ts';
 
-/** Annotations with the signature of a graph. */
-export type Signer = (graph: CacheGraph) => Readonly<Record<string, string>>;
+/** The annotation with the signature of what a digest stands for. */
+export type Signer = (subject: Digest) => Readonly<Record<string, string>>;
+
+/** Says whether every key that targets are to be signed with can be used, before anything is built for them. */
+export async function checkSigners(
+  targets: readonly CacheTarget[],
+  clock: Clock,
+): Promise<Result<void>> {
+  for (const target of targets) {
+    const signer = await openSigner(target, clock);
+    if (!signer.ok) return signer;
+  }
+  return ok(undefined);
+}
 
 /** Makes the signer of a target; undefined when it is not signed. */
 export async function openSigner(
@@ -23,18 +33,21 @@ export async function openSigner(
   if (sign === undefined || place.kind === 'inline') return ok(undefined);
   const key = await readSigningKey(sign.keyFile);
   if (!key.ok) return key;
-  return ok((graph) => {
+  return ok((subject) => {
     const now = clock.now();
     const what = { scope: signedScope(place, scope), now, until: now + sign.validMs };
-    return { [SIGNATURE_MEMBER]: signCache(graph, key.value, what) };
+    return { [SIGNATURE_MEMBER]: signSubject(subject, key.value, what) };
   });
 }
+
+/** Why something that carries this signature is not taken. */
+export type Trust = (subject: () => Digest, signature: string | undefined) => Failure | undefined;
 
 /** Makes the check of a source; undefined when it need not be signed. */
 export async function openTrust(
   source: CacheSource,
   clock: Clock,
-): Promise<Result<ReadOptions['refuse'] | undefined>> {
+): Promise<Result<Trust | undefined>> {
   const { trust } = source;
   if (trust === undefined) return ok(undefined);
   const keys: TrustedKey[] = [];
@@ -44,8 +57,8 @@ export async function openTrust(
     keys.push(key.value);
   }
   const scope = signedScope(source, source.scope);
-  return ok((graph, signature) =>
-    refuseUnsigned(graph, signature, { scope, keys, now: clock.now() }),
+  return ok((subject, signature) =>
+    refuseSubject(subject, signature, { scope, keys, now: clock.now() }),
   );
 }
 

@@ -8,18 +8,28 @@ import {
   layerBlob,
 } from '../image/index.ts';
 import { layerCompression, layerMediaType } from '../oci/index.ts';
-import type { CacheDb, CacheRemote, LayerChain, LayerId, RecordId } from '../ports/index.ts';
+import type {
+  CacheDb,
+  CacheRemote,
+  LayerChain,
+  LayerId,
+  RecordId,
+  TraceDb,
+} from '../ports/index.ts';
 import {
+  ATTACHMENTS_MEMBER,
+  attachmentsText,
   CACHE_CONFIG_MEDIA_TYPE,
   type CacheGraph,
   cacheConfigText,
+  cacheSubject,
   encodeCacheConfig,
   encodeCacheManifest,
   encodeInlineCache,
   type GraphLayer,
   MAX_CACHE_CONFIG_BYTES,
   SIGNATURE_MEMBER,
-  withSignature,
+  withMember,
 } from '../remotes/index.ts';
 import { type ExportedRecord, exportRecords } from '../solve/index.ts';
 import { openSigner, type Signer } from './cache-signing.ts';
@@ -29,12 +39,14 @@ import {
   layerChains,
   writeIndex,
 } from './export-indexes.ts';
+import { exportedTraces } from './export-traces.ts';
 import { internalVertex, type StepReport } from './internal-step.ts';
 import type { CachePlace, CacheTarget } from './request.ts';
 
 /** What exporting a cache needs. */
 export interface CacheExportDeps extends ImageDeps, Pick<IndexExportDeps, 'download'> {
   readonly cache: CacheDb;
+  readonly traces: TraceDb;
   readonly openRemote: (place: CachePlace) => Result<CacheRemote>;
   /** Layers that are compressed at once. */
   readonly maxParallel: number;
@@ -87,11 +99,11 @@ export async function exportCaches(
   return ok(undefined);
 }
 
-/** An exported graph, for each blob the layer it is a form of, and the file indexes of layers. */
+/** An exported graph, for each blob the layer it is a form of, and what is attached: file indexes, traces of steps. */
 interface Prepared {
   readonly graph: CacheGraph;
   readonly blobs: ReadonlyMap<string, LayerBlob>;
-  readonly indexes: readonly FileIndexBlob[];
+  readonly attached: readonly FileIndexBlob[];
 }
 
 /** Docker's manifest lists name layers by Docker's media types. */
@@ -154,7 +166,10 @@ async function graphOf(
   }));
   for (const [id, why] of missing) warn(`results with layer ${id} are left out: ${why.message}`);
   const indexes = await exportedIndexes(deps, layerChains(exported), made, context);
-  return ok({ graph: { records: graphRecords }, blobs, indexes });
+  const ids = exported.map(({ record }) => record);
+  const traces =
+    target.decisions === false ? [] : await exportedTraces(deps, graphRecords, ids, warn);
+  return ok({ graph: { records: graphRecords }, blobs, attached: [...indexes, ...traces] });
 }
 
 /** The blob of every layer of every result, each made at most once. */
@@ -188,17 +203,16 @@ interface Writing {
 
 async function write(
   deps: CacheExportDeps,
-  { graph, blobs, indexes }: Prepared,
+  { graph, blobs, attached }: Prepared,
   remote: CacheRemote,
   { context, warn, done, target, sign }: Saying & Writing,
 ): Promise<Result<void>> {
   const { signal } = context;
   const { config, layers } = encodeCacheConfig(graph);
   const slots = new Semaphore(TRANSFERS);
-  // A bare config names no further blobs.
-  const others = remote.form === 'config' ? [] : indexes;
+  const attachments = attached.map(({ blob }) => blob);
   const sent = await Promise.all([
-    ...others.map((index) => slots.run(signal, () => writeIndex(deps, index, remote, context))),
+    ...attached.map((each) => slots.run(signal, () => writeIndex(deps, each, remote, context))),
     ...layers.map((layer) =>
       slots.run(signal, async () => {
         const known = blobs.get(layer.blob);
@@ -225,8 +239,13 @@ async function write(
   if (bytes.length > MAX_CACHE_CONFIG_BYTES)
     warn(`the cache config has ${bytes.length} bytes: BuildKit reads no more than 1 MiB`);
   if (remote.form === 'config') {
-    const signature = sign?.(graph)[SIGNATURE_MEMBER];
-    const text = signature === undefined ? bytes : withSignature(String(bytes), signature);
+    const plain = String(bytes);
+    const whole =
+      attachments.length === 0
+        ? plain
+        : withMember(plain, ATTACHMENTS_MEMBER, attachmentsText(attachments));
+    const signature = sign?.(cacheSubject({ ...graph, attachments }))[SIGNATURE_MEMBER];
+    const text = signature === undefined ? whole : withMember(whole, SIGNATURE_MEMBER, signature);
     const published = await remote.publish(Buffer.from(text), CACHE_CONFIG_MEDIA_TYPE, { signal });
     if (published.ok) done(`writing config ${sha256(bytes)}`);
     return published;
@@ -240,11 +259,10 @@ async function write(
   if (!stored.ok) return stored;
   done(`writing config ${digest}`);
   const { carrier } = target;
-  const fileIndexes = others.map(({ blob }) => blob);
   const manifest = encodeCacheManifest(descriptor, layers, {
-    others: fileIndexes,
+    others: attachments,
     ...(carrier === undefined ? {} : { carrier }),
-    ...(sign === undefined ? {} : { annotations: sign({ ...graph, fileIndexes }) }),
+    ...(sign === undefined ? {} : { annotations: sign(cacheSubject({ ...graph, attachments })) }),
   });
   const published = await remote.publish(manifest.bytes, manifest.mediaType, { signal });
   if (!published.ok) return published;

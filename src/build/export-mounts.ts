@@ -3,6 +3,7 @@ import type { CacheMountInfo } from '../ops/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { exportMount, findMount, type MountKey, mountRemote } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { openSigner, type Signer } from './cache-signing.ts';
 import { type InternalStep, internalStep, type StepReport } from './internal-step.ts';
 import {
   counted,
@@ -31,9 +32,11 @@ export async function exportMounts(
     if (target.mounts !== true || place.kind === 'inline') continue;
     const remote = openCacheRemote(deps, place);
     if (!remote.ok) return remote;
+    const sign = await openSigner(target, report.clock);
+    if (!sign.ok) return sign;
     const title = `exporting cache mounts to ${remote.value.name}`;
     const done = await internalStep(report, title, async (step): Promise<Result<void>> => {
-      const context = { report, step, place, remote: remote.value };
+      const context = { report, step, place, remote: remote.value, sign: sign.value };
       for (const mount of chosen(deps.cacheMounts.list(), what.wanted)) {
         const stored = await exportOne(deps, mount, context);
         if (stored.ok) continue;
@@ -75,6 +78,7 @@ interface Exporting {
   readonly step: InternalStep;
   readonly place: CachePlace;
   readonly remote: CacheRemote;
+  readonly sign: Signer | undefined;
 }
 
 async function exportOne(
@@ -91,7 +95,8 @@ async function exportOne(
   const name = syncName(context.place, mount.platform);
   context.step.status(title);
   const last = cacheMounts.sync(mount.path, name);
-  if (last !== undefined && !last.damaged && last.usedAt === mount.usedAt) {
+  const unused = last !== undefined && !last.damaged && last.usedAt === mount.usedAt;
+  if (unused && context.sign === undefined) {
     const there = await findMount(remote.value, key, { signal });
     if (there.ok && there.value?.index.digest === last.index) {
       context.step.done(`${title}: unchanged`);
@@ -103,6 +108,7 @@ async function exportOne(
     {
       key,
       remote: remote.value,
+      ...(context.sign === undefined ? {} : { sign: context.sign }),
       hold: () => cacheMounts.freeze(mount.path, { signal, patienceMs: PATIENCE_MS }),
       ...(last?.damaged === true ? { damaged: last.index } : {}),
     },

@@ -1,10 +1,12 @@
 import { err, type Failure, ok, type Result, sha256 } from '../base/index.ts';
+import { type Descriptor, FILE_INDEX_MEDIA_TYPE } from '../oci/index.ts';
 import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
-import { importGraph, type ReadOptions, readCache } from '../remotes/index.ts';
+import { cacheSubject, importGraph, type ReadOptions, readCache } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
 import { openTrust } from './cache-signing.ts';
 import { ImportedSources, sourceName } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
+import type { ImportedTraces } from './import-traces.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
 import { rememberCacheOrigin } from './lost-layers.ts';
 import type { CacheSource } from './request.ts';
@@ -15,6 +17,8 @@ type ImportDeps = Pick<
 > & {
   /** Told of the file indexes that a cache has. */
   readonly indexes?: LayerIndexes;
+  /** Told of what it knows of the executions behind its records. */
+  readonly elsewhere?: ImportedTraces;
 };
 
 /** One cache that is read. */
@@ -40,12 +44,15 @@ export async function importCaches(
     const remote = openCacheRemote(deps, place);
     if (!remote.ok) return remote;
     const source = sourceName(place, remote.value);
-    const refuse = await openTrust(place, report.clock);
-    if (!refuse.ok) return refuse;
+    const trust = await openTrust(place, report.clock);
+    if (!trust.ok) return trust;
+    const check = trust.value;
     sources.add(source, { signed: place.trust !== undefined });
     readings.push({
       ...{ place, source, remote: metered(remote.value, sources, source) },
-      ...(refuse.value === undefined ? {} : { refuse: refuse.value }),
+      ...(check === undefined
+        ? {}
+        : { refuse: (graph, signature) => check(() => cacheSubject(graph), signature) }),
     });
   }
   const imports: Promise<Result<void>>[] = [];
@@ -91,8 +98,9 @@ async function importCache(
     rememberCacheOrigin(deps.memo, remote.origin);
     for (const graph of read.value) {
       const { origin } = remote;
-      deps.indexes?.offer(origin, graph.fileIndexes ?? []);
+      deps.indexes?.offer(origin, (graph.attachments ?? []).filter(isFileIndex));
       const imported = importGraph(deps.cache, graph, { origin, source, claims: sources.claims });
+      deps.elsewhere?.offer(remote, graph, imported.ids);
       sources.entered(source, imported);
       step.done(`${imported.records} keys and ${imported.results} results`);
     }
@@ -125,6 +133,8 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
     read: async (...args) => count(await remote.read(...args)),
   };
 }
+
+const isFileIndex = ({ mediaType }: Descriptor): boolean => mediaType === FILE_INDEX_MEDIA_TYPE;
 
 /** Whether a cache was readable but not to be trusted. */
 const isRefusal = ({ code }: Failure): boolean => code === 'RC030';

@@ -1,6 +1,6 @@
-import { err, type Failure, failure, type Result } from '../base/index.ts';
+import type { Failure } from '../base/index.ts';
 import type { CacheMountOffers } from '../ops/index.ts';
-import type { CacheRemote, OpContext } from '../ports/index.ts';
+import type { OpContext } from '../ports/index.ts';
 import {
   type FoundMount,
   findMount,
@@ -10,6 +10,7 @@ import {
   restoreMount,
 } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { openTrust } from './cache-signing.ts';
 import { rememberedPlaces } from './mount-places.ts';
 import { counted, type MountDeps, shownMount, sizeText, syncName } from './mount-use.ts';
 import type { CacheSource } from './request.ts';
@@ -47,22 +48,18 @@ async function find(
   context: OpContext,
 ): Promise<FoundAt | undefined> {
   for (const place of places) {
-    const cache = openTrusted(deps, place);
+    const cache = openCacheRemote(deps, place);
+    const trust = await openTrust(place, deps.clock);
     const remote = cache.ok ? mountRemote(cache.value, mount) : cache;
-    const found = remote.ok ? await findMount(remote.value, mount, context) : remote;
+    const refuse = trust.ok && trust.value !== undefined ? { refuse: trust.value } : {};
+    const options = { signal: context.signal, ...refuse };
+    const ready = trust.ok ? remote : trust;
+    const found = ready.ok ? await findMount(ready.value, mount, options) : ready;
     if (cache.ok && found.ok && found.value !== undefined)
       return { ...found.value, place, cache: cache.value.name };
     if (!found.ok) notRestored(context, mount, found.error);
   }
   return undefined;
-}
-
-/** Cache mounts carry no signature: from a place that must be signed none is taken. */
-function openTrusted(deps: MountDeps, place: CacheSource): Result<CacheRemote> {
-  const cache = openCacheRemote(deps, place);
-  if (!cache.ok || place.trust === undefined) return cache;
-  const why = `${cache.value.name} must be signed, and cache mounts are not`;
-  return err(failure('RC024', 3, why, { help: 'leave mounts=true out' }));
 }
 
 async function restore(

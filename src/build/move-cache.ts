@@ -2,11 +2,13 @@ import { err, failure, ok, type Result } from '../base/index.ts';
 import { createBlobDownload, createBlobFetcher, createMaterializer } from '../ops/index.ts';
 import type { RecordId } from '../ports/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
+import { checkSigners } from './cache-signing.ts';
 import type { SourceReport } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import { exportCaches } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
+import { importedTraces } from './import-traces.ts';
 import { isRemembered, rememberMountPlace } from './mount-places.ts';
 import type { MountUse } from './mount-use.ts';
 import { planBuild } from './plan.ts';
@@ -34,6 +36,8 @@ export async function exportStore(
   work: { readonly deps: BuildDeps; readonly signal: AbortSignal },
 ): Promise<Result<{ readonly records: number }>> {
   const { deps, signal } = work;
+  const signers = await checkSigners(targets, deps.clock);
+  if (!signers.ok) return signers;
   const found = await recordsOf(part, deps, signal);
   if (!found.ok) return found;
   const { records, mounts } = found.value;
@@ -109,8 +113,10 @@ export async function importStore(
         help: 'name it in the build: --cache-from …,mounts=true',
       }),
     );
-  const imported = await importCaches(deps, sources, { ...deps, signal });
+  const elsewhere = importedTraces(deps);
+  const imported = await importCaches({ ...deps, elsewhere }, sources, { ...deps, signal });
   if (!imported.ok) return imported;
+  await elsewhere.bring(signal);
   const reports = imported.value.report();
   const refused = reports.find(({ state }) => state === 'refused');
   // Scopes that are fallen back to need not all be there.

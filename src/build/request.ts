@@ -113,6 +113,8 @@ export interface CacheTarget {
   readonly sign?: CacheSign;
   /** The directories of the build's cache mounts are kept there too. */
   readonly mounts?: boolean;
+  /** False: what the steps were made of, to explain misses elsewhere, stays here. */
+  readonly decisions?: false;
 }
 
 /** A context that is an address or a repository. */

@@ -34,6 +34,8 @@ export interface Solving {
   readonly offers?: CacheMountOffers;
   /** The caches that the build was given. */
   readonly sources?: CacheSources;
+  /** Brings what is known elsewhere of earlier executions. */
+  readonly tracesFromElsewhere?: NonNullable<SolverDeps['tracesFromElsewhere']>;
   /** Results that cannot be used although they seem to be there. */
   readonly isLost: (chain: LayerChain) => boolean;
 }
@@ -53,9 +55,10 @@ export function openTrees(
 
 /** What the solver of one build works with. */
 export function solverDeps(solving: Solving): SolverDeps {
-  const { deps, request, trees, layouts, sources } = solving;
+  const { deps, request, trees, layouts, sources, tracesFromElsewhere } = solving;
   return {
     ...deps,
+    ...(tracesFromElsewhere === undefined ? {} : { tracesFromElsewhere }),
     resolver: createOpResolver({
       ...deps,
       trees: trees.provider,

@@ -4,10 +4,12 @@ import type { LayerChain, LayerRef } from '../ports/index.ts';
 import type { PlannedStep } from '../solve/index.ts';
 import type { BuildDeps } from './deps.ts';
 import { importCaches } from './import-caches.ts';
+import { importedTraces } from './import-traces.ts';
 import { internalVertex } from './internal-step.ts';
 import { planBuild } from './plan.ts';
 import type { BuildRequest } from './request.ts';
 import { chainsOf, solveCached } from './solve-cached.ts';
+import { projectOf } from './step-texts.ts';
 
 /** What a machine is ready for. */
 export interface Warmed {
@@ -36,8 +38,13 @@ export async function warmStore(
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<Warmed>> {
-  const imported = await importCaches(deps, request.cacheFrom, { ...deps, signal });
+  const elsewhere = importedTraces(deps, projectOf(request));
+  const imported = await importCaches({ ...deps, elsewhere }, request.cacheFrom, {
+    ...deps,
+    signal,
+  });
   if (!imported.ok) return imported;
+  await elsewhere.bring(signal);
   const planned = await planBuild(request, deps, signal);
   if (!planned.ok) return planned;
   const cold = { steps: planned.value, ready: false, layers: 0, fetched: 0, images: [] };

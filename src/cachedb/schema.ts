@@ -171,4 +171,9 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE trace ADD COLUMN project TEXT NOT NULL DEFAULT '';
   ALTER TABLE trace ADD COLUMN record INTEGER;
   `,
+  `
+  -- Executions travel with the records that they made; those of other stores are told from this one's.
+  ALTER TABLE trace ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX trace_record ON trace (record, id) WHERE record IS NOT NULL;
+  `,
 ];

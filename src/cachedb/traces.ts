@@ -1,5 +1,12 @@
 import type { Digest } from '../base/index.ts';
-import type { Clock, MemoDb, StepTrace, StepTraceInput, TraceDb } from '../ports/index.ts';
+import type {
+  Clock,
+  MemoDb,
+  RecordId,
+  StepTrace,
+  StepTraceInput,
+  TraceDb,
+} from '../ports/index.ts';
 import {
   bytes,
   type Connection,
@@ -27,28 +34,35 @@ export class Traces implements TraceDb {
 
   remember(trace: StepTrace, listings: ReadonlyMap<Digest, () => Uint8Array> = new Map()): void {
     // Packed before the database is locked.
-    const packed = [...listings].map(([content, pack]) => ({
-      content,
-      files: this.listing(content) ?? pack(),
-    }));
+    const packed = [...listings].map(
+      ([content, pack]) => [content, this.listing(content) ?? pack()] as const,
+    );
+    this.#db.write(() => this.#insert(trace, new Map(packed), 0));
+  }
+
+  madeBy(records: readonly RecordId[]): readonly StepTrace[] {
+    return records.flatMap((record) =>
+      this.#db
+        .all('SELECT * FROM trace WHERE record = ? ORDER BY id DESC LIMIT 1', record)
+        .map(traceOf),
+    );
+  }
+
+  merge(traces: readonly StepTrace[], listings: ReadonlyMap<Digest, () => Uint8Array>): void {
     this.#db.write(() => {
-      const { id } = this.#db.run(
-        `INSERT INTO trace
-           (step, key, op, describes, pb, inputs, at, cost_ms, below, project, record)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[trace.step, trace.key, trace.op, trace.describes ?? null, trace.pb],
-        ...[JSON.stringify(trace.inputs), trace.at, trace.costMs],
-        ...[trace.below, trace.project, trace.record ?? null],
-      );
-      for (const { content, files } of packed) {
-        this.#db.run(
-          'INSERT OR IGNORE INTO listing (content, packed) VALUES (?, ?)',
-          content,
-          files,
+      for (const trace of traces) {
+        const { step, project, op, at } = trace;
+        const known = this.#db.get(
+          'SELECT id FROM trace WHERE step = ? AND project = ? AND op = ? AND at = ?',
+          ...[step, project, op, at],
         );
-        this.#db.run('INSERT INTO trace_listing (content, trace) VALUES (?, ?)', content, id);
+        if (known !== undefined) continue;
+        const files = trace.inputs.flatMap(({ content }) => {
+          const pack = content === undefined ? undefined : listings.get(content);
+          return content === undefined || pack === undefined ? [] : [[content, pack()] as const];
+        });
+        this.#insert(trace, new Map(files), 1);
       }
-      this.#trim(trace, id);
     });
   }
 
@@ -63,6 +77,22 @@ export class Traces implements TraceDb {
   listing(content: Digest): Uint8Array | undefined {
     const row = this.#db.get('SELECT packed FROM listing WHERE content = ?', content);
     return row === undefined ? undefined : bytes(row, 'packed');
+  }
+
+  #insert(trace: StepTrace, listings: ReadonlyMap<Digest, Uint8Array>, imported: 0 | 1): void {
+    const { id } = this.#db.run(
+      `INSERT INTO trace
+         (step, key, op, describes, pb, inputs, at, cost_ms, below, project, record, imported)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[trace.step, trace.key, trace.op, trace.describes ?? null, trace.pb],
+      ...[JSON.stringify(trace.inputs), trace.at, trace.costMs],
+      ...[trace.below, trace.project, trace.record ?? null, imported],
+    );
+    for (const [content, files] of listings) {
+      this.#db.run('INSERT OR IGNORE INTO listing (content, packed) VALUES (?, ?)', content, files);
+      this.#db.run('INSERT INTO trace_listing (content, trace) VALUES (?, ?)', content, id);
+    }
+    this.#trim(trace, id);
   }
 
   #trim({ step, project }: StepTrace, newest: number): void {

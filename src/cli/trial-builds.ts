@@ -239,4 +239,6 @@ const NO_TRACES: TraceDb = {
   traces: () => [],
   tracesAbove: () => [],
   listing: () => undefined,
+  madeBy: () => [],
+  merge: () => undefined,
 };

@@ -26,6 +26,7 @@ export {
   layerCompression,
   layerMediaType,
   MEDIA,
+  STEP_TRACES_MEDIA_TYPE,
 } from './media-types.ts';
 export {
   formatPlatform,

@@ -21,6 +21,9 @@ export const FILE_INDEX_MEDIA_TYPE = 'application/vnd.varve.file-index.v1.json+z
 /** Annotation of such a blob's descriptor with the diffID of the one layer in it; absent on a blob of several small ones. */
 export const INDEXED_LAYER = 'dev.varve.file-index.layer';
 
+/** A blob with what executions of steps looked like, listed in the same way (docs/adr/0063). */
+export const STEP_TRACES_MEDIA_TYPE = 'application/vnd.varve.step-traces.v1.json+zstd';
+
 /** How a layer blob is compressed. */
 export type Compression = 'uncompressed' | 'gzip' | 'zstd';
 

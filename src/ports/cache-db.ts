@@ -70,6 +70,10 @@ export interface TraceDb {
   tracesAbove(step: string, limit: number, project?: string): readonly StepTrace[];
   /** The packed files behind the content digest of an input of a kept execution. */
   listing(content: Digest): Uint8Array | undefined;
+  /** The last execution that made each of these records, where it is kept. */
+  madeBy(records: readonly RecordId[]): readonly StepTrace[];
+  /** Adds executions of other stores, oldest first; those that are kept already are passed over. */
+  merge(traces: readonly StepTrace[], listings: ReadonlyMap<Digest, () => Uint8Array>): void;
 }
 
 /** One execution of a step. */
@@ -107,6 +111,8 @@ export interface StepTraceInput {
   readonly content?: Digest;
   /** Identity of the input as a whole: its record. */
   readonly record?: number;
+  /** All its records, where it has several. */
+  readonly records?: readonly number[];
 }
 
 /** Which compressed forms of a layer exist, so that nothing is compressed or hashed twice. */

@@ -4,10 +4,12 @@ import {
   type GoJson,
   goJson,
   isRecord,
+  ok,
   parseDigest,
   parseJson,
   type Result,
 } from '../base/index.ts';
+import { attachmentsIn } from './attachments.ts';
 import { type CacheConfig, encodeCacheConfig } from './cache-config.ts';
 import type { CacheGraph, GraphLayer } from './cache-graph.ts';
 import { decodeConfigValue } from './decode-cache-config.ts';
@@ -62,7 +64,9 @@ export function decodeAnnotatedConfig(bytes: Uint8Array): Result<CacheGraph> {
     if (isRecord(row) && typeof row['blob'] === 'string' && fact !== undefined)
       facts.set(row['blob'], fact);
   }
-  return decodeConfigValue(parsed.value, (blob) => facts.get(blob));
+  const graph = decodeConfigValue(parsed.value, (blob) => facts.get(blob));
+  const attachments = attachmentsIn(parsed.value);
+  return graph.ok && attachments.length > 0 ? ok({ ...graph.value, attachments }) : graph;
 }
 
 function factOf(value: unknown): Omit<GraphLayer, 'blob'> | undefined {

@@ -36,6 +36,6 @@ export interface GraphRecord {
 /** An exported cache: what BuildKit calls a cache config (remotecache/v1). Records need no particular order. */
 export interface CacheGraph {
   readonly records: readonly GraphRecord[];
-  /** Blobs with file indexes of layers, where the carrier lists such. */
-  readonly fileIndexes?: readonly Descriptor[];
+  /** Blobs beside the layers, where the carrier lists such: file indexes of layers, traces of steps. */
+  readonly attachments?: readonly Descriptor[];
 }

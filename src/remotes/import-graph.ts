@@ -16,6 +16,8 @@ export interface Imported {
   readonly results: number;
   /** What the graph has of each record it knows. */
   readonly known: ReadonlyMap<RecordId, 'result' | 'key'>;
+  /** The record that each record of the graph, by its index, is in the database. */
+  readonly ids: ReadonlyMap<number, RecordId>;
 }
 
 /** Where a graph comes from. */
@@ -73,7 +75,7 @@ export function importGraph(cache: CacheDb, graph: CacheGraph, from: ImportOrigi
       results++;
     }
   }
-  return { records: ids.size, results, known };
+  return { records: ids.size, results, known, ids };
 }
 
 function inputsOf(

@@ -3,6 +3,7 @@ export {
   decodeAnnotatedConfig,
   encodeAnnotatedConfig,
 } from './annotated-config.ts';
+export { ATTACHMENTS_MEMBER, attachmentsText, withMember } from './attachments.ts';
 export {
   CACHE_CONFIG_MEDIA_TYPE,
   type CacheConfig,
@@ -60,6 +61,7 @@ export {
 export { type RestoredMount, type RestoreOptions, restoreMount } from './mount-restore.ts';
 export type { ReadOptions } from './read-cache.ts';
 export { readCache } from './read-cache.ts';
+export { recordAddresses } from './record-addresses.ts';
 export { createRegistryRemote } from './registry-remote.ts';
 export type { S3Credentials, S3Place } from './s3/place.ts';
 export { scopeMatches, scopeTag } from './scope.ts';
@@ -68,10 +70,19 @@ export {
   cacheSubject,
   readSigningKey,
   readTrustedKey,
+  refuseSubject,
   refuseUnsigned,
   SIGNATURE_MEMBER,
   type SigningKey,
   signCache,
+  signSubject,
   type TrustedKey,
-  withSignature,
 } from './signature.ts';
+export {
+  decodeStepTraces,
+  encodeStepTraces,
+  MAX_TRACES,
+  MAX_TRACES_BYTES,
+  type TravellingTrace,
+  type TravellingTraces,
+} from './step-traces.ts';

@@ -33,12 +33,12 @@ export function mergeGraphs(graphs: readonly CacheGraph[]): CacheGraph {
       for (const result of record.results) addResult(merged[known].results, result);
     }
   }
-  const indexes = new Map(
-    graphs.flatMap(({ fileIndexes = [] }) => fileIndexes.map((each) => [each.digest, each])),
+  const attached = new Map(
+    graphs.flatMap(({ attachments = [] }) => attachments.map((each) => [each.digest, each])),
   );
   return {
     records: merged,
-    ...(indexes.size === 0 ? {} : { fileIndexes: [...indexes.values()] }),
+    ...(attached.size === 0 ? {} : { attachments: [...attached.values()] }),
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   type Digest,
   err,
+  type Failure,
   failure,
   goJson,
   hexOf,
@@ -12,6 +13,7 @@ import { type Descriptor, decodeManifest, encodeManifest, MEDIA } from '../oci/i
 import type { CacheRemote } from '../ports/index.ts';
 import { decodeMountIndex, MOUNT_LIMITS } from './mount-decode.ts';
 import type { MountIndex, MountPack } from './mount-index.ts';
+import { SIGNATURE_MEMBER } from './signature.ts';
 
 /** Media type of the index of a cache mount. */
 export const MOUNT_INDEX_MEDIA_TYPE = 'application/vnd.varve.cache-mount.index.v1+zstd';
@@ -40,6 +42,14 @@ export interface FoundMount {
   readonly createdAt: number;
 }
 
+/** Makes the annotation that signs a cache mount. */
+export type MountSigner = (subject: Digest) => Readonly<Record<string, string>>;
+
+/** What of a cache mount is signed: which it is, all that is in it (the index names every pack by digest), and its time. */
+function subjectOf(key: MountKey, index: Digest, created: string): Digest {
+  return sha256(goJson(['varve.cache-mount.signed.v1', keyText(key), index, created]));
+}
+
 /** Where a remote keeps a cache mount: under a further name of its own. */
 export function mountRemote(cache: CacheRemote, key: MountKey): Result<CacheRemote> {
   const remote = cache.named?.(`mount-${keyText(key).slice(0, 32)}`);
@@ -55,8 +65,13 @@ const keyText = ({ id, base, platform }: MountKey): string =>
 export function encodeMountManifest(
   key: MountKey,
   index: { readonly digest: Digest; readonly size: number },
-  more: { readonly packs: readonly MountPack[]; readonly createdAt: number },
+  more: {
+    readonly packs: readonly MountPack[];
+    readonly createdAt: number;
+    readonly sign?: MountSigner;
+  },
 ): Uint8Array {
+  const created = new Date(more.createdAt).toISOString();
   return encodeManifest({
     mediaType: MEDIA.ociManifest,
     config: { mediaType: MOUNT_INDEX_MEDIA_TYPE, digest: index.digest, size: index.size },
@@ -68,7 +83,8 @@ export function encodeMountManifest(
     annotations: {
       [KEY]: keyText(key),
       [ID]: key.id,
-      [CREATED]: new Date(more.createdAt).toISOString(),
+      [CREATED]: created,
+      ...more.sign?.(subjectOf(key, index.digest, created)),
     },
   });
 }
@@ -77,7 +93,11 @@ export function encodeMountManifest(
 export async function findMount(
   remote: CacheRemote,
   key: MountKey,
-  options: { readonly signal: AbortSignal },
+  options: {
+    readonly signal: AbortSignal;
+    /** Why one with this signature is not taken. */
+    readonly refuse?: (subject: () => Digest, signature: string | undefined) => Failure | undefined;
+  },
 ): Promise<Result<FoundMount | undefined>> {
   const bytes = await remote.manifest(options);
   if (!bytes.ok) return ABSENT.has(bytes.error.code) ? ok(undefined) : bytes;
@@ -89,7 +109,11 @@ export async function findMount(
     return err(foreign(remote));
   if (config.size > MOUNT_LIMITS.indexBytes)
     return err(failure('RC022', 3, `${remote.name}: its index has ${config.size} bytes`));
-  const createdAt = Date.parse(annotations[CREATED] ?? '');
+  const created = annotations[CREATED] ?? '';
+  const subject = (): Digest => subjectOf(key, config.digest, created);
+  const refused = options.refuse?.(subject, annotations[SIGNATURE_MEMBER]);
+  if (refused !== undefined) return err(refused);
+  const createdAt = Date.parse(created);
   return ok({ remote, index: config, createdAt: Number.isNaN(createdAt) ? 0 : createdAt });
 }
 

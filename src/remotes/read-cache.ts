@@ -2,12 +2,12 @@ import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   decodeManifest,
-  FILE_INDEX_MEDIA_TYPE,
   MAX_CONFIG_BYTES,
   type ManifestOrIndex,
 } from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { decodeAnnotatedConfig } from './annotated-config.ts';
+import { isAttachment } from './attachments.ts';
 import type { CacheGraph } from './cache-graph.ts';
 import { cacheCarrier, layerFacts } from './cache-manifest.ts';
 import { decodeCacheConfig } from './decode-cache-config.ts';
@@ -99,8 +99,8 @@ async function readDocument(
   }
   const graph = decodeCacheConfig(Buffer.from(raw.value).toString('utf8'), layerFacts(layers));
   if (!graph.ok) return graph;
-  const fileIndexes = layers.filter(({ mediaType }) => mediaType === FILE_INDEX_MEDIA_TYPE);
-  const whole = { ...graph.value, ...(fileIndexes.length === 0 ? {} : { fileIndexes }) };
+  const attachments = layers.filter(isAttachment);
+  const whole = { ...graph.value, ...(attachments.length === 0 ? {} : { attachments }) };
   const refused = options.refuse?.(whole, signatureOf(document.value));
   if (refused !== undefined) return err(refused);
   return ok([await withoutMissing(remote, layers, whole)]);
@@ -111,7 +111,7 @@ function signatureOf(document: ManifestOrIndex): string | undefined {
   return annotations?.[SIGNATURE_MEMBER];
 }
 
-/** A graph without what is known not to be there: results that have a missing layer, and missing file indexes. */
+/** A graph without what is known not to be there: results that have a missing layer, and missing attachments. */
 async function withoutMissing(
   remote: CacheRemote,
   layers: readonly Descriptor[],
@@ -120,13 +120,13 @@ async function withoutMissing(
   const missing = new Set<string>();
   for (const layer of layers) if (!(await remote.mayHave(layer))) missing.add(layer.digest);
   if (missing.size === 0) return graph;
-  const fileIndexes = graph.fileIndexes?.filter(({ digest }) => !missing.has(digest));
+  const attachments = graph.attachments?.filter(({ digest }) => !missing.has(digest));
   return {
     records: graph.records.map((record) => ({
       ...record,
       results: record.results.filter((r) => r.layers.every((l) => !missing.has(l.blob))),
     })),
-    ...(fileIndexes === undefined || fileIndexes.length === 0 ? {} : { fileIndexes }),
+    ...(attachments === undefined || attachments.length === 0 ? {} : { attachments }),
   };
 }
 

@@ -50,23 +50,23 @@ export interface TrustedKey {
 }
 
 /**
- * What of a cache is signed: every key, link, layer and file index as it is used, in one form whatever carries it. Compressed bytes and
+ * What of a cache is signed: every key, link, layer and attachment as it is used, in one form whatever carries it. Compressed bytes and
  * trees follow from it, because layers are named by the digests of both.
  */
 export function cacheSubject(graph: CacheGraph): Digest {
-  const { fileIndexes = [] } = graph;
-  const indexes = [...fileIndexes].sort((a, b) => byCodeUnit(a.digest, b.digest));
-  return sha256(`${encodeAnnotatedConfig(graph)}\n${goJson(indexes.map(descriptorJson))}`);
+  const { attachments = [] } = graph;
+  const attached = [...attachments].sort((a, b) => byCodeUnit(a.digest, b.digest));
+  return sha256(`${encodeAnnotatedConfig(graph)}\n${goJson(attached.map(descriptorJson))}`);
 }
 
-/** Signs a cache for a scope until a time (milliseconds since 1970). */
-export function signCache(
-  graph: CacheGraph,
+/** Signs what a digest stands for, for a scope until a time (milliseconds since 1970). */
+export function signSubject(
+  subject: Digest,
   key: SigningKey,
   what: { readonly scope: string; readonly now: number; readonly until: number },
 ): string {
   const statement = goJson({
-    subject: cacheSubject(graph),
+    subject,
     scope: what.scope,
     signedAt: new Date(what.now).toISOString(),
     expiresAt: new Date(what.until).toISOString(),
@@ -75,9 +75,26 @@ export function signCache(
   return goJson({ statement, key: key.id, signature: value.toString('base64') });
 }
 
-/** Why a cache is not taken: it has to be signed, for this scope, by one of the keys, and the time must not have passed. */
+/** Signs a cache. */
+export function signCache(
+  graph: CacheGraph,
+  ...[key, what]: readonly [SigningKey, Parameters<typeof signSubject>[2]]
+): string {
+  return signSubject(cacheSubject(graph), key, what);
+}
+
+/** `refuseSubject` for a cache. */
 export function refuseUnsigned(
   graph: CacheGraph,
+  text: string | undefined,
+  want: Parameters<typeof refuseSubject>[2],
+): Failure | undefined {
+  return refuseSubject(() => cacheSubject(graph), text, want);
+}
+
+/** Why something is not taken: it has to be signed, for this scope, by one of the keys, and the time must not have passed. */
+export function refuseSubject(
+  wanted: () => Digest,
   text: string | undefined,
   want: { readonly scope: string; readonly keys: readonly TrustedKey[]; readonly now: number },
 ): Failure | undefined {
@@ -99,14 +116,8 @@ export function refuseUnsigned(
     return refusal(`its key ${keyId} may not sign for "${shown(scope)}"`);
   if (expiresAt <= want.now)
     return refusal(`its signature expired at ${new Date(expiresAt).toISOString()}`);
-  if (subject !== cacheSubject(graph)) return refusal('it was altered after it was signed');
+  if (subject !== wanted()) return refusal('it was altered after it was signed');
   return undefined;
-}
-
-/** A bare config with its signature as a further member; other readers pass it over. */
-export function withSignature(config: string, signature: string): string {
-  const member = goJson({ [SIGNATURE_MEMBER]: signature }).slice(1, -1);
-  return config === '{}' ? `{${member}}` : `${config.slice(0, -1)},${member}}`;
 }
 
 /** The signature in a bare config. */

@@ -101,6 +101,7 @@ export class BuildRun {
 
   /** Executes a step that no record answers for. */
   async execute(edge: Edge): Promise<Result<LayerChain>> {
+    if (edge.work.map.volatile !== true) await this.deps.tracesFromElsewhere?.(this.work);
     const { cause, nearest } = explainMiss(edge, {
       db: this.deps.traces,
       texts: this.texts,

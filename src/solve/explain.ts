@@ -7,6 +7,7 @@ import {
   type MissWorld,
   mainStep,
   ownChanges,
+  recordsOf,
   sameInput,
   traceInputs,
 } from './miss.ts';
@@ -127,11 +128,11 @@ function upstreamCause(
     if (each.work.cause !== undefined) return each.work.cause;
     for (const above of each.inputs) seen.add(above);
   }
-  if (before?.record === undefined) return undefined;
+  const known = before === undefined ? [] : recordsOf(before);
   const { db, texts } = world;
   const old = db
     .traces(stepIdentity(input.work.vertex, texts), COMPARED, texts.project)
-    .find(({ record }) => record === before.record);
+    .find(({ record }) => record !== undefined && known.includes(record));
   if (old === undefined) return undefined;
   const { differs, ...cause } = difference(old, input, {
     ...world,

@@ -3,6 +3,7 @@ import type { CacheDb, LayerChain, RecordId } from '../ports/index.ts';
 
 /** A record of the key graph as a cache export writes it (BuildKit cache config, `records`). */
 export interface ExportedRecord {
+  readonly record: RecordId;
   readonly digest: Digest;
   /** For each input its alternatives; `link` is the index of the linked record. */
   readonly inputs: readonly (readonly ExportedLink[])[];
@@ -34,6 +35,7 @@ export function exportRecords(
   );
   const index = new Map(sorted.map((node, i) => [node.record, i]));
   return sorted.map((node) => ({
+    record: node.record,
     digest: node.digest,
     inputs: node.inputs.map((alternatives) =>
       alternatives

@@ -31,7 +31,8 @@ export function traceInputs(edge: Edge, texts: StepTexts): readonly StepTraceInp
   const main = mainInput(edge.work.vertex.op);
   return edge.inputs.map((input, i) => {
     const content = edge.contents[i];
-    const record = Math.min(...input.keys);
+    const records = [...input.keys].sort((a, b) => a - b);
+    const [record] = records;
     const { vertex, map } = input.work;
     const ignored = ignorePatternsOf(vertex);
     return {
@@ -40,7 +41,8 @@ export function traceInputs(edge: Edge, texts: StepTexts): readonly StepTraceInp
       ...(map.describes === undefined ? {} : { describes: map.describes }),
       ...(ignored === undefined ? {} : { ignored }),
       ...(content === undefined ? {} : { content }),
-      ...(Number.isFinite(record) ? { record } : {}),
+      ...(record === undefined ? {} : { record }),
+      ...(records.length > 1 ? { records } : {}),
     };
   });
 }
@@ -68,7 +70,13 @@ export function mainStep(identity: string, inputs: readonly StepTraceInput[]): s
 export function sameInput(now: StepTraceInput, before: StepTraceInput | undefined): boolean {
   if (before === undefined) return false;
   if (now.content !== undefined) return now.content === before.content;
-  return now.record !== undefined && now.record === before.record;
+  const known = recordsOf(before);
+  return recordsOf(now).some((record) => known.includes(record));
+}
+
+/** The records that an input is known by. */
+export function recordsOf({ record, records }: StepTraceInput): readonly number[] {
+  return records ?? (record === undefined ? [] : [record]);
 }
 
 /** What differs in the step itself. */

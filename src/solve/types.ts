@@ -21,6 +21,8 @@ import type { StepTexts } from './step-identity.ts';
 export interface SolverDeps {
   readonly cache: CacheDb;
   readonly traces: TraceDb;
+  /** Brings executions of other stores before a miss is explained; what it cannot bring is no reason to fail. */
+  readonly tracesFromElsewhere?: (signal: AbortSignal) => Promise<void>;
   readonly locks: WorkLocks;
   readonly leases: Leases;
   readonly clock: Clock;

@@ -31,7 +31,8 @@ test('a cache in GitHub Actions answers in an empty store without a layer being 
   assert.deepEqual(
     cache.entries.map(({ key, scope }) => [key.replace(/sha256:.*/, 'D'), scope]).sort(),
     [
-      ...Array.from({ length: 5 }, () => ['buildkit-blob-1-D', MAIN]),
+      // Five layers, their file indexes, and what their steps were made of.
+      ...Array.from({ length: 7 }, () => ['buildkit-blob-1-D', MAIN]),
       // The first eight digits of sha256("refs/heads/main").
       ['index-buildkit-1-f921bd05#1', MAIN],
     ].sort(),
@@ -44,8 +45,8 @@ test('a cache in GitHub Actions answers in an empty store without a layer being 
   rig.write('app/b.txt', 'changed\n');
   const changed = await serviceBuild(rig, 'two', [...FROM, ...TO], { env: env(cache.url) });
   assert.deepEqual(changed.steps, { ...ALL_CACHED, '[stage-1 2/2] COPY b.txt /b': 'DONE' });
-  // Only the layer that is new and the next index were sent.
-  assert.equal(cache.entries.filter((e) => e.key.startsWith('buildkit-blob')).length, 6);
+  // Only the layer that is new, what is told of it, and the next index were sent.
+  assert.equal(cache.entries.filter((e) => e.key.startsWith('buildkit-blob')).length, 10);
   assert.equal(cache.entries.filter((e) => e.key.endsWith('#2')).length, 1);
 });
 

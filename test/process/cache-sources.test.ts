@@ -146,7 +146,7 @@ test('each form of the manifest is exported and read', { skip }, async () => {
     '',
     ',image-manifest=false',
     ',oci-mediatypes=false',
-    ',image-manifest=false,oci-mediatypes=false,compression=zstd,force-compression=true',
+    ',image-manifest=false,oci-mediatypes=false,compression=gzip,force-compression=true',
   ];
   const types: unknown[] = [];
   for (const [i, form] of forms.entries()) {
@@ -174,7 +174,7 @@ test('each form of the manifest is exported and read', { skip }, async () => {
     types.push([
       manifest.mediaType,
       [...new Set(parts.map((each) => each.mediaType))].filter(
-        (type) => !type.includes('file-index'),
+        (type) => !type.startsWith('application/vnd.varve.'),
       ),
     ]);
   }
@@ -182,15 +182,15 @@ test('each form of the manifest is exported and read', { skip }, async () => {
   const oci = 'application/vnd.oci.image';
   const docker = 'application/vnd.docker';
   assert.deepEqual(types, [
-    [`${oci}.manifest.v1+json`, [`${oci}.layer.v1.tar+gzip`]],
-    [`${oci}.index.v1+json`, [`${oci}.layer.v1.tar+gzip`, config]],
-    [
-      `${docker}.distribution.manifest.list.v2+json`,
-      [`${docker}.image.rootfs.diff.tar.gzip`, config],
-    ],
+    [`${oci}.manifest.v1+json`, [`${oci}.layer.v1.tar+zstd`]],
+    [`${oci}.index.v1+json`, [`${oci}.layer.v1.tar+zstd`, config]],
     [
       `${docker}.distribution.manifest.list.v2+json`,
       [`${docker}.image.rootfs.diff.tar.zstd`, config],
+    ],
+    [
+      `${docker}.distribution.manifest.list.v2+json`,
+      [`${docker}.image.rootfs.diff.tar.gzip`, config],
     ],
   ]);
 });

@@ -31,6 +31,7 @@ const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
 const TO_KEYS = [
   ...['mode', 'compression', 'compression-level', 'force-compression', 'ignore-error'],
   ...['image-manifest', 'oci-mediatypes', 'mounts', 'scope', 'rights', 'sign-key', 'sign-days'],
+  'decisions',
 ];
 /** Settings of every `--cache-from`. */
 const FROM_KEYS = ['mounts', 'scope', 'fallback', 'require-signature', 'strict'];
@@ -162,6 +163,8 @@ function targetOf(
   if (!mounts.ok) return mounts;
   if (mounts.value && place.kind === 'inline')
     return refuse('an image cannot hold cache mounts', 'leave mounts=true out');
+  const decisions = flagValue(spec, 'decisions', true);
+  if (!decisions.ok) return decisions;
   return ok({
     ...{ place, mode, compression },
     ...(level === undefined ? {} : { level: Number(level) }),
@@ -171,6 +174,7 @@ function targetOf(
     ...(scope === undefined ? {} : { scope }),
     ...(sign.value === undefined ? {} : { sign: sign.value }),
     ...(mounts.value ? { mounts: true } : {}),
+    ...(decisions.value ? {} : { decisions: false }),
   });
 }
 

@@ -29,7 +29,7 @@ const GRAPH: CacheGraph = {
       ],
     },
   ],
-  fileIndexes: [{ mediaType: 'i', digest: sha256('index'), size: 1 }],
+  attachments: [{ mediaType: 'i', digest: sha256('index'), size: 1 }],
 };
 
 /** A pair of keys as their files give them. */
