@@ -4,7 +4,7 @@ import { parseReference, type Reference } from '../oci/index.ts';
 import { checkImagePlatform } from './checks.ts';
 import { EnvList } from './env-list.ts';
 import { ignorePatterns } from './ignore-patterns.ts';
-import { decodeImage, emptyImage, type ImageConfig } from './image-config.ts';
+import { cloneImage, decodeImage, emptyImage, type ImageConfig } from './image-config.ts';
 import type { LazyOutput } from './lazy-graph.ts';
 import { CUSTOM_NAME, stepName } from './names.ts';
 import { contextOf, SCRATCH } from './plan.ts';
@@ -115,7 +115,7 @@ export class BaseResolver {
   #asBase(state: StageState, config: unknown): ImageConfig {
     const image = decodeImage(config) ?? stop('failed to parse image config', 'DF027');
     state.baseImage = image;
-    state.image = { ...image, created: '', config: { ...image.config } };
+    state.image = { ...cloneImage(image), created: '' };
     return image;
   }
 

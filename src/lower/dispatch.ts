@@ -171,12 +171,11 @@ function dispatchLabel(d: Dispatch, command: LabelCommand): void {
     key: d.expand(p.key),
     value: d.expand(p.value),
   }));
-  const labels = new Map(stage.image.config.Labels);
+  const { Labels } = stage.image.config;
   for (const { key, value, legacy } of pairs) {
     if (legacy) warnLegacy(d, command.name);
-    labels.set(key, value);
+    Labels.set(key, value);
   }
-  stage.image.config.Labels = labels;
   commit(lowering, stage, `LABEL ${pairs.map((p) => `${p.key}=${p.value}`).join(' ')}`);
 }
 

@@ -1,36 +1,74 @@
-/** An ordered, persistent list of variables: a variable set again moves to the end (BuildKit `llb.EnvList`). */
-export class EnvList {
-  readonly #entries: ReadonlyMap<string, string>;
+/** What the versions of a list share: everything that was ever set, and where each variable was. */
+interface Log {
+  /** A variable that was removed has no value. */
+  readonly entries: { readonly name: string; readonly value: string | undefined }[];
+  readonly places: Map<string, number[]>;
+}
 
-  constructor(entries: Iterable<readonly [string, string]> = []) {
-    this.#entries = new Map(entries);
+/**
+ * An ordered, persistent list of variables: a variable set again moves to the end (BuildKit `llb.EnvList`). The newest
+ * version of a list grows without being copied, and older ones do not see what came behind them.
+ */
+export class EnvList {
+  readonly #log: Log;
+  readonly #length: number;
+
+  /** `log` is of a list that this one continues. */
+  constructor(
+    entries: Iterable<readonly [string, string | undefined]> = [],
+    log: Log = { entries: [], places: new Map() },
+  ) {
+    for (const [name, value] of entries) append(log, name, value);
+    this.#log = log;
+    this.#length = log.entries.length;
   }
 
   get(name: string): string | undefined {
-    return this.#entries.get(name);
+    const at = this.#log.places.get(name)?.findLast((place) => place < this.#length);
+    return at === undefined ? undefined : this.#log.entries[at]?.value;
   }
 
   keys(): readonly string[] {
-    return [...this.#entries.keys()];
+    return this.#current().map(([name]) => name);
   }
 
   /** This list with a variable set. */
   with(name: string, value: string): EnvList {
-    const next = new Map(this.#entries);
-    next.delete(name);
-    next.set(name, value);
-    return new EnvList(next);
+    return this.#plus(name, value);
   }
 
   /** This list without a variable. */
   without(name: string): EnvList {
-    const next = new Map(this.#entries);
-    next.delete(name);
-    return new EnvList(next);
+    return this.#plus(name, undefined);
   }
 
   /** `KEY=value` in order. */
   lines(): readonly string[] {
-    return [...this.#entries].map(([k, v]) => `${k}=${v}`);
+    return this.#current().map(([name, value]) => `${name}=${value}`);
   }
+
+  #plus(name: string, value: string | undefined): EnvList {
+    const isNewest = this.#log.entries.length === this.#length;
+    const base = isNewest ? this : new EnvList(this.#current());
+    return new EnvList([[name, value]], base.#log);
+  }
+
+  #current(): [string, string][] {
+    const found: [string, string][] = [];
+    for (let at = 0; at < this.#length; at++) {
+      const entry = this.#log.entries[at];
+      const value = entry?.value;
+      if (entry === undefined || value === undefined) continue;
+      const last = this.#log.places.get(entry.name)?.findLast((place) => place < this.#length);
+      if (last === at) found.push([entry.name, value]);
+    }
+    return found;
+  }
+}
+
+function append(log: Log, name: string, value: string | undefined): void {
+  const places = log.places.get(name);
+  if (places === undefined) log.places.set(name, [log.entries.length]);
+  else places.push(log.entries.length);
+  log.entries.push({ name, value });
 }

@@ -13,5 +13,5 @@ export function commit(
     comment: 'buildkit.dockerfile.v0',
     ...(options.layer ? {} : { empty_layer: true }),
   };
-  stage.image.history = [...stage.image.history, entry];
+  stage.image.history.push(entry);
 }

@@ -11,7 +11,7 @@ export interface HistoryEntry {
   readonly empty_layer?: boolean;
 }
 
-/** The execution part of an image configuration with Docker's extensions. Lists are replaced, never changed in place. */
+/** The execution part of an image configuration with Docker's extensions. Lists are replaced, never changed in place; labels are. */
 export interface ExecConfig {
   User: string;
   ExposedPorts: ReadonlySet<string>;
@@ -21,7 +21,7 @@ export interface ExecConfig {
   Cmd: readonly string[];
   Volumes: ReadonlySet<string>;
   WorkingDir: string;
-  Labels: ReadonlyMap<string, string>;
+  Labels: Map<string, string>;
   StopSignal: string;
   ArgsEscaped: boolean;
   Healthcheck: Health | undefined;
@@ -35,7 +35,8 @@ export interface ImageConfig {
   author: string;
   platform: OpPlatform;
   rootfs: { readonly type: string; readonly diff_ids: readonly string[] | null };
-  history: readonly HistoryEntry[];
+  /** Grows in place: it belongs to one image. */
+  history: HistoryEntry[];
   config: ExecConfig;
 }
 
@@ -67,13 +68,14 @@ export function emptyImage(platform: OpPlatform): ImageConfig {
     platform,
     rootfs: { type: 'layers', diff_ids: null },
     history: [],
-    config: { ...NO_CONFIG, Env, WorkingDir: '/' },
+    config: { ...NO_CONFIG, Env, WorkingDir: '/', Labels: new Map() },
   };
 }
 
 /** Copies what instructions change. */
 export function cloneImage(image: ImageConfig): ImageConfig {
-  return { ...image, config: { ...image.config } };
+  const { config, history } = image;
+  return { ...image, history: [...history], config: { ...config, Labels: new Map(config.Labels) } };
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
