@@ -54,7 +54,7 @@ function makeLoop(dir: string, root: string, gibibytes: number): string | undefi
   const ready =
     said('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=1', device]) !== undefined &&
     said('mkdir', [root]) !== undefined &&
-    said('mount', [device, root]) !== undefined;
+    said('mount', ['-o', 'noinit_itable', device, root]) !== undefined;
   if (ready) return device;
   spawnSync('losetup', ['-d', device]);
   return undefined;

@@ -16,8 +16,8 @@ const RUNS = 21;
 /** As in bin/varve. */
 const NODE_FLAGS = [
   '--disable-warning=ExperimentalWarning',
-  '--min-semi-space-size=8',
-  '--max-semi-space-size=8',
+  '--min-semi-space-size=4',
+  '--max-semi-space-size=4',
 ];
 const STAGES = 7;
 /** Instructions of a stage, which make 175 with FROM and those around the stages. */

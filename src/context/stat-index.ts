@@ -49,10 +49,12 @@ export class StatIndex {
   #addedCount = 0;
 
   private constructor(records: Buffer) {
-    // A copy that is aligned for 32-bit access.
-    this.#records = Buffer.from(new Uint8Array(records).buffer);
+    // A copy where 32-bit access would not be aligned.
+    this.#records =
+      records.byteOffset % 4 === 0 ? records : Buffer.from(new Uint8Array(records).buffer);
     const count = this.#records.length / RECORD;
-    this.#halves = new Uint32Array(this.#records.buffer);
+    const { buffer, byteOffset, length } = this.#records;
+    this.#halves = new Uint32Array(buffer, byteOffset, length / 4);
     this.#used = new Uint8Array(count);
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(8, count * 2)))).fill(-1);
     for (let i = 0; i < count; i++)

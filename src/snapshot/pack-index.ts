@@ -128,8 +128,7 @@ export class PackIndex {
 
   /** Undefined for what is damaged or of another version. */
   static decode(read: Uint8Array): PackIndex | undefined {
-    // A copy where the columns would not be aligned otherwise.
-    const bytes = new Uint8Array(read);
+    const bytes = aligned(read);
     if (bytes.length < HEADER) return undefined;
     const head = new DataView(bytes.buffer);
     const [count, names, extras] = [8, 12, 16].map((at) => head.getUint32(at, true));
@@ -175,6 +174,14 @@ export class PackIndex {
   digestWord(row: number): number {
     return this.#digests.readUInt32BE(row * DIGEST);
   }
+}
+
+/** The bytes at the beginning of a buffer of their own, where columns are aligned: a copy only where they are not there yet. */
+function aligned(read: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = read;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === read.length
+    ? new Uint8Array(buffer)
+    : new Uint8Array(read);
 }
 
 /** Widths of the columns: offset, size, mtime, seven of 32 bits, mode, type, flags, digest. */
