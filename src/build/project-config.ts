@@ -41,20 +41,21 @@ function envDelta(
 
 /** A configuration with the changes of layers, lowest first. */
 export function withDeltas(base: Config, deltas: readonly ConfigDelta[]): Config {
-  let config: Record<string, unknown> = { ...base };
+  let config: Config = { ...base };
   for (const delta of deltas) {
     const { Env: env, ...rest } = delta;
     const merged = envOf(config['Env']);
     for (const [name, value] of envOf(env))
       merged.set(name, value.split(hole(name)).join(merged.get(name) ?? ''));
-    const maps = MAPS.filter((key) => isRecord(rest[key])).map((key) => [
-      key,
-      { ...(isRecord(config[key]) ? config[key] : {}), ...(isRecord(rest[key]) ? rest[key] : {}) },
-    ]);
+    const maps: Record<string, unknown> = {};
+    for (const key of MAPS) {
+      const [old, added] = [config[key], rest[key]];
+      if (isRecord(added)) maps[key] = { ...(isRecord(old) ? old : {}), ...added };
+    }
     config = {
       ...config,
       ...rest,
-      ...Object.fromEntries(maps),
+      ...maps,
       ...(merged.size === 0 ? {} : { Env: [...merged].map(([name, value]) => `${name}=${value}`) }),
     };
   }

@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { err, failure, isRecord, ok, type Result, TempDir } from '../base/index.ts';
 import { makeImage, pushImage, storeImage } from '../export/index.ts';
 import type { ImageParts } from '../image/index.ts';
@@ -5,6 +7,7 @@ import { MAX_CONFIG_BYTES } from '../oci/index.ts';
 import type { LocalSource, Registry } from '../ports/index.ts';
 import { BASE, LISTS } from '../project/index.ts';
 import { buildImage } from './build-image.ts';
+import type { BuildDeps } from './deps.ts';
 import { internalVertex } from './internal-step.ts';
 import type { OutputDeps, PlatformResult } from './outputs.ts';
 import { configDelta } from './project-config.ts';
@@ -138,8 +141,6 @@ async function listDirectory(
   if (spec.lists.length === 0) return ok(undefined);
   const lists = await readLists(world, spec);
   if (!lists.ok) return lists;
-  const { mkdir, writeFile } = await import('node:fs/promises');
-  const { dirname, join } = await import('node:path');
   for (const [path, text] of lists.value) {
     const to = join(dir, 'lists', join('/', path));
     await mkdir(dirname(to), { recursive: true });
@@ -240,7 +241,7 @@ async function keepLayer(
 }
 
 /** A registry that counts the bytes of blobs that pass. */
-export function countingRegistry(registry: Registry): {
+export function countingRegistry({ registry, content }: Pick<BuildDeps, 'registry' | 'content'>): {
   readonly registry: Registry;
   readonly moved: { pulled: number; pushed: number };
 } {
@@ -253,8 +254,9 @@ export function countingRegistry(registry: Registry): {
       pushManifest: (ref, bytes, mediaType, options) =>
         registry.pushManifest(ref, bytes, mediaType, options),
       pullBlob: async (ref, blob, options) => {
+        const here = (await content.size(blob.digest)) === blob.size;
         const done = await registry.pullBlob(ref, blob, options);
-        if (done.ok) moved.pulled += blob.size;
+        if (done.ok && !here) moved.pulled += blob.size;
         return done;
       },
       pushBlob: async (ref, blob, options) => {

@@ -125,7 +125,7 @@ class ProjectRun {
   async #findOrBuild(keyed: KeyedLayer): Promise<Done> {
     const { deps, project, places, noCache } = this.#world;
     const from = deps.clock.now();
-    const counted = countingRegistry(deps.registry);
+    const counted = countingRegistry(deps);
     const world = { ...this.#world, deps: { ...deps, registry: counted.registry } };
     const row = (report: Pick<LayerReport, 'state'> & Partial<LayerReport>): LayerReport => ({
       layer: keyed.spec.name,
@@ -192,7 +192,10 @@ class ProjectRun {
   async image(spec: import('../project/index.ts').ImageSpec): Promise<ImageReport> {
     const { deps } = this.#world;
     const from = deps.clock.now();
-    const counted = countingRegistry(withKnownPlaces(deps.registry, deps.memo));
+    const counted = countingRegistry({
+      content: deps.content,
+      registry: withKnownPlaces(deps.registry, deps.memo),
+    });
     const world = { ...this.#world, deps: { ...deps, registry: counted.registry } };
     const report = (more: Partial<ImageReport>): ImageReport => ({
       image: spec.name,

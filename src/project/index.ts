@@ -23,4 +23,4 @@ export {
   recipeInstructions,
   recipeText,
 } from './recipe.ts';
-export { projectSchema } from './schema.ts';
+export { projectJsonSchema, projectSchema } from './schema.ts';

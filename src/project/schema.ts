@@ -235,3 +235,9 @@ export const composeSchema = z.looseObject({
     z.looseObject({ image: z.string().optional(), build: composeBuild.optional() }),
   ),
 });
+
+/** The JSON schema of `varve.yml` for editors, as the text of its file. */
+export function projectJsonSchema(): string {
+  const schema = z.toJSONSchema(projectSchema, { io: 'input', unrepresentable: 'any' });
+  return `${JSON.stringify({ ...schema, title: 'varve.yml' }, null, 2)}\n`;
+}

@@ -18,26 +18,29 @@ const WORD = /\$\$|\$\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\}/g;
 /** Expands `${NAME}`, `${NAME:-default}`, `${NAME:+other}` and `${NAME:?message}`; `$$` is a dollar sign. */
 export function expandText(text: string, expansion: Expansion): Result<string, string> {
   let problem: string | undefined;
-  const done = text.replace(WORD, (word, name?: string, operator?: string, rest = '') => {
-    if (name === undefined) return word === '$$' ? '$' : word;
-    const value = valueOf(name, operator, expansion);
-    const set = operator?.startsWith(':') === true ? (value ?? '') !== '' : value !== undefined;
-    switch (operator?.at(-1)) {
-      case '-':
-        return set ? (value ?? '') : rest;
-      case '+':
-        return set ? rest : '';
-      case '?':
-        if (!set) problem ??= rest === '' ? `variable "${name}" has no value` : rest;
-        return value ?? '';
-      default:
-        if (value === undefined && expansion.lenient !== true)
-          problem ??= expansion.variables.has(name)
-            ? `variable "${name}" has no value`
-            : `variable "${name}" is not declared`;
-        return value ?? '';
-    }
-  });
+  const done = text.replace(
+    WORD,
+    (word: string, name?: string, operator?: string, rest: string = '') => {
+      if (name === undefined) return word === '$$' ? '$' : word;
+      const value = valueOf(name, operator, expansion);
+      const set = operator?.startsWith(':') === true ? (value ?? '') !== '' : value !== undefined;
+      switch (operator?.at(-1)) {
+        case '-':
+          return set ? (value ?? '') : rest;
+        case '+':
+          return set ? rest : '';
+        case '?':
+          if (!set) problem ??= rest === '' ? `variable "${name}" has no value` : rest;
+          return value ?? '';
+        default:
+          if (value === undefined && expansion.lenient !== true)
+            problem ??= expansion.variables.has(name)
+              ? `variable "${name}" has no value`
+              : `variable "${name}" is not declared`;
+          return value ?? '';
+      }
+    },
+  );
   return problem === undefined ? ok(done) : err(problem);
 }
 
