@@ -177,6 +177,34 @@ RUN busybox chmod +x docker-entrypoint.sh
     assert.match(report.dockerfile, /COPY --chmod=0755 docker-entrypoint\.sh \.\/\n$/);
   });
 
+  test('a variable and an install that stand in the way are moved, proven also with another value of the variable', async () => {
+    await using rig = new Rig();
+    service(
+      rig,
+      `${BASE}
+FROM base
+ARG GIT_SHA=none
+COPY . .
+RUN pip3 install --no-cache-dir -r requirements.txt
+RUN echo $GIT_SHA > /version
+`,
+    );
+    const report = await optimize(rig, '--without', 'cache-mount,copy-link');
+    assert.deepEqual(report.refused, []);
+    assert.equal(
+      report.dockerfile.slice(report.dockerfile.indexOf('FROM base')),
+      `FROM base
+COPY requirements.txt ./
+RUN pip3 install --no-cache-dir -r requirements.txt
+COPY . .
+ARG GIT_SHA=none
+RUN echo $GIT_SHA > /version
+`,
+    );
+    const code = report.scenarios.find(({ name }) => name === 'code');
+    assert.deepEqual([own(code?.before.names ?? []), own(code?.after.names ?? [])], [3, 2]);
+  });
+
   test('--write changes the Dockerfile, and nothing is left to change after it', async () => {
     await using rig = new Rig();
     service(rig);
