@@ -83,9 +83,15 @@ export class ImportedTraces {
     const name = `${blob.digest} ${this.#project ?? ''}`;
     if (memo.get(MEMO, name) !== undefined) return;
     const read = await remote.read(blob, { signal, maxBytes: MAX_TRACES_BYTES });
-    if (!read.ok) return this.#refused(remote.name, read.error);
+    if (!read.ok) {
+      this.#refused(remote.name, read.error);
+      return;
+    }
     const decoded = decodeStepTraces(read.value);
-    if (!decoded.ok) return this.#refused(remote.name, decoded.error);
+    if (!decoded.ok) {
+      this.#refused(remote.name, decoded.error);
+      return;
+    }
     const { traces, listings } = decoded.value;
     const addresses = recordAddresses(graph.records);
     const recordOf = new Map<string, RecordId>();
