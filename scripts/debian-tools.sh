@@ -29,6 +29,12 @@ need dpkg-deb dpkg
 need apt-ftparchive apt-utils
 need mke2fs e2fsprogs
 need setfattr attr
+need mkfs.vfat dosfstools
+need mtools mtools
+need sfdisk fdisk
+need objcopy binutils
+need qemu-img qemu-utils
+[ -e /usr/lib/systemd/boot/efi/linuxx64.efi.stub ] || missing="$missing systemd-boot-efi"
 need newuidmap uidmap
 need crun crun
 [ -x /usr/bin/busybox ] || [ -x /bin/busybox ] || missing="$missing busybox-static"

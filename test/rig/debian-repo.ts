@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -30,6 +31,10 @@ export interface TestPackage {
   readonly fields?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
   readonly scripts?: Readonly<Record<string, string>>;
+  /** A directory whose files the package has, besides `files`. */
+  readonly tree?: string;
+  /** Modes of files, where they are not 0644. */
+  readonly modes?: Readonly<Record<string, number>>;
   /** Compressor of dpkg-deb: xz, gzip, zstd, none. */
   readonly compression?: string;
 }
@@ -185,6 +190,7 @@ export class DebianRepo implements AsyncDisposable {
       Description: `test package ${name}`,
       ...fields,
     };
+    if (p.tree !== undefined) cpSync(p.tree, tree, { recursive: true, verbatimSymlinks: true });
     mkdirSync(join(tree, 'DEBIAN'), { recursive: true });
     const text = Object.entries(control).map(([key, value]) => `${key}: ${value}\n`);
     writeFileSync(join(tree, 'DEBIAN/control'), text.join(''));
@@ -193,6 +199,7 @@ export class DebianRepo implements AsyncDisposable {
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(tree, path)), { recursive: true });
       writeFileSync(join(tree, path), content);
+      chmodSync(join(tree, path), p.modes?.[path] ?? 0o644);
     }
     const to = `pool/main/${name}_${version.replace(':', '%3a')}_amd64.deb`;
     mkdirSync(dirname(join(this.files, to)), { recursive: true });
