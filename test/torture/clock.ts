@@ -1,8 +1,8 @@
 /** A clock that jumps by days, to and fro, between the commands on one store. */
 import type { Tally } from './kills.ts';
 import type { Random } from './random.ts';
-import { buildOf, SCENARIOS, TAR } from './scenarios.ts';
-import { afterRepeat, makeReady, said } from './trial.ts';
+import { buildOf, TAR } from './scenarios.ts';
+import { afterRepeat, type Ready, said } from './trial.ts';
 import type { World } from './world.ts';
 
 const DAY = 24 * 3600_000;
@@ -11,12 +11,10 @@ const JUMPS = [0, 1, 3, -2, 40, 400, -400, 4000];
 /** So many commands, each at a time of its own; they succeed, and the image is what it was. */
 export async function jump(
   world: World,
+  ready: Ready,
   options: { readonly commands: number; readonly random: Random },
   into: Tally,
 ): Promise<void> {
-  const [scenario] = SCENARIOS;
-  if (scenario === undefined) throw new Error('there are no scenarios');
-  const ready = await makeReady(world, scenario);
   const place = world.place();
   const others = [
     ['cache', 'gc', '--keep-duration', '7d', '--max-used-space', '5MB'],

@@ -1,8 +1,8 @@
 /** Many short processes on one store at once. */
 import type { Tally } from './kills.ts';
 import type { Random } from './random.ts';
-import { buildOf, digestOf, SCENARIOS, TAR } from './scenarios.ts';
-import { afterRepeat, makeReady, said } from './trial.ts';
+import { buildOf, digestOf, TAR } from './scenarios.ts';
+import { afterRepeat, type Ready, said } from './trial.ts';
 import type { Command, World } from './world.ts';
 
 const VARIANTS = 4;
@@ -13,12 +13,10 @@ type Errand = { readonly command: Command; readonly out?: string; readonly varia
 /** Runs so many processes, some at once, each with an errand of its own; every image must be the one made in quiet. */
 export async function crowd(
   world: World,
+  ready: Ready,
   options: { readonly processes: number; readonly atOnce: number; readonly random: Random },
   into: Tally,
 ): Promise<void> {
-  const [scenario] = SCENARIOS;
-  if (scenario === undefined) throw new Error('there are no scenarios');
-  const ready = await makeReady(world, scenario);
   const quiet: string[] = [];
   for (let variant = 0; variant < VARIANTS; variant++) {
     const place = world.place();

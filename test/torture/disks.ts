@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { mount, remount, unclear } from './full-disk.ts';
 import { databaseFaults, groupsOf, leftovers } from './inspect.ts';
 import type { Tally } from './kills.ts';
-import { buildOf, must, packages, SCENARIOS, stored, TAR } from './scenarios.ts';
-import { afterRepeat, makeReady } from './trial.ts';
+import { buildOf, must, packages, stored, TAR } from './scenarios.ts';
+import { afterRepeat, type Ready } from './trial.ts';
 import type { Command, Place, World } from './world.ts';
 
 /** Commands of every kind; none may fail in another way than with a clear error and 3. */
@@ -45,12 +45,10 @@ async function commands(world: World, place: Place): Promise<readonly Command[]>
 /** Every command on a store whose file system became read-only, or full; then it is as before. */
 export async function spoiltDisk(
   world: World,
+  ready: Ready,
   how: 'read-only' | 'full',
   into: Tally,
 ): Promise<void> {
-  const [scenario] = SCENARIOS;
-  if (scenario === undefined) throw new Error('there are no scenarios');
-  const ready = await makeReady(world, scenario);
   const place = world.place();
   const dir = dirname(place.store);
   mount(dir, 'size=64m');

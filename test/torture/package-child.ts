@@ -1,11 +1,18 @@
 /** Locks a template and downloads all its packages into a store: `package-child.ts STORE HOST NOW`. Prints what it has. */
 import { join } from 'node:path';
+import { diskFailure } from '../../src/base/index.ts';
 import { createWorkLocks } from '../../src/cachedb/index.ts';
 import { createPackageStore } from '../../src/packages/index.ts';
 import { parseTemplate } from '../../src/template/index.ts';
 
 const [store = '', host = '', now = '0'] = process.argv.slice(2);
 const { signal } = new AbortController();
+// As the program does with what nobody caught.
+process.on('uncaughtException', (e) => {
+  const failure = diskFailure(e);
+  process.stderr.write(failure === undefined ? `${e.stack}\n` : `error[${failure.code}]\n`);
+  process.exit(failure?.exit ?? 70);
+});
 const parsed = parseTemplate({
   path: 'os.yml',
   text: 'suite: stable\nvariant: essential\npackages: [tool]\n',

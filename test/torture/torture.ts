@@ -40,7 +40,12 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   for (const [name, part] of run.parts()) {
     if (options.parts.length > 0 && !options.parts.includes(name)) continue;
     const into = tally();
-    const line = await part(into);
+    let line = `${name} was not finished`;
+    try {
+      line = await part(into);
+    } catch (e) {
+      into.losses.push(`${name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
+    }
     report.lines.push(`${line}: ${into.losses.length} losses`);
     report.losses.push(...into.losses);
     options.say(report.lines.at(-1) ?? '');
@@ -130,21 +135,31 @@ class Torture {
 
   async #crowd(into: Tally): Promise<string> {
     const { processes } = this.#options;
-    await crowd(this.#world, { processes, atOnce: 12, random: this.#random }, into);
+    await crowd(
+      this.#world,
+      await this.#first(),
+      { processes, atOnce: 12, random: this.#random },
+      into,
+    );
     return `${into.done} processes on one store`;
   }
 
   async #clock(into: Tally): Promise<string> {
-    await jump(this.#world, { commands: 40, random: this.#random }, into);
+    await jump(this.#world, await this.#first(), { commands: 40, random: this.#random }, into);
     return `${into.done} commands with a clock that jumps`;
   }
 
   async #disks(into: Tally): Promise<string> {
-    await spoiltDisk(this.#world, 'read-only', into);
-    await spoiltDisk(this.#world, 'full', into);
+    for (const how of ['read-only', 'full'] as const)
+      await spoiltDisk(this.#world, await this.#first(), how, into);
     for (const next of [['tidy'], ['image', 'ls'], ['cache', 'df'], ['history', 'ls']])
       await staleStep(this.#world, next, into);
     return `${into.done} commands on read-only and full disks, and after killed steps`;
+  }
+
+  /** A build with archives: what stores are looked at with in the end. */
+  async #first(): Promise<Ready> {
+    return await this.#scenario(SCENARIOS[0]?.name ?? '');
   }
 
   #names(): readonly string[] {

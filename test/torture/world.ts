@@ -1,5 +1,6 @@
 /** Where torture happens: directories, a registry, a package repository, and commands run in it with faults. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -157,7 +158,12 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#running) child.kill('SIGKILL');
+    const ended = [...this.#running].map(async (child) => {
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
+    });
+    await Promise.all(ended);
     await this.#resources[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true, force: true });
   }
