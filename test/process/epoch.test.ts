@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { readFileSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type TarType, tarHeader } from '../../src/archive/index.ts';
 import { FileServer, GitServer } from '../rig/remote.ts';
 import { json } from '../rig/results.ts';
 import { needsSteps, Rig } from '../rig/rig.ts';
+import { listLayer } from '../rig/tar-listing.ts';
 
 const DATE = 'Sat, 03 Feb 2024 04:05:06 GMT';
 const CREATED = '2024-02-03T04:05:06Z';
@@ -131,4 +134,43 @@ describe('SOURCE_DATE_EPOCH', { skip: needsSteps, concurrency: 2 }, () => {
       'error[DF029]: invalid SOURCE_DATE_EPOCH: src',
     ]);
   });
+
+  test('rewritten timestamps are no later than the epoch, and the same whatever the times of the files were', async () => {
+    await using rig = new Rig();
+    rig.write('app/Dockerfile', 'FROM scratch\nCOPY old new /d/\n');
+    const epoch = Date.parse(CREATED) / 1000;
+    const turns: unknown[] = [];
+    for (const later of [60, 90]) {
+      rig.write('app/old', 'old');
+      rig.write('app/new', 'new');
+      utimesSync(join(rig.work, 'app/old'), epoch - 60, epoch - 60);
+      utimesSync(join(rig.work, 'app/new'), epoch + later, epoch + later);
+      const output = ['-o', `type=oci,dest=out${later},tar=false,rewrite-timestamp=true`];
+      const flags = ['--progress=quiet', '--no-cache', '--build-arg', `SOURCE_DATE_EPOCH=${epoch}`];
+      const run = await rig.varve(['build', ...flags, ...output, 'app']);
+      assert.equal(run.status, 0, run.stderr);
+      turns.push(listedLayers(join(rig.work, `out${later}`)));
+    }
+    const layer = [
+      ['d/', epoch],
+      ['d/new', epoch],
+      ['d/old', epoch - 60],
+    ];
+    assert.deepEqual(turns, [[layer], [layer]]);
+  });
 });
+
+/** Names and times of the entries of each layer of a layout. */
+function listedLayers(layout: string): unknown {
+  const blob = (digest: string): Buffer =>
+    readFileSync(join(layout, 'blobs', digest.replace(':', '/')));
+  interface Digests {
+    readonly manifests?: readonly { readonly digest: string }[];
+    readonly layers?: readonly { readonly digest: string }[];
+  }
+  const index = json(readFileSync(join(layout, 'index.json'), 'utf8')) as Digests;
+  const manifest = json(blob(index.manifests?.[0]?.digest ?? '').toString()) as Digests;
+  return manifest.layers?.map(({ digest }) =>
+    listLayer(blob(digest)).map(({ name, mtime }) => [name, mtime]),
+  );
+}

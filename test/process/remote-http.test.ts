@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { tarHeader } from '../../src/archive/index.ts';
 import { listTar } from '../rig/built-tree.ts';
 import { FileServer } from '../rig/remote.ts';
+import { buildFiles } from '../rig/results.ts';
 import { needsSteps, Rig, statesOf } from '../rig/rig.ts';
 
 const DATE = 'Sat, 03 Feb 2024 04:05:06 GMT';
@@ -215,6 +216,47 @@ describe('a context at an address', { skip: needsSteps }, () => {
     assert.deepEqual(
       plans.map((line) => line.trim().split(/\s+/)[0]),
       ['RUN', 'CACHED'],
+    );
+  });
+});
+
+describe('archives and standard input', { skip: needsSteps }, () => {
+  test('--unpack takes an archive at an address apart, and without it the archive is a file', async () => {
+    await using server = await FileServer.start();
+    await using rig = new Rig();
+    server.files.set('/a.tar.gz', { body: archive({ 'd/f': HELLO, g: 'g' }), lastModified: DATE });
+    const address = server.url('/a.tar.gz');
+    const listed: unknown[] = [];
+    for (const flag of ['--unpack=true ', '--unpack=false ', '']) {
+      rig.write('app/Dockerfile', `FROM scratch\nADD ${flag}${address} /x/\n`);
+      const run = await rig.varve(['build', '-q', '-o', 'type=tar,dest=out.tar', 'app']);
+      assert.equal(run.status, 0, run.stderr);
+      listed.push(listTar(join(rig.work, 'out.tar')).map((line) => line.split(' ').slice(-2)[0]));
+    }
+    assert.deepEqual(listed, [
+      ['x/', 'x/d/', 'x/d/f', 'x/g'],
+      ['x/', 'x/a.tar.gz'],
+      ['x/', 'x/a.tar.gz'],
+    ]);
+  });
+
+  test('the Dockerfile of a context at an address may come on standard input, or be another of its files', async () => {
+    await using server = await FileServer.start();
+    await using rig = new Rig();
+    const body = archive({
+      Dockerfile: 'FROM nothing\n',
+      'sub/Other': 'FROM scratch\nCOPY a /other\n',
+      a: 'a\n',
+    });
+    server.files.set('/context.tar.gz', { body });
+    const address = server.url('/context.tar.gz');
+    const input = 'FROM scratch\nCOPY a /typed\n';
+    assert.deepEqual(
+      [
+        (await buildFiles(rig, ['-f', '-', address], { input })).files,
+        (await buildFiles(rig, ['-f', 'sub/Other', address])).files,
+      ],
+      [{ typed: 'a\n' }, { other: 'a\n' }],
     );
   });
 });
