@@ -187,7 +187,7 @@ test('disks are converted and compressed to the same bytes twice', skip, async (
 });
 
 test(
-  'a lock makes the same disk offline, and no hash of a password is in the store or the output',
+  'a lock makes the same disk offline, and no hash of a password is in the output',
   skip,
   async () => {
     await using world = new Rig();
