@@ -114,7 +114,6 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
     if (read.ok) sources.read(source, read.value.length);
     return read;
   };
-  const { manifests } = remote;
   return {
     ...remote,
     ...(remote.further === undefined
@@ -126,9 +125,11 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
             return found;
           },
         }),
-    ...(manifests === undefined
+    ...(remote.manifests === undefined
       ? {}
-      : { manifests: async (...args) => (await manifests(...args)).map(count) }),
+      : {
+          manifests: async (...args) => ((await remote.manifests?.(...args)) ?? []).map(count),
+        }),
     manifest: async (...args) => count(await remote.manifest(...args)),
     read: async (...args) => count(await remote.read(...args)),
   };

@@ -6,9 +6,8 @@ export { internalVertex } from './internal-step.ts';
 export { type ExportedPart, exportStore, importStore } from './move-cache.ts';
 export { openContext } from './open-context.ts';
 export { planBuild } from './plan.ts';
-export { buildProject, reportFailure } from './project.ts';
-export { type PlannedLayer, planProject } from './project-plan.ts';
-export { buildTarget, foundImageOf } from './project-target.ts';
+export { projectBuilds } from './project-builds.ts';
+export type { PlannedLayer } from './project-plan.ts';
 export type {
   ImageReport,
   LayerCause,

@@ -4,10 +4,9 @@ import {
   type BuildDeps,
   type BuildEdge,
   type BuildRequest,
-  buildTarget,
-  foundImageOf,
   type NamedContext,
   type ProjectReport,
+  projectBuilds,
 } from '../build/index.ts';
 import type { FoundImage } from '../ops/index.ts';
 import type { TargetSpec } from '../project/index.ts';
@@ -42,10 +41,14 @@ export async function bakeTargets(io: Io, work: TargetWork): Promise<Result<void
         const request = await targetRequest(io, work, target);
         if (!request.ok) return request;
         const namedContexts = new Map([...request.value.namedContexts, ...contexts.value]);
-        const done = await buildTarget({ ...request.value, namedContexts }, work.deps, {
-          ...work.edge,
-          keep: wanted.has(`target:${target.name}`),
-        });
+        const done = await (await projectBuilds()).buildTarget(
+          { ...request.value, namedContexts },
+          work.deps,
+          {
+            ...work.edge,
+            keep: wanted.has(`target:${target.name}`),
+          },
+        );
         return done.ok ? ok(done.value.image) : done;
       });
     };
@@ -73,7 +76,7 @@ async function contextsOf(
         ? await started.get(other)
         : built === undefined
           ? undefined
-          : await foundImageOf(deps, built);
+          : await (await projectBuilds()).foundImageOf(deps, built);
     if (result?.ok === false) return result;
     if (result?.value === undefined)
       return err(

@@ -3,10 +3,8 @@ import { resolve } from 'node:path';
 import { err, failure, type GoJson, isErrno, ok, type Result } from '../../base/index.ts';
 import {
   type BuildEdge,
-  buildProject,
   type ProjectReport,
-  planProject,
-  reportFailure,
+  projectBuilds,
 } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
 import { type Goals, goalsOf } from '../../project/index.ts';
@@ -107,7 +105,7 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   });
   if (!world.ok) return fail(io, world.error);
   if (options.is('plan')) {
-    const plan = await planProject(world.value, goals).finally(() => display.end());
+    const plan = await (await projectBuilds()).planProject(world.value, goals).finally(() => display.end());
     if (!plan.ok) return fail(io, plan.error);
     if (options.is('json')) printJson(io, projectPlanJson(plan.value));
     else io.out(projectPlanText(plan.value));
@@ -116,7 +114,7 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   let report: Result<ProjectReport>;
   let targets: Result<void> = ok(undefined);
   try {
-    report = await buildProject(world.value, goals);
+    report = await (await projectBuilds()).buildProject(world.value, goals);
     if (report.ok && goals.targets.length > 0)
       targets = await bakeTargets(io, {
         ...{ open, options, deps, edge, resources, report: report.value },
@@ -133,14 +131,14 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   return finish(io, { report: report.value, targets, options });
 }
 
-function finish(
+async function finish(
   io: Io,
   {
     report,
     targets,
     options,
   }: { readonly report: ProjectReport; readonly targets: Result<void>; readonly options: Options },
-): number {
+): Promise<number> {
   if (options.is('json')) printJson(io, reportJson(report));
   else io.out(reportText(report));
   const summary = options.text('summary');
@@ -148,7 +146,7 @@ function finish(
     const written = appendText(resolve(io.cwd, summary), reportMarkdown(report));
     if (!written.ok) return fail(io, written.error);
   }
-  const failed = reportFailure(report);
+  const failed = (await projectBuilds()).reportFailure(report);
   if (!failed.ok) return fail(io, failed.error);
   return targets.ok ? 0 : fail(io, targets.error);
 }
