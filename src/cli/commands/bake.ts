@@ -128,7 +128,7 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   }
   if (executed > 0) await trimAfterBuild(io, store.value);
   if (!report.ok) return fail(io, report.error);
-  return finish(io, { report: report.value, targets, options });
+  return await finish(io, { report: report.value, targets, options });
 }
 
 async function finish(
