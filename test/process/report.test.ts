@@ -37,7 +37,9 @@ describe('varve report', { skip: needsSteps }, () => {
       .replaceAll(/\d+\.\d+ s/g, 'T')
       .replaceAll(/\d+\.\d MB/g, 'SIZE');
     const section = (title: string): string | undefined =>
-      lasting.split(/^## /m).find((part) => part.startsWith(title))
+      lasting
+        .split(/^## /m)
+        .find((part) => part.startsWith(title))
         ?.trimEnd();
     assert.equal(
       section('Causes'),

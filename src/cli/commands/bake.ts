@@ -1,11 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { err, failure, type GoJson, isErrno, ok, type Result } from '../../base/index.ts';
-import {
-  type BuildEdge,
-  type ProjectReport,
-  projectBuilds,
-} from '../../build/index.ts';
+import { type BuildEdge, type ProjectReport, projectBuilds } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
 import { type Goals, goalsOf } from '../../project/index.ts';
 import { bakeTargets } from '../bake-targets.ts';
@@ -105,7 +101,9 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   });
   if (!world.ok) return fail(io, world.error);
   if (options.is('plan')) {
-    const plan = await (await projectBuilds()).planProject(world.value, goals).finally(() => display.end());
+    const plan = await (await projectBuilds())
+      .planProject(world.value, goals)
+      .finally(() => display.end());
     if (!plan.ok) return fail(io, plan.error);
     if (options.is('json')) printJson(io, projectPlanJson(plan.value));
     else io.out(projectPlanText(plan.value));
