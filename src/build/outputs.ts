@@ -62,6 +62,7 @@ export async function writeOutputs(
 ): Promise<Result<Written>> {
   let written: Written = { metadata: {} };
   for (const output of outputs) {
+    if (output.type === 'cacheonly') continue;
     const done =
       output.type === 'tar' || output.type === 'local'
         ? await writeTrees(what, output)
@@ -86,6 +87,8 @@ const TITLES: Readonly<Record<OutputSpec['type'], string>> = {
   local: 'exporting to client directory',
   tar: 'exporting to client tarball',
   file: 'exporting file',
+  // Nothing is written, so nothing is shown.
+  cacheonly: '',
 };
 
 async function writeImage(what: Export, output: OutputSpec): Promise<Result<Written>> {

@@ -146,7 +146,16 @@ export type NamedContext =
     };
 
 /** Kinds of results; `file`: one file of the result, whose path the attribute `path` names. */
-export type OutputType = 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local' | 'file';
+export type OutputType =
+  | 'image'
+  | 'registry'
+  | 'oci'
+  | 'docker'
+  | 'tar'
+  | 'local'
+  | 'file'
+  /** The steps are run and kept; nothing is made of the result. */
+  | 'cacheonly';
 
 /** An `--output`. */
 export interface OutputSpec {

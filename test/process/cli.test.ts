@@ -43,7 +43,7 @@ help: there is no app/Dockerfile: name the Dockerfile with -f
       'an output of an unknown type',
       ['build', '-o', 'type=zip,dest=x', 'app'],
       2,
-      'error[CL002]: --output "type=zip,dest=x": unknown type "zip"\nhelp: known types: image, registry, oci, docker, tar, local\n',
+      'error[CL002]: --output "type=zip,dest=x": unknown type "zip"\nhelp: known types: image, registry, oci, docker, tar, local, cacheonly\n',
     ],
     [
       'a platform that is none',

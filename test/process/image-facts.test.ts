@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { executed, imageOf, installed, json, readFiles } from '../rig/results.ts';
-import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
+import { BUSYBOX, needsSteps, Rig, statesOf } from '../rig/rig.ts';
 
 describe('what images say', { skip: needsSteps, concurrency: 2 }, () => {
   test('two platforms are an index of two images, as skopeo reads it', async (t) => {
@@ -132,4 +132,18 @@ describe('what images say', { skip: needsSteps, concurrency: 2 }, () => {
     }
     assert.equal(digests[0], digests[1]);
   });
+});
+
+test('with type=cacheonly steps are kept and no image is made', { skip: needsSteps }, async () => {
+  await using rig = new Rig();
+  rig.context('app', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: 'a' });
+  const build = async (...args: readonly string[]): Promise<Readonly<Record<string, string>>> => {
+    const run = await rig.varve(['build', '--progress=rawjson', ...args, 'app']);
+    assert.deepEqual({ status: run.status, stdout: run.stdout }, { status: 0, stdout: '' });
+    return statesOf(run.stderr);
+  };
+  assert.deepEqual(await build('-o', 'type=cacheonly'), { '[1/1] COPY a /a': 'DONE' });
+  const blobs = [...rig.files(`${rig.store}/content`)].filter(([path]) => path.includes('/blobs/'));
+  assert.deepEqual(blobs, []);
+  assert.deepEqual(await build(), { '[1/1] COPY a /a': 'CACHED' });
 });

@@ -3,7 +3,10 @@ import { ok, type Result } from '../../base/index.ts';
 import type { OutputSpec, OutputType } from '../../build/index.ts';
 import { csvMap, usage } from './csv.ts';
 
-const TYPES: readonly OutputType[] = ['image', 'registry', 'oci', 'docker', 'tar', 'local'];
+const TYPES: readonly OutputType[] = [
+  ...(['image', 'registry', 'oci', 'docker', 'tar', 'local'] as const),
+  'cacheonly',
+];
 const NEED_DEST: readonly OutputType[] = ['tar', 'local'];
 
 /** `type=oci,dest=out.tar,…`, a directory, or `-` for a tar on standard output (Docker's `--output`). */
