@@ -1,4 +1,4 @@
-import { err, type Failure, ok, type Result } from '../base/index.ts';
+import { err, type Failure, ok, type Result, type SourceFile } from '../base/index.ts';
 import {
   lintResult,
   outlineResult,
@@ -53,24 +53,37 @@ async function listTargets(
   return ok({ ...targetsResult(file, instructions.value), ...NOTHING_FOUND });
 }
 
+interface Asked {
+  readonly file: SourceFile;
+  readonly lowered: Awaited<ReturnType<typeof lowerFully>>;
+}
+
+/** Lowers the Dockerfile for the first platform without running anything; `stages: 'all'` where no target is named. */
+async function lowerAsked(
+  asked: BuildRequest,
+  deps: BuildDeps,
+  { signal, stages }: { readonly signal: AbortSignal; readonly stages: 'all' | 'needed' },
+): Promise<Result<Asked>> {
+  const opened = await openBuild(asked, deps, { signal });
+  if (!opened.ok) return opened;
+  const { world, file } = opened.value;
+  const { platforms, target } = world.request;
+  const asks = {
+    ...lowerRequest(world, file, platforms[0]),
+    ...(stages === 'all' && target === undefined ? { allStages: true } : {}),
+  };
+  return ok({ file, lowered: await lowerFully(world, asks, { runs: false }) });
+}
+
 /** Lints the target, or every stage where none is named. */
 async function check(
   asked: BuildRequest,
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
-  const opened = await openBuild(asked, deps, { signal });
-  if (!opened.ok) return opened;
-  const { world, file } = opened.value;
-  const [platform] = world.request.platforms;
-  const lowered = await lowerFully(
-    world,
-    {
-      ...lowerRequest(world, file, platform),
-      allStages: world.request.target === undefined,
-    },
-    { runs: false },
-  );
+  const done = await lowerAsked(asked, deps, { signal, stages: 'all' });
+  if (!done.ok) return done;
+  const { file, lowered } = done.value;
   if (lowered.ok) {
     const { warnings } = lowered.value;
     return ok({ ...lintResult(file, { warnings }), warnings: warnings.length });
@@ -89,12 +102,9 @@ async function outline(
   deps: BuildDeps,
   signal: AbortSignal,
 ): Promise<Result<CallAnswer>> {
-  const opened = await openBuild(asked, deps, { signal });
-  if (!opened.ok) return opened;
-  const { world, file } = opened.value;
-  const [platform] = world.request.platforms;
-  const asks = lowerRequest(world, file, platform);
-  const lowered = await lowerFully(world, asks, { runs: false });
+  const done = await lowerAsked(asked, deps, { signal, stages: 'needed' });
+  if (!done.ok) return done;
+  const { file, lowered } = done.value;
   if (!lowered.ok) return err(lowered.error.failure);
   return ok({ ...outlineResult(file, lowered.value.outline), ...NOTHING_FOUND });
 }

@@ -139,6 +139,12 @@ async function openPlaces(
         help: 'write "varve build ." for the current directory',
       }),
     );
+  if (given === '-' && file === '-')
+    return err(
+      failure('CL007', 2, "can't use stdin for both build context and dockerfile", {
+        help: 'give the context as a directory, or put the Dockerfile into the archive and name it with -f',
+      }),
+    );
   const address = remoteAddress(given);
   if (address !== undefined) return await openRemote(io, address, file);
   if (given === '-') {

@@ -49,6 +49,17 @@ export async function readStdinContext(
   }
   const context = openLocalSource(dir.path, options.deps);
   if (!context.ok) return context;
+  if (!archive && options.file !== undefined)
+    return err(
+      failure(
+        'CL007',
+        2,
+        'ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles',
+        {
+          help: `name a directory as the context of ${options.file}, or leave -f out to build the Dockerfile on standard input`,
+        },
+      ),
+    );
   if (!archive) {
     const text = await readText({ ...io, stdin: whole });
     if (!text.ok) return text;

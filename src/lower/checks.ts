@@ -1,5 +1,5 @@
 import type { Linter, Stage } from '../dockerfile/index.ts';
-import { expandWord, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
+import { expandWord, isSecretName, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
 import { parseReference } from '../oci/index.ts';
 import { DECLARED_ONLY } from './build-args.ts';
@@ -105,10 +105,6 @@ export function checkImagePlatform(
   linter.warn(rule('InvalidBaseImagePlatform'), message, at);
 }
 
-const SECRET =
-  /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const PUBLIC = /(?:_|^)(?:public)(?:_|$)/i;
-
 /** SecretsUsedInArgOrEnv. */
 export function checkSecretName(
   linter: Linter,
@@ -116,7 +112,7 @@ export function checkSecretName(
   key: string,
   at: At,
 ): void {
-  if (!SECRET.test(key) || PUBLIC.test(key)) return;
+  if (!isSecretName(key)) return;
   const message = MESSAGES.SecretsUsedInArgOrEnv(instruction, key);
   linter.warn(rule('SecretsUsedInArgOrEnv'), message, at);
 }

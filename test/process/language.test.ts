@@ -309,26 +309,4 @@ describe('the Dockerfile language from end to end', { skip: needsSteps, concurre
       again: [],
     });
   });
-
-  test('a Dockerfile, and a context, may come on standard input', async () => {
-    await using rig = new Rig();
-    rig.context('app', { Dockerfile: 'FROM nothing\n', 'a.txt': 'a\n' });
-    const input = 'FROM scratch\nCOPY a.txt /b.txt\n';
-    assert.deepEqual(await buildFiles(rig, ['-f', '-', 'app'], { input }), {
-      files: { 'b.txt': 'a\n' },
-      again: [],
-    });
-    rig.write('tar/sub/Other', input);
-    rig.write('tar/a.txt', 'from the archive\n');
-    const tar = execFileSync('tar', ['-cz', '-C', join(rig.work, 'tar'), '.']);
-    assert.deepEqual(await buildFiles(rig, ['-f', 'sub/Other', '-'], { input: tar }), {
-      files: { 'b.txt': 'from the archive\n' },
-      again: [],
-    });
-    const text = 'FROM scratch\nCOPY <<EOF /t\ntext\nEOF\n';
-    assert.deepEqual(await buildFiles(rig, ['-'], { input: text }), {
-      files: { t: 'text\n' },
-      again: [],
-    });
-  });
 });

@@ -2,14 +2,13 @@ import { type Finding, lintCaching, type Model } from '../../advice/index.ts';
 import { changingVariableNames, measureFinding, projectHistory } from '../../analyze/index.ts';
 import { failure, type GoJson, positionAt, renderFailure } from '../../base/index.ts';
 import { projectOf } from '../../build/index.ts';
-import { buildRequest, Options } from '../build-request.ts';
+import { Options } from '../build-request.ts';
 import { fail, type Io, neutraliseLines, printJson } from '../io.ts';
 import { layerBytes } from '../layer-bytes.ts';
 import { buildkitRules } from '../lint-buildkit.ts';
 import { sarifText } from '../lint-sarif.ts';
 import { type Advice, costText } from '../lint-text.ts';
-import { readProject } from '../read-project.ts';
-import { openStore } from '../store.ts';
+import { openAdvisedProject } from '../open-project.ts';
 
 /** `varve lint [CONTEXT]`: what makes builds of a Dockerfile slow, large or unsafe, with what it has cost here. */
 export async function lintCommand(
@@ -19,15 +18,11 @@ export async function lintCommand(
 ): Promise<number> {
   const options = new Options(values);
   await using resources = new AsyncDisposableStack();
-  const opened = openStore(io);
+  const opened = await openAdvisedProject(io, context, options, resources);
   if (!opened.ok) return fail(io, opened.error);
-  const store = resources.use(opened.value);
-  const request = await buildRequest(io, context ?? '.', options, { root: store.root, resources });
-  if (!request.ok) return fail(io, request.error);
-  const project = await readProject(request.value, io.signal);
-  if (!project.ok) return fail(io, project.error);
-  const { model, facts } = project.value;
-  const history = projectHistory(store.db.history, projectOf(request.value));
+  const { store, request } = opened.value;
+  const { model, facts } = opened.value.project;
+  const history = projectHistory(store.db.history, projectOf(request));
   const found = lintCaching(model, {
     ...(facts === undefined ? {} : { context: facts }),
     changing: changingVariableNames(history),
@@ -41,7 +36,7 @@ export async function lintCommand(
     return { finding, ...(cost === undefined ? {} : { cost }) };
   });
   const others = options.is('buildkit')
-    ? await buildkitRules(io, store, { request: request.value, resources, model })
+    ? await buildkitRules(io, store, { request, resources, model })
     : { ok: true as const, value: [] };
   if (!others.ok) return fail(io, others.error);
   const advice = [...own, ...others.value].sort(byPlace);

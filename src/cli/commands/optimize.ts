@@ -11,10 +11,11 @@ import {
 } from '../../analyze/index.ts';
 import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
 import { type BuildRequest, projectOf } from '../../build/index.ts';
-import { buildRequest, Options } from '../build-request.ts';
+import { Options } from '../build-request.ts';
 import { positive } from '../flags/limits.ts';
 import { lastCommits } from '../git-commits.ts';
 import { fail, type Io, printJson } from '../io.ts';
+import { openAdvisedProject } from '../open-project.ts';
 import {
   type MeasuredScenario,
   type OptimizeReport,
@@ -22,8 +23,7 @@ import {
   reportJson,
   reportText,
 } from '../optimize-report.ts';
-import { type Project, readProject } from '../read-project.ts';
-import { openStore } from '../store.ts';
+import type { Project } from '../read-project.ts';
 import { TrialBuilds } from '../trial-builds.ts';
 import { type WhatIf, whatIf } from '../what-if.ts';
 
@@ -35,33 +35,22 @@ export async function optimizeCommand(
 ): Promise<number> {
   const options = new Options(values);
   await using resources = new AsyncDisposableStack();
-  const opened = openStore(io);
+  const opened = await openAdvisedProject(io, context, options, resources);
   if (!opened.ok) return fail(io, opened.error);
-  const store = resources.use(opened.value);
-  const request = await buildRequest(io, context ?? '.', options, { root: store.root, resources });
-  if (!request.ok) return fail(io, request.error);
-  const project = await readProject(request.value, io.signal);
-  if (!project.ok) return fail(io, project.error);
-  const trials = new TrialBuilds(io, store, request.value, resources);
+  const { store, request, project } = opened.value;
+  const trials = new TrialBuilds(io, store, request, resources);
   const changing = new Set([
-    ...changingVariableNames(projectHistory(store.db.history, projectOf(request.value))),
+    ...changingVariableNames(projectHistory(store.db.history, projectOf(request))),
     ...options.list('changing'),
   ]);
-  const work: Work = {
-    io,
-    options,
-    trials,
-    project: project.value,
-    changing,
-    request: request.value,
-  };
+  const work: Work = { io, options, trials, project, changing, request };
   const proven = await prove(work);
   if (!proven.ok) return fail(io, proven.error);
   const measured = await measure(work, proven.value);
   if (!measured.ok) return fail(io, measured.error);
   const replayed = await replay(work, proven.value);
   if (!replayed.ok) return fail(io, replayed.error);
-  const { file } = project.value.model;
+  const { file } = project.model;
   const report: OptimizeReport = {
     ...{ path: file.path, original: file.text, proven: proven.value },
     measured: measured.value,
@@ -73,7 +62,7 @@ export async function optimizeCommand(
     io.out(reportText(report));
   }
   if (!options.is('write') || proven.value.kept.length === 0) return 0;
-  const written = write(request.value, proven.value.text);
+  const written = write(request, proven.value.text);
   return written.ok ? 0 : fail(io, written.error);
 }
 

@@ -2,50 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderFailure, sha256 } from '../../../src/base/index.ts';
 import {
-  type ImageAnswer,
   imageQuestionKey,
-  type LowerAnswers,
   type LowerOutcome,
-  type LowerRequest,
   lower,
   NO_ANSWERS,
 } from '../../../src/lower/index.ts';
-
-const host = { OS: 'linux', Architecture: 'amd64' };
-const digest = sha256('image');
-const config = {
-  architecture: 'amd64',
-  os: 'linux',
-  config: { Env: ['PATH=/bin', 'LANG=C'], Cmd: ['sh'], OnBuild: [] },
-  rootfs: { type: 'layers', diff_ids: [sha256('layer')] },
-};
-
-const request = (text: string, more: Partial<LowerRequest> = {}): LowerRequest => ({
-  file: { path: 'Dockerfile', text },
-  buildPlatform: host,
-  context: { kind: 'local', name: 'context', session: '' },
-  ...more,
-});
-
-/** Answers every question with the same image and no ignore file. */
-function settle(asked: LowerRequest, image: unknown = config): LowerOutcome {
-  const images = new Map<string, ImageAnswer>();
-  const ignoreFiles = new Map<string, string | undefined>();
-  const templates = new Map();
-  const answers: LowerAnswers = { images, ignoreFiles, templates };
-  for (let round = 0; round < 10; round++) {
-    const outcome = lower(asked, answers);
-    if (outcome.kind !== 'needs') return outcome;
-    for (const q of outcome.images)
-      images.set(imageQuestionKey(q), { ok: true, digest, config: image });
-    for (const name of outcome.ignoreFiles) ignoreFiles.set(name, undefined);
-    for (const file of outcome.templates) {
-      const identifier = `varve-template://${file}`;
-      templates.set(file, { identifier, attrs: { 'template.lock': 'x' }, config: image });
-    }
-  }
-  throw new Error('the same questions again and again');
-}
+import { config, digest, host, request, settle } from '../../rig/lowering.ts';
 
 const names = (outcome: LowerOutcome): unknown =>
   outcome.kind === 'lowered'
@@ -291,4 +253,18 @@ test('ten thousand stages that copy from one another are lowered, and so are as 
     return outcome.kind === 'lowered' ? outcome.definition.vertices.size : printed(outcome);
   });
   assert.deepEqual(sizes, [10_001, 2]);
+});
+
+test('a name that only says where a secret is, or which version it has, is not warned of', () => {
+  const text = 'FROM alpine\nARG DB_PASSWORD_FILE\nENV KEY_VERSION=1 PUBLIC_KEY=x\nARG API_KEY\n';
+  const outcome = settle(request(text));
+  assert.deepEqual(
+    outcome.kind === 'lowered' && outcome.warnings.map(({ rule, message }) => [rule, message]),
+    [
+      [
+        'SecretsUsedInArgOrEnv',
+        'Do not use ARG or ENV instructions for sensitive data (ARG "API_KEY")',
+      ],
+    ],
+  );
 });
