@@ -63,6 +63,7 @@ export function createBuildDeps(
       workDir: paths.tmp,
       locks: db.locks,
       env: gitEnv(io.env),
+      proxyFor: proxyFor(io.env),
     }),
     sandbox: createSandbox({
       stateDir: paths.run,

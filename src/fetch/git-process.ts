@@ -7,6 +7,8 @@ import type { GitRemote } from '../ports/index.ts';
 export interface GitProcessDeps {
   /** `PATH` and the variables of proxies; nothing else of the caller's environment reaches git. */
   readonly env: Readonly<Record<string, string>>;
+  /** URL of the proxy for a target, or undefined for a direct connection; asked where a redirect is looked at. */
+  readonly proxyFor?: (url: URL) => string | undefined;
 }
 
 /** One run of git. */
@@ -18,6 +20,10 @@ export interface GitRun {
   readonly signal: AbortSignal;
   /** Set for runs that reach the network; others may use this machine's files only. */
   readonly remote?: GitRemote;
+  /** The run reads submodules, which may be anywhere: their commits are named by the repository. */
+  readonly submodules?: true;
+  /** Repositories that are elsewhere now, by their addresses. */
+  readonly moved?: readonly (readonly [from: string, to: string])[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -40,7 +46,7 @@ export async function runGit(deps: GitProcessDeps, run: GitRun): Promise<Result<
   const { remote, signal } = run;
   const child = spawn('git', run.args, {
     cwd: run.cwd,
-    env: { ...deps.env, ...BASE_ENV, ...networkEnv(remote), ...configEnv(remote), ...run.env },
+    env: { ...deps.env, ...BASE_ENV, ...networkEnv(run), ...configEnv(run), ...run.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const texts = { stdout: '', stderr: '' };
@@ -73,6 +79,11 @@ export async function runGit(deps: GitProcessDeps, run: GitRun): Promise<Result<
 /** As `runGit`, for runs that must succeed: what git wrote to standard output. */
 export async function mustGit(deps: GitProcessDeps, run: GitRun): Promise<Result<string>> {
   const done = await runGit(deps, run);
+  return needed(run, done);
+}
+
+/** As `mustGit`, of a run that is over. */
+export function needed(run: GitRun, done: Result<GitOutput>): Result<string> {
   if (!done.ok) return done;
   return done.value.code === 0 ? ok(done.value.stdout) : err(gitFailure(run.doing, done.value));
 }
@@ -101,21 +112,23 @@ const BASE_ENV = {
 } as const;
 
 /** Which protocols may be used: a repository must not make git read files of this machine or run helpers. */
-function networkEnv(remote: GitRemote | undefined): Record<string, string> {
+function networkEnv({ remote, submodules }: GitRun): Record<string, string> {
   if (remote === undefined) return { GIT_ALLOW_PROTOCOL: 'file' };
   const check =
     remote.knownHosts === undefined
       ? '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null'
       : `-o StrictHostKeyChecking=yes -o UserKnownHostsFile=${remote.knownHosts}`;
+  // Curl goes by this list where it is redirected: not from https to http.
+  const secure = remote.url.startsWith('https:') && submodules !== true;
   return {
-    GIT_ALLOW_PROTOCOL: 'http:https:ssh:git',
+    GIT_ALLOW_PROTOCOL: secure ? 'https:ssh:git' : 'http:https:ssh:git',
     GIT_SSH_COMMAND: `ssh -F /dev/null -o BatchMode=yes -o LogLevel=ERROR ${check}`,
     ...(remote.agent === undefined ? {} : { SSH_AUTH_SOCK: remote.agent }),
   };
 }
 
 /** Configuration of one run, which no list of processes shows. */
-function configEnv(remote: GitRemote | undefined): Record<string, string> {
+function configEnv({ remote, moved = [] }: GitRun): Record<string, string> {
   const values: (readonly [string, string])[] = [
     ['safe.directory', '*'],
     ['core.hooksPath', '/dev/null'],
@@ -126,9 +139,13 @@ function configEnv(remote: GitRemote | undefined): Record<string, string> {
     ['advice.detachedHead', 'false'],
     ['init.defaultBranch', 'main'],
   ];
-  const header = remote === undefined ? undefined : headerOf(remote);
-  if (remote !== undefined && header !== undefined)
-    values.push([`http.${new URL(remote.url).origin}/.extraheader`, `Authorization: ${header}`]);
+  const header = remote === undefined ? undefined : authorizationOf(remote);
+  if (remote !== undefined && header !== undefined) {
+    const { origin } = new URL(remote.url);
+    values.push([`http.${origin}/.extraheader`, `Authorization: ${header}`]);
+    values.push([`http.${origin}/.followRedirects`, 'false']);
+  }
+  for (const [from, to] of moved) values.push([`url.${to}.insteadOf`, from]);
   const env: Record<string, string> = { GIT_CONFIG_COUNT: String(values.length) };
   for (const [i, [key, value]] of values.entries()) {
     env[`GIT_CONFIG_KEY_${i}`] = key;
@@ -138,7 +155,7 @@ function configEnv(remote: GitRemote | undefined): Record<string, string> {
 }
 
 /** The `Authorization` header of a repository over HTTP: the one given, else user and password of its address. */
-function headerOf({ url, authorization }: GitRemote): string | undefined {
+export function authorizationOf({ url, authorization }: GitRemote): string | undefined {
   if (!/^https?:/.test(url) || !URL.canParse(url)) return undefined;
   if (authorization !== undefined) return authorization;
   const { username, password } = new URL(url);
@@ -158,7 +175,7 @@ export function bareUrl(url: string): string {
 
 function clean(text: string, remote: GitRemote | undefined): string {
   if (remote === undefined) return text;
-  const secrets = [headerOf(remote)?.replace(/^\w+ /, '')];
+  const secrets = [authorizationOf(remote)?.replace(/^\w+ /, '')];
   if (URL.canParse(remote.url)) secrets.push(new URL(remote.url).password);
   let out = text.replaceAll(remote.url, redact(remote.url)).slice(-MAX_MESSAGE);
   for (const secret of secrets)

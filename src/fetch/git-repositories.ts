@@ -10,6 +10,7 @@ import type {
   WorkLocks,
 } from '../ports/index.ts';
 import { bareUrl, type GitProcessDeps, mustGit, runGit } from './git-process.ts';
+import { mustGitRemote } from './git-redirects.ts';
 import { findRef, isCommitId } from './git-refs.ts';
 import { placeFiles } from './git-tree.ts';
 
@@ -40,7 +41,7 @@ async function resolveRef(
   if (ref.startsWith('-')) return err(failure('SR003', 2, `"${ref}" is no reference of git`));
   await mkdir(deps.workDir, { recursive: true });
   const patterns = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
-  const listed = await mustGit(deps, {
+  const listed = await mustGitRemote(deps, {
     doing: `git ls-remote ${redact(remote.url)}`,
     args: ['ls-remote', '--symref', bareUrl(remote.url), ...patterns],
     cwd: deps.workDir,
@@ -162,7 +163,7 @@ class Checkout {
   }
 
   #fetch(options: readonly string[], refs: readonly string[]): Promise<Result<string>> {
-    return mustGit(this.#deps, {
+    return mustGitRemote(this.#deps, {
       doing: `git fetch ${redact(this.#remote.url)}`,
       args: ['fetch', '--quiet', ...options, '--', bareUrl(this.#remote.url), ...refs],
       cwd: this.#bare,
@@ -202,12 +203,13 @@ class Checkout {
     }
     await rm(join(tree, '.git', 'FETCH_HEAD'), { force: true });
     if (!submodules || !existsSync(join(tree, '.gitmodules'))) return ok(undefined);
-    const done = await mustGit(this.#deps, {
+    const done = await mustGitRemote(this.#deps, {
       doing: `git submodule update ${redact(this.#remote.url)}`,
       args: ['submodule', '--quiet', 'update', '--init', '--recursive', '--depth=1'],
       cwd: tree,
       signal: this.#signal,
       remote: this.#remote,
+      submodules: true,
     });
     return done.ok ? ok(undefined) : done;
   }

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { err, type Failure, failure, isErrno, ok, type Result, redact } from '../base/index.ts';
+import { judgeRedirect, REDIRECTS } from '../http/index.ts';
 import type { ContentStore, HttpDownload, HttpFiles } from '../ports/index.ts';
 
 /** What downloads need. */
@@ -19,7 +20,6 @@ const TRIES = 4;
 const FIRST_PAUSE_MS = 500;
 const STALL_MS = 60_000;
 const MAX_REDIRECTS = 10;
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** A file that one instruction adds is smaller than this. */
 const MAX_BYTES = 64 * 2 ** 30;
 
@@ -111,17 +111,15 @@ class Files implements HttpFiles, AsyncDisposable {
       const location = REDIRECTS.has(answer.status) ? answer.header('location') : undefined;
       if (location === undefined) return ok(answer);
       await answer.body.dump();
-      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
-      if (hop === MAX_REDIRECTS || next === undefined || !allowed(url, next))
-        return err(
-          unreachableFile(
-            start.href,
-            `refused redirect to ${redact(location)}`,
-            'give the address that it leads to',
-          ),
-        );
-      if (next.origin !== url.origin) authorization = basicOf(next);
-      url = next;
+      const next = judgeRedirect(url, location);
+      if (!next.ok || hop === MAX_REDIRECTS) {
+        const why = next.ok
+          ? `refused redirect to ${redact(location)}: too many redirects`
+          : next.why;
+        return err(unreachableFile(start.href, why, 'give the address that it leads to'));
+      }
+      if (!next.sameOrigin) authorization = basicOf(next.to);
+      url = next.to;
     }
   }
 
@@ -212,11 +210,6 @@ function unreachableFile(url: string, why: string, help: string, cause?: unknown
 
 function helpFor(status: number): string {
   return status === 401 || status === 403 ? 'the server wants credentials' : 'check the address';
-}
-
-/** No way back from encrypted to plain. */
-function allowed(from: URL, to: URL): boolean {
-  return to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
 }
 
 /** User and password of an address as a header. */

@@ -2,6 +2,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import type { Dispatcher } from 'undici';
 import { FailureError, failure, isErrno, redact } from '../base/index.ts';
 import { Reach } from './reach.ts';
+import { judgeRedirect, REDIRECTS } from './redirect.ts';
 import { TransientError } from './transient-error.ts';
 
 /** Certificates of one host. */
@@ -30,6 +31,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** Gives an answer that leads elsewhere to the caller: the request is signed for one address. */
   readonly stay?: boolean;
+  /** The body holds a credential: a redirect to another origin is refused. */
+  readonly secretBody?: boolean;
 }
 
 /** An answer whose body has not been read: read it, or `drop` it. */
@@ -53,7 +56,6 @@ export interface HttpClientOptions {
 /** Longest time for a connection, its handshake included. */
 const CONNECT_MS = 5000;
 const MAX_REDIRECTS = 5;
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** HTTP with redirects that take no credentials to another host. The library is loaded with the first request. */
 export class HttpClient implements AsyncDisposable {
@@ -74,22 +76,18 @@ export class HttpClient implements AsyncDisposable {
       const location = leads ? answer.header('location') : undefined;
       if (location === undefined) return answer;
       answer.drop();
-      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
-      if (hop >= MAX_REDIRECTS || next === undefined || !allowed(url, next)) {
-        throw new FailureError(
-          failure(
-            'RG008',
-            3,
-            `${request.method} ${redact(request.url)}: refused redirect to ${redact(location)}`,
-          ),
-        );
-      }
-      if (next.origin !== url.origin) {
+      const next = judgeRedirect(url, location);
+      if (!next.ok) throw refusedRedirect(request, next.why);
+      const shown = `refused redirect to ${redact(location)}`;
+      if (hop >= MAX_REDIRECTS) throw refusedRedirect(request, `${shown}: too many redirects`);
+      if (!next.sameOrigin) {
+        if (request.secretBody === true)
+          throw refusedRedirect(request, `${shown}: credentials are for ${url.origin} only`);
         headers = Object.fromEntries(
           Object.entries(headers).filter(([name]) => !/^(?:authorization|cookie)$/i.test(name)),
         );
       }
-      url = next;
+      url = next.to;
     }
   }
 
@@ -181,8 +179,8 @@ function tlsOptions(config: TlsConfig): {
   };
 }
 
-function allowed(from: URL, to: URL): boolean {
-  return to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
+function refusedRedirect(request: HttpRequest, why: string): FailureError {
+  return new FailureError(failure('RG008', 3, `${request.method} ${redact(request.url)}: ${why}`));
 }
 
 async function* guarded(

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent, type Dispatcher, errors, ProxyAgent, request } from 'undici';
 import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { judgeRedirect, REDIRECTS } from '../http/index.ts';
 
 /** How repositories are reached: apt's proxies and credentials for the ones of the host. */
 export interface HttpRoute {
@@ -34,6 +35,9 @@ const TRIES = 4;
 const FIRST_PAUSE_MS = 250;
 const MAX_REDIRECTS = 5;
 const STALL_MS = 30_000;
+
+/** A redirect that is not followed; it does not leave this file. */
+class RefusedRedirect extends Error {}
 
 /** Reads `http:`, `https:` and `file:` URLs with redirects, proxies and retries with back-off. */
 export class Fetcher implements AsyncDisposable {
@@ -66,6 +70,7 @@ export class Fetcher implements AsyncDisposable {
         last = unreachableUrl(url, `the server answers ${answer.status}`);
       } catch (e) {
         options.signal.throwIfAborted();
+        if (e instanceof RefusedRedirect) return err(unreachableUrl(url, e.message));
         if (!isNetworkError(e)) throw e;
         last = unreachableUrl(url, networkReason(e), e);
       }
@@ -81,11 +86,10 @@ export class Fetcher implements AsyncDisposable {
       const location = REDIRECTS.has(answer.status) ? answer.location : undefined;
       if (location === undefined) return answer;
       await drop(answer.body);
-      const next = new URL(location, target);
-      const downgrade = target.protocol === 'https:' && next.protocol !== 'https:';
-      if (hop >= MAX_REDIRECTS || downgrade || !/^https?:$/.test(next.protocol))
-        return { ...answer, status: 599, body: nothing() };
-      target = next;
+      const next = judgeRedirect(target, location);
+      if (!next.ok) throw new RefusedRedirect(next.why);
+      if (hop >= MAX_REDIRECTS) throw new RefusedRedirect('too many redirects');
+      target = next.to;
     }
   }
 
@@ -142,9 +146,7 @@ export class Fetcher implements AsyncDisposable {
   }
 }
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-const isTransient = (status: number): boolean =>
-  status === 408 || status === 429 || (status >= 500 && status !== 599);
+const isTransient = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 async function openFile(url: URL, start: number): Promise<Answer> {
   const path = fileURLToPath(url);
@@ -244,7 +246,5 @@ export async function readAll(
 export function refuseStatus(url: string, status: number): Result<void> {
   return status === 200 || status === 206
     ? ok(undefined)
-    : err(
-        unreachableUrl(url, status === 599 ? 'refused redirect' : `the server answers ${status}`),
-      );
+    : err(unreachableUrl(url, `the server answers ${status}`));
 }

@@ -197,6 +197,7 @@ export class Session {
         url,
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
         body: () => Buffer.from(form.toString()),
+        secretBody: true,
         signal: at.signal,
       };
     }

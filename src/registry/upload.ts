@@ -1,5 +1,11 @@
-import { err, failure, ok, type Result } from '../base/index.ts';
-import { type HttpAnswer, type HttpRequest, TransientError, withRetries } from '../http/index.ts';
+import { err, FailureError, failure, ok, type Result } from '../base/index.ts';
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  judgeRedirect,
+  TransientError,
+  withRetries,
+} from '../http/index.ts';
 import { type Descriptor, parseReference, type Reference } from '../oci/index.ts';
 import type { TransferProgress } from '../ports/index.ts';
 import { type Client, ownEndpoint, pullScope, pushScope } from './client.ts';
@@ -210,14 +216,13 @@ class Upload {
 
   #follow(answer: HttpAnswer, base: URL): boolean {
     const location = answer.header('location');
-    if (location === undefined || !URL.canParse(location, base.href)) return false;
-    const next = new URL(location, base);
-    if (
-      !/^https?:$/.test(next.protocol) ||
-      (base.protocol === 'https:' && next.protocol !== 'https:')
-    )
-      return false;
-    this.#location = next;
+    if (location === undefined) return false;
+    const next = judgeRedirect(base, location);
+    if (!next.ok)
+      throw new FailureError(
+        failure('RG008', 3, `upload of blob ${this.#blob.digest}: ${next.why}`),
+      );
+    this.#location = next.to;
     this.#fresh = true;
     return true;
   }

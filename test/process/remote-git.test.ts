@@ -185,4 +185,39 @@ ADD --keep-git-dir ${url}#${sha} /c
     );
     assert.doesNotMatch(run.stderr + refused.stderr, new RegExp(`${token}|${basic}`));
   });
+
+  test('a private repository and its submodule are found where their server says they moved, a public one elsewhere', async () => {
+    const basic = `basic ${Buffer.from('x-access-token:tell-nobody-5f1c').toString('base64')}`;
+    await using home = await GitServer.start({ authorization: basic });
+    await using elsewhere = await GitServer.start();
+    await using rig = new Rig();
+    home.commit('library', { lib: 'lib\n' });
+    home.commit('repo', { a: 'a\n' });
+    home.git('repo', 'submodule', '--quiet', 'add', '../library.git', 'deps');
+    home.git('repo', 'config', '-f', '.gitmodules', 'submodule.deps.url', home.url('oldlib'));
+    home.commit('repo', { b: 'b\n' });
+    elsewhere.commit('public', { p: 'p\n' });
+    for (const [from, to] of [
+      ['old', home.url('middle')],
+      ['middle', home.url('repo')],
+      ['oldlib', home.url('library')],
+      ['away', elsewhere.url('public')],
+    ] as const)
+      home.moved.set(from, to);
+    rig.write(
+      'app/Dockerfile',
+      `FROM scratch\nADD ${home.url('old')} /private\nADD ${home.url('away')} /public\n`,
+    );
+    const secret = ['--secret', 'id=GIT_AUTH_TOKEN,env=TOKEN'];
+    const args = ['build', ...secret, '-o', 'type=tar,dest=out.tar', 'app'];
+    const run = await rig.varve(args, { env: { TOKEN: 'tell-nobody-5f1c' } });
+    assert.equal(run.status, 0, run.stderr);
+    assert.deepEqual(
+      listTar(join(rig.work, 'out.tar')).map((line) => line.split(' ')[4]),
+      [
+        ...['private/', 'private/.gitmodules', 'private/a', 'private/b', 'private/deps/'],
+        ...['private/deps/lib', 'public/', 'public/p'],
+      ],
+    );
+  });
 });

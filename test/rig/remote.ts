@@ -85,6 +85,8 @@ export class GitServer implements AsyncDisposable {
   readonly #root = mkdtempSync(join(tmpdir(), 'varve-git-'));
   readonly #server: Server;
   readonly #wanted: string | undefined;
+  /** Repositories that are elsewhere: name to address. */
+  readonly moved = new Map<string, string>();
 
   private constructor(wanted: string | undefined) {
     this.#wanted = wanted;
@@ -141,6 +143,10 @@ export class GitServer implements AsyncDisposable {
       return;
     }
     const url = new URL(request.url ?? '/', 'http://server');
+    const [, name = '', rest = ''] = /^\/(\w+)\.git(\/.*)$/.exec(request.url ?? '') ?? [];
+    const moved = this.moved.get(name);
+    if (moved !== undefined)
+      return void response.writeHead(301, { location: `${moved}${rest}` }).end();
     const child = spawn('git', ['http-backend'], {
       env: {
         PATH: process.env['PATH'],

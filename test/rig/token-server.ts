@@ -19,7 +19,7 @@ export interface KeyPair {
 export async function makeKeyPair(dir: string, name: string): Promise<KeyPair> {
   const [certificate, key] = [join(dir, `${name}.crt`), join(dir, `${name}.key`)];
   const args = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2'.split(' ');
-  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1,IP:127.0.0.2'];
   await run('openssl', ['req', ...args, ...subject, '-keyout', key, '-out', certificate]);
   return { certificate, key };
 }

@@ -81,7 +81,7 @@ export class GhaService {
       return err(
         failure('RC012', 3, 'the cache service gives no address for an entry that it has'),
       );
-    return ok({ key: matched, url: new URL(url) });
+    return this.#signed(url, (at) => ({ key: matched, url: at }));
   }
 
   /** Opens a new entry; `exists` when the key is taken, be it by an upload that has not ended. */
@@ -97,7 +97,7 @@ export class GhaService {
         : err(refusal(made.value));
     const { ok: there, signed_upload_url: url, message } = made.value.value;
     if (there === true && typeof url === 'string' && URL.canParse(url))
-      return ok({ kind: 'open', url: new URL(url) });
+      return this.#signed(url, (at) => ({ kind: 'open', url: at }));
     const why = typeof message === 'string' ? this.#secrets.clean(message) : 'no reason is given';
     return err(failure('RC012', 3, `the cache service opens no entry: ${why}`));
   }
@@ -114,6 +114,18 @@ export class GhaService {
     return done.value.value['ok'] === true
       ? ok(undefined)
       : err(failure('RC012', 3, `the cache service does not take the entry ${key}`));
+  }
+
+  /** A signed address is a key by itself: a service over https must not have it sent unencrypted. */
+  #signed<T>(text: string, use: (url: URL) => T): Result<T> {
+    const url = new URL(text);
+    if (url.protocol === 'https:' || new URL(this.#account.url).protocol === 'http:')
+      return ok(use(url));
+    return err(
+      failure('RC012', 3, `the cache service leads from https to http: ${redact(url)}`, {
+        help: 'data of a cache goes over encrypted connections only',
+      }),
+    );
   }
 
   async #call(method: string, signal: AbortSignal, body: GoJson): Promise<Result<Rpc>> {

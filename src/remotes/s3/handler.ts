@@ -1,5 +1,12 @@
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
-import type { HttpAnswer, HttpClient, HttpRequest } from '../../http/index.ts';
+import { FailureError, failure, redact } from '../../base/index.ts';
+import {
+  type HttpAnswer,
+  type HttpClient,
+  type HttpRequest,
+  judgeRedirect,
+  REDIRECTS,
+} from '../../http/index.ts';
 
 /** A request as the AWS library signed it. */
 interface Signed {
@@ -48,6 +55,7 @@ export function s3Handler(http: HttpClient): Handler {
         },
         { base: url, config: {} },
       );
+      refuseRedirect(url, answer);
       return { response: await responseOf(signed, answer) };
     },
     updateHttpClientConfig: () => undefined,
@@ -55,6 +63,22 @@ export function s3Handler(http: HttpClient): Handler {
   };
   // The library checks the shape only.
   return handler;
+}
+
+/** A request is signed for one address, and its headers hold the token of a session: it goes nowhere else. */
+function refuseRedirect(url: URL, answer: HttpAnswer): void {
+  const location = REDIRECTS.has(answer.status) ? answer.header('location') : undefined;
+  if (location === undefined) return;
+  answer.drop();
+  const judged = judgeRedirect(url, location);
+  const why = judged.ok
+    ? `refused redirect to ${redact(location)}: requests are signed for ${url.origin}`
+    : judged.why;
+  throw new FailureError(
+    failure('RC012', 3, `${redact(url)}: ${why}`, {
+      help: 'give the endpoint and the region where the bucket is',
+    }),
+  );
 }
 
 function addressOf(signed: Signed): URL {
