@@ -14,6 +14,7 @@ import { createSnapshotter } from '../snapshot/index.ts';
 import { actionsAccount } from './flags/cache-gha.ts';
 import type { Io } from './io.ts';
 import { type GivenTemplates, lazyPackages } from './lazy-packages.ts';
+import { type NetworkLimits, networkLimits } from './network-limits.ts';
 import { proxyFor } from './proxies.ts';
 import { registryHosts } from './registry-hosts.ts';
 import { type Store, storePaths } from './store.ts';
@@ -34,6 +35,7 @@ export function createBuildDeps(
 ): BuildWorld {
   const paths = storePaths(store.root);
   const { db, content } = store;
+  const limits = limitsOf(io);
   const registry = resources.use(
     createRegistry({
       content,
@@ -41,6 +43,7 @@ export function createBuildDeps(
       credentials: dockerCredentials(dockerConfigDir(io)),
       hosts: hostConfigs(registryHosts(io)),
       proxyFor: proxyFor(io.env),
+      ...limits,
     }),
   );
   const snapshotter = createSnapshotter({ root: paths.snapshots });
@@ -84,6 +87,7 @@ export function createBuildDeps(
         content,
         clock: io.clock,
         proxyFor: proxyFor(io.env),
+        ...limits,
         ...(actions === undefined ? {} : { actions }),
       }),
     ),
@@ -92,6 +96,12 @@ export function createBuildDeps(
     maxParallel: Math.max(2, availableParallelism()),
     paths: { logs: paths.logs, work: paths.tmp },
   };
+}
+
+/** `runProgram` has refused what is wrong with them. */
+function limitsOf(io: Io): NetworkLimits {
+  const limits = networkLimits(io.env);
+  return limits.ok ? limits.value : {};
 }
 
 /** What git sees of the environment: where programs are, and the proxies. */

@@ -1,3 +1,4 @@
+import type { Failure } from '../base/index.ts';
 import type { Io } from './io.ts';
 
 /** Makes the action of a command whose module is loaded when it is run. */
@@ -10,3 +11,11 @@ export const collect = (value: string, all: readonly string[] | undefined): read
   ...(all ?? []),
   value,
 ];
+
+/** What is wrong with a variable that all commands take. */
+export async function wrongEnvironment(env: Io['env']): Promise<Failure | undefined> {
+  if (!Object.keys(env).some((name) => name.startsWith('VARVE_NETWORK_'))) return undefined;
+  const { networkLimits } = await import('./network-limits.ts');
+  const limits = networkLimits(env);
+  return limits.ok ? undefined : limits.error;
+}

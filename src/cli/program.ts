@@ -4,7 +4,7 @@ import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { loadCompiled } from './load-compiled.ts';
-import { collect, type Run } from './program-run.ts';
+import { collect, type Run, wrongEnvironment } from './program-run.ts';
 import { addHistory, addImage, addReport, addWhy } from './program-show.ts';
 import { addProject } from './project-commands.ts';
 
@@ -54,6 +54,11 @@ function createProgram(io: Io, setExit: SetExit): Command {
   const run =
     <A extends readonly unknown[]>(load: () => Promise<(io: Io, ...args: A) => Promise<number>>) =>
     async (...args: A): Promise<void> => {
+      const refused = await wrongEnvironment(io.env);
+      if (refused !== undefined) {
+        setExit(fail(io, refused));
+        return;
+      }
       await removeLeftovers(io);
       const command = await load();
       setExit(await command(io, ...args));

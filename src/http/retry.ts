@@ -10,9 +10,10 @@ export interface RetryPolicy {
   readonly firstPauseMs: number;
   /** No pause is longer, also if a server asks for it. */
   readonly maxPauseMs: number;
+  /** An address where nobody answers is given up after this, however many attempts are left. Default 8 s. */
+  readonly unreachableMs?: number;
 }
 
-/** An address where nobody answers is given up after this, however many attempts are left. */
 const UNREACHABLE_MS = 8000;
 
 /**
@@ -39,7 +40,8 @@ export async function withRetries<T>(
       if (!(e instanceof TransientError)) throw e;
       if ((await options.progressed?.()) === true) failed = 1;
       const silentMs = e.unreachableMs;
-      if (failed >= policy.tries || (silentMs ?? 0) >= UNREACHABLE_MS) {
+      const patienceMs = policy.unreachableMs ?? UNREACHABLE_MS;
+      if (failed >= policy.tries || (silentMs ?? 0) >= patienceMs) {
         if (options.gaveUp !== undefined) return err(options.gaveUp(e));
         return err(
           failure('RG001', 3, e.message, {
@@ -50,7 +52,7 @@ export async function withRetries<T>(
       }
       const pause = pauseMs(policy, failed, e.retryAfterMs);
       // Asked again until just behind the limit, not long after it.
-      const left = UNREACHABLE_MS - (silentMs ?? 0);
+      const left = patienceMs - (silentMs ?? 0);
       await delay(silentMs === undefined ? pause : Math.min(pause, left), undefined, { signal });
     }
   }

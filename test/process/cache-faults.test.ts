@@ -1,101 +1,169 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { ok, sha256 } from '../../src/base/index.ts';
-import { createContentStore } from '../../src/content/index.ts';
-import type { CacheRemote, ContentStore } from '../../src/ports/index.ts';
-import { createRegistry } from '../../src/registry/index.ts';
+import { Semaphore } from '../../src/base/index.ts';
 import {
-  CACHE_CONFIG_MEDIA_TYPE,
-  cacheConfigText,
-  createRegistryRemote,
-  encodeCacheConfig,
-  encodeCacheManifest,
-  readCache,
-} from '../../src/remotes/index.ts';
-import { type Fault, startFaultyProxy, startRegistry } from '../rig/registry.ts';
-
-type OpenRegistry = ReturnType<typeof createRegistry>;
+  type CacheServers,
+  type Part,
+  SERVER_TYPES,
+  type ServerType,
+  startCacheServers,
+} from '../rig/cache-places.ts';
+import { IMPATIENT, type Outcome, rowBuild, rowWorld } from '../rig/cache-rows.ts';
+import { note } from '../rig/golden.ts';
+import type { Fault } from '../rig/registry.ts';
+import type { Rig } from '../rig/rig.ts';
 
 const { signal } = new AbortController();
 
-const FAULTS: Readonly<Record<string, Fault>> = {
-  '401': { kind: 'status', status: 401 },
-  '403': { kind: 'status', status: 403 },
-  '404': { kind: 'status', status: 404 },
-  '429': { kind: 'status', status: 429, headers: { 'retry-after': '0' } },
-  '500': { kind: 'status', status: 500 },
-  '503': { kind: 'status', status: 503 },
-  reset: { kind: 'reset' },
-  stall: { kind: 'stall' },
-  truncated: { kind: 'truncate', after: 3 },
+/** Rows at once: most of their time is waiting for what does not come. */
+const PARALLEL = 12;
+
+/** What is met, and what is said of it. */
+type Met = readonly [Fault, RegExp];
+
+const status = (code: number, headers = {}): Met => [
+  { kind: 'status', status: code, headers },
+  new RegExp(code === 404 ? 'answers 404|no cache has|has no entry' : `answers ${code}`),
+];
+
+/** What requests can meet. */
+const FAULTS: Readonly<Record<string, Met>> = {
+  '401': status(401),
+  '403': status(403),
+  '404': status(404),
+  '429': status(429, { 'retry-after': '0' }),
+  '500': status(500),
+  '503': status(503),
+  reset: [{ kind: 'reset' }, /ECONNRESET/],
+  stall: [{ kind: 'stall' }, /no answer in time/],
 };
 
-test('no answer of a registry breaks an import or an export of a cache: each is a failure with a code', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'varve-faults-'));
-  const state: { fault?: Fault; of?: 'manifests' | 'blobs' } = {};
-  try {
-    await using real = await startRegistry();
-    await using proxy = await startFaultyProxy(real.url, ({ path }) =>
-      state.of !== undefined && path.includes(`/${state.of}/`) ? state.fault : undefined,
-    );
-    const open = (name: string): { content: ContentStore; registry: OpenRegistry } => {
-      const content = createContentStore(join(dir, name));
-      const registry = createRegistry({
-        ...{ content, clock: { now: () => Date.now() }, stallMs: 300 },
-        retry: { tries: 2, firstPauseMs: 1, maxPauseMs: 2 },
-      });
-      return { content, registry };
-    };
-    const remoteOf = (deps: ReturnType<typeof open>, tag: string): CacheRemote => {
-      const remote = createRegistryRemote(deps, `${proxy.host}/team/cache:${tag}`);
-      assert.ok(remote.ok);
-      return remote.value;
-    };
-    const writer = open('writer');
-    await using _writing = writer.registry;
-    const records = [{ digest: sha256('base'), inputs: [], results: [] }];
-    const write = async (tag: string): Promise<string> => {
-      const remote = remoteOf(writer, tag);
-      const { config, layers } = encodeCacheConfig({ records });
-      const bytes = Buffer.from(`${cacheConfigText(config)}${' '.repeat(tag.length)}`);
-      const named = { digest: await writer.content.put(bytes), size: bytes.length };
-      const blob = { mediaType: CACHE_CONFIG_MEDIA_TYPE, ...named };
-      const sent = await remote.write(blob, {
-        signal,
-        obtain: () => Promise.resolve(ok(undefined)),
-      });
-      if (!sent.ok) return sent.error.code;
-      const manifest = encodeCacheManifest(named, layers);
-      const done = await remote.publish(manifest.bytes, manifest.mediaType, { signal });
-      return done.ok ? 'written' : done.error.code;
-    };
-    let readers = 0;
-    /** Reads into an empty store. */
-    const read = async (): Promise<string> => {
-      const reader = open(`reader-${readers++}`);
-      await using _reading = reader.registry;
-      const done = await readCache(remoteOf(reader, 'good'), { signal });
-      return done.ok ? 'read' : done.error.code;
-    };
-    assert.deepEqual([await write('good'), await read()], ['written', 'read']);
-    const wrong: string[] = [];
-    for (const [name, fault] of Object.entries(FAULTS)) {
-      for (const kind of ['manifests', 'blobs'] as const) {
-        Object.assign(state, { fault, of: kind });
-        const exported = await write(`new-${name}-${kind}`);
-        const imported = await read();
-        if (name !== 'truncated' && !/^RG/.test(exported))
-          wrong.push(`${name} ${kind} export: ${exported}`);
-        if (!/^RG/.test(imported)) wrong.push(`${name} ${kind} import: ${imported}`);
-      }
-    }
-    delete state.of;
-    assert.deepEqual(wrong, []);
-    assert.deepEqual([await write('good'), await read()], ['written', 'read']);
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
+const altered = (change: (body: Buffer) => Buffer): Met => [
+  { kind: 'alter', change },
+  /damaged|has digest|another digest|bytes|cache config/,
+];
+
+/** What can be wrong with an answer besides. */
+const DAMAGE: Readonly<Record<string, Met>> = {
+  'cut off': [{ kind: 'truncate', after: 3 }, /other side closed|terminated/],
+  corrupt: altered((body) => Buffer.from(body.map((byte, i) => (i === 0 ? byte ^ 1 : byte)))),
+  truncated: altered((body) => body.subarray(0, body.length >> 1)),
+  oversized: altered((body) => Buffer.concat([body, Buffer.alloc(17 * 2 ** 20, ' ')])),
+};
+
+/** What is read, and what is written; the config of a registry is written as a blob like the layers. */
+const READ: Readonly<Record<ServerType, readonly Part[]>> = {
+  registry: ['manifest', 'config', 'layer'],
+  s3: ['manifest', 'layer'],
+  gha: ['service', 'manifest', 'layer'],
+};
+const WRITTEN: Readonly<Record<ServerType, readonly Part[]>> = {
+  registry: ['manifest', 'layer'],
+  s3: ['manifest', 'layer'],
+  gha: ['service', 'layer'],
+};
+
+const patience = (met?: Met): Readonly<Record<string, string>> =>
+  met?.[0].kind === 'stall' ? IMPATIENT : {};
+
+/** Runs rows, and gives the differences from what each should come to. */
+async function differences(
+  rows: ReadonlyMap<string, () => Promise<readonly string[]>>,
+): Promise<readonly string[]> {
+  const slots = new Semaphore(PARALLEL);
+  const wrong = await Promise.all(
+    [...rows].map(async ([name, row]) =>
+      (await slots.run(signal, row)).map((each) => `${name}: ${each}`),
+    ),
+  );
+  return wrong.flat();
+}
+
+/** How an outcome differs from what it should be. */
+function compared(got: Outcome, want: Omit<Outcome, 'said'>, said: readonly RegExp[]): string[] {
+  const { said: text, ...rest } = got;
+  const [is, should] = [JSON.stringify(rest), JSON.stringify(want)];
+  return [
+    ...(is === should ? [] : [`${is} in place of ${should}: ${text}`]),
+    ...said.flatMap((each) => (each.test(text) ? [] : [`"${text}" has no ${each.source}`])),
+  ];
+}
+
+async function withServers(
+  work: (rig: Rig, servers: CacheServers) => Promise<void>,
+): Promise<void> {
+  await using rig = rowWorld();
+  await using servers = await startCacheServers();
+  for (const { to, env } of Object.values(servers.good)) {
+    const made = await rowBuild(rig, ['--cache-to', `${to},mode=max`], { env });
+    assert.deepEqual(made, { status: 0, steps: 'DONE DONE', said: '' });
   }
+  await work(rig, servers);
+}
+
+test('whatever a server answers to an import, the build ends well, its steps run and the cache is reported', async () => {
+  await withServers(async (rig, servers) => {
+    const rows = new Map<string, () => Promise<readonly string[]>>();
+    const row = async (type: ServerType, part: Part, met?: Met): Promise<readonly string[]> => {
+      await using place = await servers.open(type, (asked) =>
+        asked === part ? met?.[0] : undefined,
+      );
+      const { from } = place;
+      const env = { ...place.env, ...patience(met) };
+      const got = await rowBuild(rig, ['--cache-from', from], { env, output: true });
+      const files = 'a\nb\n';
+      if (met === undefined)
+        return compared(got, { status: 0, steps: 'CACHED CACHED', files }, [/^$/]);
+      const what =
+        part === 'layer'
+          ? /CacheLayerLost: layer .* cannot be used/
+          : /^CacheImport: the cache \S+.* is not used/;
+      return compared(got, { status: 0, steps: 'DONE DONE', files }, [what, met[1]]);
+    };
+    for (const type of SERVER_TYPES) {
+      // Unbroken, so that a row cannot pass because nothing is ever found.
+      rows.set(`${type} as it is`, () => row(type, 'manifest'));
+      for (const part of READ[type])
+        for (const [name, met] of Object.entries(
+          part === 'service' ? FAULTS : { ...FAULTS, ...DAMAGE },
+        ))
+          rows.set(`${type} ${part} ${name}`, () => row(type, part, met));
+    }
+    assert.deepEqual(await differences(rows), []);
+    note(`imports from servers that fail: ${rows.size} rows`);
+  });
+});
+
+test('whatever a server answers to an export, ignore-error decides between a warning and a failure', async () => {
+  await withServers(async (rig, servers) => {
+    const rows = new Map<string, () => Promise<readonly string[]>>();
+    let count = 0;
+    const row = async (
+      what: { readonly type: ServerType; readonly part: Part; readonly ignore: boolean },
+      met: Met,
+    ): Promise<readonly string[]> => {
+      const { type, part, ignore } = what;
+      const [fault, said] = met;
+      const broken = (asked: Part): Fault | undefined => (asked === part ? fault : undefined);
+      await using place = await servers.open(type, broken, { empty: `empty-${count++}` });
+      const { to } = place;
+      const env = { ...place.env, ...patience(met) };
+      const flags = ['--cache-to', `${to},mode=max,ignore-error=${ignore}`];
+      const got = await rowBuild(rig, flags, { env, output: true });
+      const first = ignore
+        ? /^CacheExport: the cache was not exported to [^|]*$/
+        : /^error\[(?:RG|RC)\d+\]: [^|]*$/;
+      const want = { status: ignore ? 0 : 3, steps: 'DONE DONE', files: 'a\nb\n' };
+      return compared(got, want, [first, said]);
+    };
+    for (const type of SERVER_TYPES)
+      for (const part of WRITTEN[type])
+        for (const [name, met] of Object.entries(FAULTS))
+          for (const ignore of [true, false])
+            rows.set(`${type} ${part} ${name} ignore-error=${ignore}`, () =>
+              row({ type, part, ignore }, met),
+            );
+    assert.deepEqual(await differences(rows), []);
+    note(`exports to servers that fail: ${rows.size} rows`);
+  });
 });

@@ -135,7 +135,7 @@ class State {
       this.#put(res, url, body);
       return;
     }
-    this.#get(req, res, url, fault?.kind === 'truncate' ? fault.after : undefined);
+    this.#get(req, res, url, fault);
   }
 
   #rpc(req: IncomingMessage, res: ServerResponse, url: URL, body: Buffer): void {
@@ -246,32 +246,33 @@ class State {
       .end();
   }
 
-  #get(req: IncomingMessage, res: ServerResponse, url: URL, cutAt: number | undefined): void {
+  #get(req: IncomingMessage, res: ServerResponse, url: URL, fault: Fault | undefined): void {
     const id = url.pathname.split('-')[1];
     const entry = this.entries.find(
       (e) => createHash('sha256').update(`${e.scope}|${e.key}|${e.version}`).digest('hex') === id,
     );
     if (entry === undefined) return void res.writeHead(404).end();
+    const data = fault?.kind === 'alter' ? fault.change(entry.data) : entry.data;
     const range = /^bytes=(\d+)-(\d*)$/.exec(
       String(req.headers['x-ms-range'] ?? req.headers.range ?? ''),
     );
     const [start, end] =
       range === null
-        ? [0, entry.data.length]
-        : [Number(range[1]), range[2] === '' ? entry.data.length : Number(range[2]) + 1];
-    const part = entry.data.subarray(start, end);
+        ? [0, data.length]
+        : [Number(range[1]), range[2] === '' ? data.length : Number(range[2]) + 1];
+    const part = data.subarray(start, end);
     res.writeHead(range === null ? 200 : 206, {
       'content-length': String(part.length),
       ...(range === null
         ? {}
-        : { 'content-range': `bytes ${start}-${start + part.length - 1}/${entry.data.length}` }),
+        : { 'content-range': `bytes ${start}-${start + part.length - 1}/${data.length}` }),
       etag: '"e"',
       'last-modified': new Date(0).toUTCString(),
       'x-ms-blob-type': 'BlockBlob',
     });
     if (req.method === 'HEAD') return void res.end();
-    if (cutAt === undefined) return void res.end(part);
-    res.write(part.subarray(0, cutAt), () => req.socket.destroy());
+    if (fault?.kind !== 'truncate') return void res.end(part);
+    res.write(part.subarray(0, fault.after), () => req.socket.destroy());
   }
 }
 

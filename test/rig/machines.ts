@@ -55,6 +55,15 @@ export class MachineNetwork implements Disposable {
     return `/run/netns/${name}`;
   }
 
+  /** An address that a machine can send to and that nobody has: packets are lost, nothing is refused. */
+  lost(machine: string): string {
+    const name = machine.replace('/run/netns/', '');
+    const inside = `vm${this.#id}${name.split('-').at(-1) ?? ''}`;
+    const address = `${this.#subnet}.250`;
+    ip('-n', name, 'neighbour', 'add', address, 'lladdr', '02:00:00:00:02:50', 'dev', inside);
+    return address;
+  }
+
   [Symbol.dispose](): void {
     for (const name of this.#spaces.splice(0)) ip('netns', 'delete', name);
     ip('link', 'delete', this.#bridge);

@@ -112,6 +112,8 @@ export type Fault =
   | { readonly kind: 'truncate'; readonly after: number }
   /** Never answers. */
   | { readonly kind: 'stall' }
+  /** Answers with other bytes than there are. */
+  | { readonly kind: 'alter'; readonly change: (body: Buffer) => Buffer }
   | { readonly kind: 'redirect'; readonly to: string };
 
 /** One request as the proxy saw it. */
@@ -175,7 +177,9 @@ export async function startFaultyProxy(
       const out = Object.fromEntries(
         [...up.headers].map(([k, v]) => [k, v.replace(upstream, own)]),
       );
-      const body = Buffer.from(await up.arrayBuffer());
+      const whole = Buffer.from(await up.arrayBuffer());
+      const body = what?.kind === 'alter' ? what.change(whole) : whole;
+      if (what?.kind === 'alter') out['content-length'] = String(body.length);
       request.answered = body.length;
       res.writeHead(up.status, out);
       if (what?.kind !== 'truncate') return void res.end(body);
