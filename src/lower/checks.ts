@@ -2,21 +2,30 @@ import type { Linter, Stage } from '../dockerfile/index.ts';
 import { expandWord, isSecretName, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
 import { parseReference } from '../oci/index.ts';
+import type { Budget } from './budget.ts';
 import { DECLARED_ONLY } from './build-args.ts';
 import type { EnvList } from './env-list.ts';
 import { formatPlatform, parsePlatform } from './platform.ts';
-import type { DeclaredArg } from './stage-state.ts';
 import type { At } from './stop.ts';
 
 /** UndefinedVar. */
 export function checkVariables(
   linter: Linter,
   unmatched: ReadonlySet<string>,
-  about: { readonly at: At; readonly buildArgs: readonly DeclaredArg[]; readonly env: EnvList },
+  about: {
+    readonly at: At;
+    /** Arguments that the stage declares, also without a value. */
+    readonly declared: Pick<ReadonlyMap<string, unknown>, 'has'>;
+    readonly env: EnvList;
+    readonly budget: Budget;
+  },
 ): void {
   for (const name of unmatched) {
-    if (DECLARED_ONLY.has(name) || about.buildArgs.some((a) => a.key === name)) continue;
-    const near = suggest(name, about.env.keys(), { caseSensitive: true });
+    if (DECLARED_ONLY.has(name) || about.declared.has(name)) continue;
+    const known = about.env.keys();
+    const near = about.budget.mayCompare(known.length)
+      ? suggest(name, known, { caseSensitive: true })
+      : undefined;
     linter.warn(rule('UndefinedVar'), MESSAGES.UndefinedVar(name, near), about.at);
   }
 }
@@ -28,12 +37,15 @@ export function checkFromArgs(
   about: {
     readonly at: At;
     /** Names that are set, and those an ARG above the first FROM declares without a value. */
-    readonly known: readonly string[];
+    readonly known: ReadonlySet<string>;
+    readonly budget: Budget;
   },
 ): void {
   for (const name of unmatched) {
-    if (about.known.includes(name)) continue;
-    const near = suggest(name, about.known, { caseSensitive: true });
+    if (about.known.has(name)) continue;
+    const near = about.budget.mayCompare(about.known.size)
+      ? suggest(name, about.known, { caseSensitive: true })
+      : undefined;
     linter.warn(rule('UndefinedArgInFrom'), MESSAGES.UndefinedArgInFrom(name, near), about.at);
   }
 }

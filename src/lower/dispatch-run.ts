@@ -5,7 +5,7 @@ import { inlineFile } from './file-node.ts';
 import { commit } from './history.ts';
 import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
 import { type ExpandText, planMounts } from './run-mounts.ts';
-import type { DeclaredArg, Lowering, PlannedCommand, StageState } from './stage-state.ts';
+import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
 import { stop } from './stop.ts';
 
 interface RunLine {
@@ -82,6 +82,7 @@ export function dispatchRun(
     socket !== undefined && env.get('SSH_AUTH_SOCK') === undefined
       ? env.with('SSH_AUTH_SOCK', socket)
       : env;
+  lowering.budget.takeText(stepEnv.size());
   const output = execNode({
     meta: {
       args,
@@ -124,11 +125,10 @@ export function dispatchRun(
 
 /** `|2 A=1 B=2`: the declared arguments with their values, each once, where it was first declared. */
 function argPrefix(
-  declared: readonly DeclaredArg[],
+  declared: ReadonlyMap<string, string | undefined>,
   env: { get(name: string): string | undefined },
 ): string[] {
-  const values = new Map<string, string>();
-  for (const { key, value } of declared) values.set(key, env.get(key) ?? value ?? '');
-  if (values.size === 0) return [];
-  return [`|${values.size}`, ...[...values].map(([k, v]) => `${k}=${v}`)];
+  if (declared.size === 0) return [];
+  const values = [...declared].map(([key, value]) => `${key}=${env.get(key) ?? value ?? ''}`);
+  return [`|${declared.size}`, ...values];
 }

@@ -86,14 +86,14 @@ export function dispatch(lowering: Lowering, stage: StageState, planned: Planned
         return found.ok ? found.value : stop(found.error, 'DF021');
       });
       const ports = exposedPorts(words, d.lowering.linter, planned.at);
-      config.ExposedPorts = new Set([...config.ExposedPorts, ...ports]);
+      for (const port of ports) config.ExposedPorts.add(port);
       commit(lowering, stage, `EXPOSE [${ports.join(' ')}]`);
       return;
     }
     case 'volume': {
       const volumes = command.volumes.map((v) => d.expand(v.value));
       if (volumes.includes('')) stop('VOLUME specified can not be an empty string', 'DF026');
-      config.Volumes = new Set([...config.Volumes, ...volumes]);
+      for (const volume of volumes) config.Volumes.add(volume);
       commit(lowering, stage, `VOLUME [${volumes.join(' ')}]`);
       return;
     }
@@ -117,7 +117,7 @@ export function dispatch(lowering: Lowering, stage: StageState, planned: Planned
         return;
       }
     case 'onbuild':
-      config.OnBuild = [...config.OnBuild, command.expression];
+      config.OnBuild.push(command.expression);
       return;
     default:
       return unreachable(command);
@@ -148,7 +148,7 @@ function dispatchEnv(d: Dispatch, command: EnvCommand): void {
     if (legacy) warnLegacy(d, command.name);
     checkSecretName(lowering.linter, 'ENV', key, d.planned.at);
     stage.state = { ...stage.state, env: stage.state.env.with(key, value) };
-    stage.image.config.Env = withVariable(stage.image.config.Env, key, value);
+    stage.image.config.Env.set(key, value);
   }
   commit(lowering, stage, `ENV ${pairs.map((p) => `${p.key}=${p.value}`).join(' ')}`);
 }
@@ -156,12 +156,6 @@ function dispatchEnv(d: Dispatch, command: EnvCommand): void {
 function warnLegacy(d: Dispatch, name: string): void {
   const message = MESSAGES.LegacyKeyValueFormat(name);
   d.lowering.linter.warn(rule('LegacyKeyValueFormat'), message, d.planned.at);
-}
-
-/** A variable of an image keeps its place when it is set again. */
-function withVariable(env: readonly string[], key: string, value: string): readonly string[] {
-  const at = env.findIndex((line) => line.startsWith(`${key}=`) || line === key);
-  return at === -1 ? [...env, `${key}=${value}`] : env.with(at, `${key}=${value}`);
 }
 
 function dispatchLabel(d: Dispatch, command: LabelCommand): void {
@@ -196,7 +190,7 @@ function dispatchArg(d: Dispatch, command: ArgCommand): void {
       stage.outline.declare({ name: key, description, value: value ?? '', lines, deps: new Set() });
     }
     stage.outline.used.add(key);
-    stage.buildArgs = [...stage.buildArgs, { key, value }];
+    stage.buildArgs.set(key, value);
     said.push(value === undefined ? key : `${key}=${value}`);
   }
   commit(lowering, stage, `ARG ${said.join(' ')}`);

@@ -1,3 +1,6 @@
+/** A log this much longer than the variables in it is written anew. */
+const SLACK = 64;
+
 /** What the versions of a list share: everything that was ever set, and where each variable was. */
 interface Log {
   /** A variable that was removed has no value. */
@@ -12,6 +15,8 @@ interface Log {
 export class EnvList {
   readonly #log: Log;
   readonly #length: number;
+  #lines: readonly string[] | undefined;
+  #keys: readonly string[] | undefined;
 
   /** `log` is of a list that this one continues. */
   constructor(
@@ -29,28 +34,41 @@ export class EnvList {
   }
 
   keys(): readonly string[] {
-    return this.#current().map(([name]) => name);
+    this.#keys ??= this.#current().map(([name]) => name);
+    return this.#keys;
   }
 
   /** This list with a variable set. */
   with(name: string, value: string): EnvList {
-    return this.#plus(name, value);
+    return this.#plus([[name, value]]);
+  }
+
+  /** This list with variables set one after the other. */
+  withAll(entries: readonly (readonly [string, string])[]): EnvList {
+    return entries.length === 0 ? this : this.#plus(entries);
   }
 
   /** This list without a variable. */
   without(name: string): EnvList {
-    return this.#plus(name, undefined);
+    return this.#plus([[name, undefined]]);
   }
 
   /** `KEY=value` in order. */
   lines(): readonly string[] {
-    return this.#current().map(([name, value]) => `${name}=${value}`);
+    this.#lines ??= this.#current().map(([name, value]) => `${name}=${value}`);
+    return this.#lines;
   }
 
-  #plus(name: string, value: string | undefined): EnvList {
-    const isNewest = this.#log.entries.length === this.#length;
-    const base = isNewest ? this : new EnvList(this.#current());
-    return new EnvList([[name, value]], base.#log);
+  /** Characters of the lines. */
+  size(): number {
+    return this.lines().reduce((sum, line) => sum + line.length, 0);
+  }
+
+  #plus(entries: readonly (readonly [string, string | undefined])[]): EnvList {
+    const { entries: known, places } = this.#log;
+    const grows = known.length === this.#length && known.length <= 4 * places.size + SLACK;
+    const base = grows ? this : new EnvList(this.#current());
+    return new EnvList(entries, base.#log);
   }
 
   #current(): [string, string][] {

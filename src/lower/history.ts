@@ -7,6 +7,7 @@ export function commit(
   text: string,
   options: { readonly layer: boolean; readonly step?: boolean } = { layer: false },
 ): void {
+  lowering.budget.takeText(text.length);
   const entry = {
     ...(lowering.created === undefined ? {} : { created: lowering.created }),
     created_by: options.step === true ? `${text} # buildkit` : text,

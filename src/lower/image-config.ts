@@ -1,6 +1,7 @@
 import { type GoJson, goJson, isRecord } from '../base/index.ts';
 import type { Health } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
+import { ImageEnv } from './image-env.ts';
 
 /** One entry of an image's history (OCI image-spec, config.md). */
 export interface HistoryEntry {
@@ -11,21 +12,24 @@ export interface HistoryEntry {
   readonly empty_layer?: boolean;
 }
 
-/** The execution part of an image configuration with Docker's extensions. Lists are replaced, never changed in place; labels are. */
+/**
+ * The execution part of an image configuration with Docker's extensions. What instructions add to one by one grows in place
+ * and belongs to one image; other lists are replaced.
+ */
 export interface ExecConfig {
   User: string;
-  ExposedPorts: ReadonlySet<string>;
-  Env: readonly string[];
+  ExposedPorts: Set<string>;
+  Env: ImageEnv;
   /** Undefined and empty differ: Go writes neither, but a CMD of a base is inherited unless it was set. */
   Entrypoint: readonly string[];
   Cmd: readonly string[];
-  Volumes: ReadonlySet<string>;
+  Volumes: Set<string>;
   WorkingDir: string;
   Labels: Map<string, string>;
   StopSignal: string;
   ArgsEscaped: boolean;
   Healthcheck: Health | undefined;
-  OnBuild: readonly string[];
+  OnBuild: string[];
   Shell: readonly string[];
 }
 
@@ -40,10 +44,10 @@ export interface ImageConfig {
   config: ExecConfig;
 }
 
-const NO_CONFIG: ExecConfig = {
+const noConfig = (): ExecConfig => ({
   User: '',
   ExposedPorts: new Set(),
-  Env: [],
+  Env: new ImageEnv([]),
   Entrypoint: [],
   Cmd: [],
   Volumes: new Set(),
@@ -54,7 +58,7 @@ const NO_CONFIG: ExecConfig = {
   Healthcheck: undefined,
   OnBuild: [],
   Shell: [],
-};
+});
 
 /** `PATH` where an image sets none. */
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -68,21 +72,45 @@ export function emptyImage(platform: OpPlatform): ImageConfig {
     platform,
     rootfs: { type: 'layers', diff_ids: null },
     history: [],
-    config: { ...NO_CONFIG, Env, WorkingDir: '/', Labels: new Map() },
+    config: { ...noConfig(), Env: new ImageEnv(Env), WorkingDir: '/' },
   };
 }
 
 /** Copies what instructions change. */
 export function cloneImage(image: ImageConfig): ImageConfig {
   const { config, history } = image;
-  return { ...image, history: [...history], config: { ...config, Labels: new Map(config.Labels) } };
+  return {
+    ...image,
+    history: [...history],
+    config: {
+      ...config,
+      ExposedPorts: new Set(config.ExposedPorts),
+      Env: new ImageEnv(config.Env.lines),
+      Volumes: new Set(config.Volumes),
+      Labels: new Map(config.Labels),
+      OnBuild: [...config.OnBuild],
+    },
+  };
 }
+
+/** About how many characters a copy of an image has. */
+export function imageSize({ history, config }: ImageConfig): number {
+  let size = 0;
+  for (const { created_by = '' } of history) size += HISTORY_ENTRY + created_by.length;
+  for (const line of config.Env.lines) size += line.length;
+  for (const [name, value] of config.Labels) size += name.length + value.length;
+  return size + PORT * config.ExposedPorts.size + PATH * config.Volumes.size;
+}
+
+/** What the other members of an entry, a port and a path take, about. */
+const HISTORY_ENTRY = 64;
+const PORT = 16;
+const PATH = 32;
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((v) => typeof v === 'string') : [];
-const keys = (value: unknown): ReadonlySet<string> =>
-  new Set(isRecord(value) ? Object.keys(value) : []);
+const keys = (value: unknown): Set<string> => new Set(isRecord(value) ? Object.keys(value) : []);
 const whole = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
 /** Reads an image configuration; what the frontend does not know is dropped, as Go's decoder does. */
@@ -127,7 +155,7 @@ function decodeConfig(c: Readonly<Record<string, unknown>>): ExecConfig {
   return {
     User: text(c['User']),
     ExposedPorts: keys(c['ExposedPorts']),
-    Env: texts(c['Env']),
+    Env: new ImageEnv(texts(c['Env'])),
     Entrypoint: texts(c['Entrypoint']),
     Cmd: texts(c['Cmd']),
     Volumes: keys(c['Volumes']),
@@ -201,7 +229,7 @@ function configJson(c: ExecConfig): JsonObject {
   return {
     User: set(c.User),
     ExposedPorts: members(c.ExposedPorts),
-    Env: some(c.Env),
+    Env: some(c.Env.lines),
     Entrypoint: some(c.Entrypoint),
     Cmd: some(c.Cmd),
     Volumes: members(c.Volumes),

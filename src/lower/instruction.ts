@@ -40,7 +40,8 @@ export class Dispatch {
   #report(unmatched: ReadonlySet<string>): void {
     if (unmatched.size === 0) return;
     const { buildArgs, state } = this.stage;
-    const about = { at: this.planned.at, buildArgs, env: state.env };
+    const { budget } = this.lowering;
+    const about = { at: this.planned.at, declared: buildArgs, env: state.env, budget };
     checkVariables(this.lowering.linter, unmatched, about);
   }
 }

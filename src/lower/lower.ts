@@ -11,13 +11,20 @@ import {
 } from '../dockerfile/index.ts';
 import { marshalGraph, normalisePlatform, type OpPlatform } from '../llb/index.ts';
 import { BaseResolver } from './bases.ts';
+import { Budget } from './budget.ts';
 import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
 import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
 import { answeredEpoch, epochText, epochValue, withEpoch } from './epoch.ts';
 import { ignorePatterns } from './ignore-patterns.ts';
-import { cloneImage, DEFAULT_PATH, encodeImage, type ImageConfig } from './image-config.ts';
+import {
+  cloneImage,
+  DEFAULT_PATH,
+  encodeImage,
+  type ImageConfig,
+  imageSize,
+} from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import { mainContext } from './main-context.ts';
 import { outlineOf } from './outline.ts';
@@ -116,7 +123,7 @@ class Build {
     const contextPaths = new Set<string>();
     const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
     this.#lowering = {
-      ...{ request, escapeToken, linter, targetPlatform, contextPaths },
+      ...{ request, escapeToken, linter, targetPlatform, contextPaths, budget: new Budget() },
       globalArgs,
       parameters: global.parameters,
       hostname: request.hostname ?? buildArgs['BUILDKIT_SANDBOX_HOSTNAME'] ?? '',
@@ -178,18 +185,13 @@ class Build {
   }
 
   #dispatchStage(state: StageState): void {
-    if (state.base !== undefined) inherit(state, state.base);
+    if (state.base !== undefined) inherit(state, state.base, this.#lowering.budget);
     state.dispatched = true;
     state.platform ??= this.#lowering.targetPlatform;
     const { config } = state.image;
-    if (!config.Env.some((e) => e.startsWith('PATH=')) && state.platform.OS !== 'windows')
-      config.Env = [...config.Env, `PATH=${DEFAULT_PATH}`];
-    for (const line of config.Env) {
-      const equals = line.indexOf('=');
-      const [key, value] =
-        equals === -1 ? [line, ''] : [line.slice(0, equals), line.slice(equals + 1)];
-      state.state = { ...state.state, env: state.state.env.with(key, value) };
-    }
+    if (!config.Env.has('PATH') && state.platform.OS !== 'windows')
+      config.Env.set('PATH', DEFAULT_PATH);
+    state.state = { ...state.state, env: state.state.env.withAll(config.Env.pairs()) };
     if (config.WorkingDir !== '') enterDirectory(state, config.WorkingDir);
     if (config.User !== '') state.state = { ...state.state, user: config.User };
     for (const planned of state.commands)
@@ -270,14 +272,15 @@ function fireTriggers(list: StageList, state: StageState): boolean {
 }
 
 /** A stage based on another one starts where that one ended; its triggers stay behind. */
-function inherit(state: StageState, base: StageState): void {
+function inherit(state: StageState, base: StageState, budget: Budget): void {
   state.state = base.state;
   state.paths = base.paths;
   state.platform = base.platform;
+  budget.takeText(imageSize(base.image));
   const image = cloneImage(base.image);
   state.image = { ...image, config: { ...image.config, OnBuild: [] } };
   state.baseImage = base.baseImage;
-  state.buildArgs = [...state.buildArgs, ...base.buildArgs];
+  for (const [key, value] of base.buildArgs) state.buildArgs.set(key, value);
   state.workdirSet = base.workdirSet;
 }
 

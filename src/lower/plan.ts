@@ -51,7 +51,7 @@ export class StageList {
 export interface StageOptions {
   readonly lowering: Pick<
     Lowering,
-    'request' | 'escapeToken' | 'linter' | 'globalArgs' | 'parameters'
+    'request' | 'escapeToken' | 'linter' | 'globalArgs' | 'parameters' | 'budget'
   >;
   /** Names that ARG instructions above the first FROM declare. */
   readonly declared: readonly string[];
@@ -134,7 +134,7 @@ function newState(given: NewState): StageState {
     dispatched: false,
     stepIndex: 0,
     stepTotal: 0,
-    buildArgs: [],
+    buildArgs: new Map(),
     workdirSet: false,
     last: {},
   };
@@ -149,12 +149,13 @@ function expandFrom(
   readonly matched: ReadonlySet<string>;
   readonly unmatched: ReadonlySet<string>;
 } {
-  const { escapeToken, linter, globalArgs } = lowering;
+  const { escapeToken, linter, globalArgs, budget } = lowering;
   const found = expandWord(text, globalArgs, { escapeToken });
   if (!found.ok) return locate(stage, () => stop(found.error, 'DF021'));
-  const known = [...declared, ...globalArgs.keys()];
-  const about = { at: stage, known };
-  checkFromArgs(linter.withComments(stage.comments), found.value.unmatched, about);
+  if (found.value.unmatched.size > 0) {
+    const about = { at: stage, known: new Set([...declared, ...globalArgs.keys()]), budget };
+    checkFromArgs(linter.withComments(stage.comments), found.value.unmatched, about);
+  }
   return found.value;
 }
 

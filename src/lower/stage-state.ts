@@ -1,5 +1,6 @@
 import type { Command, LineRange, LintConfig, Linter, Stage } from '../dockerfile/index.ts';
 import type { NetMode, OpPlatform, ProxyEnv } from '../llb/index.ts';
+import type { Budget } from './budget.ts';
 import type { EnvList } from './env-list.ts';
 import type { ImageConfig } from './image-config.ts';
 import type { LazyOutput } from './lazy-graph.ts';
@@ -16,12 +17,6 @@ export interface BuildState {
   readonly env: EnvList;
   readonly dir: string;
   readonly user: string;
-}
-
-/** A build argument as listed in the history of later RUN steps. */
-export interface DeclaredArg {
-  readonly key: string;
-  readonly value: string | undefined;
 }
 
 /** An instruction with the stages it reads from: one per `--from`, one per mount. */
@@ -61,7 +56,8 @@ export interface StageState {
   stepIndex: number;
   stepTotal: number;
   readonly ignoreCache: boolean;
-  buildArgs: DeclaredArg[];
+  /** Declared arguments in the order in which they were first declared; the newest value. */
+  readonly buildArgs: Map<string, string | undefined>;
   workdirSet: boolean;
   outline: StageOutline;
   /** Paths of a named local context behind the stage that are read; `/` is all of it. */
@@ -75,6 +71,7 @@ export interface Lowering {
   readonly request: LowerRequest;
   readonly escapeToken: '\\' | '`';
   readonly linter: Linter;
+  readonly budget: Budget;
   readonly globalArgs: EnvList;
   /** Declarations of the arguments above the first FROM. */
   readonly parameters: ReadonlyMap<string, DeclaredParameter>;
