@@ -13,6 +13,17 @@ export type {
   ContextFile,
   Finding,
 } from './finding.ts';
+export {
+  type ChangeUnit,
+  type Grouping,
+  type GroupingCosts,
+  type GroupingProblem,
+  type Groupings,
+  groupingCost,
+  groupUnits,
+  MAX_EXACT,
+  shareGroups,
+} from './group-units.ts';
 export { ADVICE_RULES, type LintFacts, lintCaching } from './lint.ts';
 export { type AppliedRewrite, type RewriteFacts, type Rewritten, rewrite } from './optimize.ts';
 export { ignoreCandidates } from './rules/layers.ts';

@@ -5,7 +5,15 @@ export {
   type ReplayOptions,
   type ReplayStep,
 } from './commit-replay.ts';
-export { type ImageContent } from './image-proof.ts';
+export { compareImages, type ImageComparison, type ImageContent } from './image-proof.ts';
+export {
+  adviseLayers,
+  type BuiltFacts,
+  changesOf,
+  type LayerHistory,
+  type MeasuredUnit,
+  type PoolAdvice,
+} from './layer-advice.ts';
 export {
   changingVariableNames,
   type MeasuredCost,

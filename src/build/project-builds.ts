@@ -2,13 +2,19 @@
 export async function projectBuilds(): Promise<
   Pick<typeof import('./project.ts'), 'buildProject' | 'reportFailure'> &
     Pick<typeof import('./project-plan.ts'), 'planProject'> &
+    Pick<typeof import('./project-facts.ts'), 'builtLayers'> &
     Pick<typeof import('./project-target.ts'), 'buildTarget' | 'foundImageOf'>
 > {
-  const [{ buildProject, reportFailure }, { planProject }, { buildTarget, foundImageOf }] =
-    await Promise.all([
-      import('./project.ts'),
-      import('./project-plan.ts'),
-      import('./project-target.ts'),
-    ]);
-  return { buildProject, reportFailure, planProject, buildTarget, foundImageOf };
+  const [
+    { buildProject, reportFailure },
+    { planProject },
+    { builtLayers },
+    { buildTarget, foundImageOf },
+  ] = await Promise.all([
+    import('./project.ts'),
+    import('./project-plan.ts'),
+    import('./project-facts.ts'),
+    import('./project-target.ts'),
+  ]);
+  return { buildProject, reportFailure, planProject, builtLayers, buildTarget, foundImageOf };
 }

@@ -176,10 +176,10 @@ export async function readLists(
   spec: LayerSpec,
 ): Promise<Result<ReadonlyMap<string, string>>> {
   const lists = new Map<string, string>();
-  for (const path of spec.lists) {
-    const text = await readInput(world, spec, path);
+  for (const list of spec.lists) {
+    const text = await readInput(world, spec, list.path);
     if (!text.ok) return text;
-    lists.set(path, listText(text.value));
+    lists.set(list.path, listText(text.value, list));
   }
   return ok(lists);
 }

@@ -115,7 +115,7 @@ async function layerRequest(
     platforms: [platform],
     tags: [],
     outputs: [],
-    noCache: world.noCache ? 'all' : [],
+    noCache: world.noCache || world.freshSteps === true ? 'all' : [],
     ...(target === undefined ? {} : { target }),
   });
 }

@@ -26,7 +26,7 @@ export async function planProject(
   asked: ProjectWorld,
   goals: Pick<Goals, 'layers' | 'images'>,
 ): Promise<Result<readonly PlannedLayer[]>> {
-  const world = { ...asked, deps: { ...asked.deps, images: readOnly(asked.deps.images) } };
+  const world = { ...asked, deps: { ...asked.deps, images: readOnlyImages(asked.deps.images) } };
   const { memo } = world.deps;
   const planned: PlannedLayer[] = [];
   for (const [platform, specs] of platformsOf(world, goals)) {
@@ -61,7 +61,8 @@ function wantedOf(
   return layers.filter(({ spec }) => names.has(spec.name));
 }
 
-function readOnly(images: ImageDb): ImageDb {
+/** Looks images up and remembers none. */
+export function readOnlyImages(images: ImageDb): ImageDb {
   return {
     get: (name) => images.get(name),
     list: () => images.list(),

@@ -27,6 +27,8 @@ export interface ProjectWorld {
   readonly pushLayers: boolean;
   /** Every layer is built, whatever is found. */
   readonly noCache: boolean;
+  /** Every step of a layer that is built is executed, for its time to be measured. */
+  readonly freshSteps?: boolean;
   readonly outputs: readonly OutputSpec[];
   /** Who the progress of a layer is shown for. */
   readonly signal: AbortSignal;

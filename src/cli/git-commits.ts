@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Commit } from '../analyze/index.ts';
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import type { Io } from './io.ts';
 
 const run = promisify(execFile);
@@ -15,11 +17,7 @@ export async function lastCommits(
   directory: string,
   count: number,
 ): Promise<Result<readonly Commit[]>> {
-  const git = async (...args: readonly string[]): Promise<string> => {
-    const env = { PATH: io.env['PATH'] ?? '', HOME: io.env['HOME'] ?? '', LC_ALL: 'C' };
-    const options = { cwd: directory, env, maxBuffer: MAX_OUTPUT, signal: io.signal };
-    return (await run('git', ['-c', 'core.quotePath=false', ...args], options)).stdout;
-  };
+  const git = gitIn(io, directory);
   try {
     const log = await git('log', '--first-parent', `-n${count}`, '--format=%H %ct');
     const commits: Commit[] = [];
@@ -30,15 +28,62 @@ export async function lastCommits(
     }
     return ok(commits);
   } catch (e) {
-    io.signal.throwIfAborted();
-    if (!(e instanceof Error) || !('stderr' in e || 'code' in e)) throw e;
-    return err(
-      failure('CL008', 2, `the commits of ${directory} cannot be read`, {
-        help: 'the context has to lie in a git repository with at least one commit',
-        cause: e,
-      }),
-    );
+    return err(notRead(io, directory, e));
   }
+}
+
+/** The texts of files by their ids, as trees name them. */
+export async function blobTexts(
+  io: Io,
+  directory: string,
+  ids: readonly string[],
+): Promise<Result<ReadonlyMap<string, string>>> {
+  const git = gitIn(io, directory);
+  const texts = new Map<string, string>();
+  try {
+    for (const id of new Set(ids)) texts.set(id, await git('cat-file', 'blob', id));
+    return ok(texts);
+  } catch (e) {
+    return err(notRead(io, directory, e));
+  }
+}
+
+/** Writes the files that a commit has below `directory` to another directory; the repository stays as it is. */
+export async function checkOut(
+  io: Io,
+  directory: string,
+  { commit, to }: { readonly commit: string; readonly to: string },
+): Promise<Result<string>> {
+  try {
+    const git = gitIn(io, directory);
+    const prefix = (await git('rev-parse', '--show-prefix')).trim();
+    const repository = (await git('rev-parse', '--absolute-git-dir')).trim();
+    // An index of its own: that of the repository is not touched.
+    const own = gitIn(io, to, { GIT_INDEX_FILE: join(to, '.index'), GIT_DIR: repository });
+    await own('--work-tree=.', 'checkout', commit, '--', prefix === '' ? '.' : prefix);
+    await rm(join(to, '.index'), { force: true });
+    return ok(join(to, prefix));
+  } catch (e) {
+    return err(notRead(io, directory, e));
+  }
+}
+
+type Git = (...args: readonly string[]) => Promise<string>;
+
+function gitIn(io: Io, cwd: string, more: Readonly<Record<string, string>> = {}): Git {
+  const env = { PATH: io.env['PATH'] ?? '', HOME: io.env['HOME'] ?? '', LC_ALL: 'C', ...more };
+  const options = { cwd, env, maxBuffer: MAX_OUTPUT, signal: io.signal };
+  return async (...args) =>
+    (await run('git', ['-c', 'core.quotePath=false', ...args], options)).stdout;
+}
+
+function notRead(io: Io, directory: string, e: unknown): Failure {
+  io.signal.throwIfAborted();
+  if (!(e instanceof Error) || !('stderr' in e || 'code' in e)) throw e;
+  return failure('CL008', 2, `the commits of ${directory} cannot be read`, {
+    help: 'the directory has to lie in a git repository with at least one commit',
+    cause: e,
+  });
 }
 
 /** `<mode> blob <id>TAB<path>` ended by NUL; paths are relative to the directory that git runs in. */

@@ -56,4 +56,21 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
       collect,
     )
     .action(run<[string[], Options]>(async () => (await load()).planCommand));
+  const advise = program
+    .command('advise')
+    .description('say what would make the builds of a project cheaper');
+  advise
+    .command('layers')
+    .description(
+      'group packages and directories into layers, from what commits changed and what building them took',
+    )
+    .option('-f, --file <path>', 'varve.yml (default: the one that is here)')
+    .option('--budget <layers>', 'layers that the project may have (default: four more than now)')
+    .option('--commits <number>', 'the last so many commits are the history (default: 50)')
+    .option('--bandwidth <megabits>', 'of the registry, a second (default: 100)')
+    .option('--replay <commits>', 'build the last so many commits with both, and compare')
+    .option('--write', 'change the project file, when the images are proven to stay the same')
+    .option('--no-proof', 'with --write: do not build the images to compare them')
+    .option('--json', 'print JSON')
+    .action(run<[Options]>(async () => (await import('./commands/advise.ts')).adviseLayersCommand));
 }

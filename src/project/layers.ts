@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { err, type Failure, type FailurePlace, failure, ok, type Result } from '../base/index.ts';
 import { joined } from '../template/index.ts';
+import type { LayerList } from './lists.ts';
 import type { LayerSpec, LayerStep, Recipe } from './project.ts';
 import { RESERVED } from './recipe.ts';
 import type { layerSchema } from './schema.ts';
@@ -124,7 +125,7 @@ function layerOf(name: string, raw: RawLayer, { base, place }: LayerReading): Re
     uses: raw.uses ?? [],
     base: isRoot ? 'scratch' : (raw.base ?? base),
     files: raw.inputs?.files ?? [],
-    lists: raw.inputs?.lists ?? [],
+    lists: (raw.inputs?.lists ?? []).map(listOf),
     args: raw.inputs?.args ?? {},
     urls,
     cache: raw.cache ?? [],
@@ -134,6 +135,14 @@ function layerOf(name: string, raw: RawLayer, { base, place }: LayerReading): Re
     span: at.span,
   });
 }
+
+const listOf = ({
+  list,
+  ...parts
+}: NonNullable<NonNullable<RawLayer['inputs']>['lists']>[number]): LayerList => ({
+  path: list,
+  ...parts,
+});
 
 function recipeOf(name: string, raw: RawLayer, at: FailurePlace): Result<Recipe> {
   const given = RECIPES.filter((key) => raw[key] !== undefined);

@@ -1,4 +1,5 @@
 import type { SourceFile, Span } from '../base/index.ts';
+import type { LayerList } from './lists.ts';
 
 /** How often a layer is expected to change; for the order of layers and for advice, never part of a key. */
 export type ChangeClass = 'rarely' | 'sometimes' | 'often';
@@ -48,7 +49,7 @@ export interface LayerSpec {
   /** Patterns of the files that the recipe sees. */
   readonly files: readonly string[];
   /** Lists, which the recipe sees without comments and blank lines. */
-  readonly lists: readonly string[];
+  readonly lists: readonly LayerList[];
   readonly args: Readonly<Record<string, string>>;
   readonly urls: readonly LayerUrl[];
   /** Directories kept between builds (cache mounts of every command). */

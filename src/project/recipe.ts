@@ -162,13 +162,3 @@ function namesIn(node: AstNode): readonly string[] {
   );
   return [...from.map(({ value }) => value), ...flags];
 }
-
-/** A list as a recipe sees it: without comments, blank lines and blanks at the ends of lines. */
-export function listText(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => line.replace(/(?:^|\s)#.*$/, '').trim())
-    .filter((line) => line !== '')
-    .map((line) => `${line}\n`)
-    .join('');
-}

@@ -27,6 +27,22 @@ const url = z
   })
   .describe('a download that is checked against its digest');
 
+const list = z
+  .union(
+    [
+      z.string(),
+      z.strictObject({ list: z.string(), only: texts.describe('the lines of these packages') }),
+      z.strictObject({
+        list: z.string(),
+        except: texts.describe('all lines but those of these packages'),
+      }),
+    ],
+    { error: 'expected a path, {list, only} or {list, except}' },
+  )
+  .transform((v): { list: string; only?: string[]; except?: string[] } =>
+    typeof v === 'string' ? { list: v } : v,
+  );
+
 const step = z.union(
   [
     z.string().describe('a shell command'),
@@ -57,7 +73,7 @@ export const layerSchema = z
     inputs: z
       .strictObject({
         files: texts.optional().describe('patterns of files in the project directory'),
-        lists: texts.optional().describe('lists; comments and blank lines do not count'),
+        lists: z.array(list).optional().describe('lists; comments and blank lines do not count'),
         args: map.optional(),
         urls: z.array(url).optional(),
       })

@@ -93,9 +93,13 @@ COPY version /etc/version
   }
 
   async varve(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
-    return await this.rig.varve([args[0] ?? '', '-f', 'app/varve.yml', ...args.slice(1)], {
-      env: { ...this.env, ...env },
-    });
+    const words = args[0] === 'advise' ? 2 : 1;
+    return await this.rig.varve(
+      [...args.slice(0, words), '-f', 'app/varve.yml', ...args.slice(words)],
+      {
+        env: { ...this.env, ...env },
+      },
+    );
   }
 
   /** Bakes and pushes; the answer is the report. */
