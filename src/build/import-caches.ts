@@ -1,7 +1,13 @@
 import { err, type Failure, ok, type Result, sha256 } from '../base/index.ts';
 import { type Descriptor, FILE_INDEX_MEDIA_TYPE } from '../oci/index.ts';
 import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
-import { cacheSubject, importGraph, type ReadOptions, readCache } from '../remotes/index.ts';
+import {
+  type CacheLack,
+  cacheSubject,
+  importGraph,
+  type ReadOptions,
+  readCache,
+} from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
 import { openTrust } from './cache-signing.ts';
 import { ImportedSources, sourceName } from './cache-sources.ts';
@@ -81,6 +87,7 @@ async function importCache(
       signal: report.signal,
       ...(refuse === undefined ? {} : { refuse }),
       onPart: (why) => parts.push(why),
+      onLack: (lack) => report.emit(lacking(name, lack, remote.name)),
     });
     await report.turn;
     const refused = [...(read.ok ? [] : [read.error]), ...parts].find(isRefusal);
@@ -132,6 +139,23 @@ function metered(remote: CacheRemote, sources: ImportedSources, source: string):
         }),
     manifest: async (...args) => count(await remote.manifest(...args)),
     read: async (...args) => count(await remote.read(...args)),
+  };
+}
+
+function lacking(
+  vertex: string,
+  { layers, results }: CacheLack,
+  cache: string,
+): Parameters<StepReport['emit']>[0] {
+  const [first = ''] = layers;
+  const what =
+    layers.length === 1 ? `layer ${first}` : `${layers.length} layers, among them ${first}`;
+  return {
+    type: 'warning',
+    vertex: sha256(vertex),
+    rule: 'CacheImport',
+    message: `${results} ${results === 1 ? 'result' : 'results'} of the cache ${cache} cannot be used: it lacks ${what}`,
+    detail: ['a layer that is missing, or of another size, is written again by the next export'],
   };
 }
 

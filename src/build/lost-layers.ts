@@ -1,7 +1,10 @@
 import type { Failure } from '../base/index.ts';
 import type { LayerChain, LayerRef, MemoDb } from '../ports/index.ts';
+import { suspectBlobs } from '../remotes/index.ts';
 
 const MEMO = 'cache-origin.v1';
+/** Failures that say nothing of the bytes: nobody answered, or nobody was let in. */
+const UNREACHED: ReadonlySet<string> = new Set(['RG001', 'RG002', 'RC011', 'RC012', 'RC014']);
 
 /** Notes that an origin is a cache: what it promised and lost can be made again. */
 export function rememberCacheOrigin(memo: MemoDb, origin: string): void {
@@ -32,6 +35,8 @@ export class LostLayers {
     const { origin } = layer;
     if (origin === undefined || this.#memo.get(MEMO, origin) === undefined) return;
     if (this.#lost.has(nameOf(layer))) return;
+    if (layer.blob !== undefined && !UNREACHED.has(why.code))
+      suspectBlobs(this.#memo).add(origin, layer.blob.digest);
     this.#lost.add(nameOf(layer));
     this.#report(layer, why);
   };

@@ -8,7 +8,7 @@ import { createGitRepositories, createHttpFiles } from '../fetch/index.ts';
 import { hostPlatform } from '../oci/index.ts';
 import { createCacheMounts, SourceMemory } from '../ops/index.ts';
 import { createRegistry, dockerCredentials, hostConfigs } from '../registry/index.ts';
-import { createCacheServices } from '../remotes/index.ts';
+import { createCacheServices, suspectBlobs } from '../remotes/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
 import { actionsAccount } from './flags/cache-gha.ts';
@@ -88,6 +88,7 @@ export function createBuildDeps(
         clock: io.clock,
         proxyFor: proxyFor(io.env),
         ...limits,
+        suspects: suspectBlobs(db.memo),
         ...(actions === undefined ? {} : { actions }),
       }),
     ),

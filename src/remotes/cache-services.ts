@@ -14,6 +14,7 @@ import type { GhaAccount, GhaPlace } from './gha/place.ts';
 import { Bucket } from './s3/bucket.ts';
 import { placeOfOrigin, type S3Place, s3Origin } from './s3/place.ts';
 import { createS3Remote, pullS3, type S3Deps } from './s3/s3-remote.ts';
+import type { SuspectBlobs } from './suspect-blobs.ts';
 import { unusableRemote } from './unusable-remote.ts';
 
 /** A cache in a service that is neither a registry nor a directory. */
@@ -37,6 +38,7 @@ export interface CacheServicesDeps {
   readonly stallMs?: number;
   readonly busyPauseMs?: number;
   readonly blockBytes?: number;
+  readonly suspects?: SuspectBlobs;
 }
 
 const RETRY: RetryPolicy = { tries: 7, firstPauseMs: 1000, maxPauseMs: 60_000 };
@@ -113,9 +115,10 @@ class Services implements CacheServices {
   }
 
   #serviceDeps(): S3Deps {
-    const { content, clock, blockBytes } = this.#deps;
+    const { content, clock, blockBytes, suspects } = this.#deps;
     return {
       ...{ content, clock, http: this.#http, retry: this.#retry },
+      ...(suspects === undefined ? {} : { suspects }),
       ...(blockBytes === undefined ? {} : { partBytes: blockBytes }),
     };
   }

@@ -42,11 +42,30 @@ export async function readVerified(
     : err(absent(`${path} is damaged: its bytes have another digest`));
 }
 
+/** Blobs up to here are read before they are taken for present: more than their size costs next to nothing. */
+const READ_BYTES = 65_536;
+
+/** Whether a file has the bytes of a blob, as far as that can be told without reading a large one. */
+export async function holdsBlob(
+  path: string,
+  blob: { readonly digest: Digest; readonly size: number },
+): Promise<boolean> {
+  if ((await sizeOf(path)) !== blob.size) return false;
+  return blob.size > READ_BYTES || (await readVerified(path, blob.digest, READ_BYTES)).ok;
+}
+
+/** Whether a file is there and can be read, and has other bytes than its digest says. */
+export async function isDamaged(path: string, digest: Digest, maxBytes: number): Promise<boolean> {
+  const bytes = await readSmall(path, maxBytes);
+  return bytes.ok ? sha256(bytes.value) !== digest : bytes.error.code === 'RC004';
+}
+
 /** The size of a file as its server has it: opening asks anew, where names and sizes are remembered (NFS, close-to-open). */
 export async function sizeOf(path: string): Promise<number | undefined> {
   try {
     await using file = await open(path, 'r');
-    return (await file.stat()).size;
+    const found = await file.stat();
+    return found.isFile() ? found.size : undefined;
   } catch (e) {
     if (isErrno(e, 'ENOENT', 'ENOTDIR', 'EACCES', 'EIO', 'ESTALE')) return undefined;
     throw new Error(`reading ${path}`, { cause: e });

@@ -17,8 +17,16 @@ import {
   MEDIA,
 } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
-import { absent, guarded, readSmall, readVerified, verified } from './directory-files.ts';
+import {
+  absent,
+  guarded,
+  holdsBlob,
+  readSmall,
+  readVerified,
+  verified,
+} from './directory-files.ts';
 import { furtherName } from './further-name.ts';
+import type { SuspectBlobs } from './suspect-blobs.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
@@ -36,15 +44,20 @@ export interface DirectoryPlace {
  * directory; it is never written through, because nothing but layout files may appear there.
  */
 export function createDirectoryRemote(
-  deps: { readonly content: ContentStore; readonly layout: ContentStore },
+  deps: {
+    readonly content: ContentStore;
+    readonly layout: ContentStore;
+    readonly suspects?: SuspectBlobs;
+  },
   place: DirectoryPlace,
 ): CacheRemote {
   const { dir, tag } = place;
-  const { content, layout } = deps;
+  const { content, layout, suspects } = deps;
+  const origin = `oci-layout://${dir}`;
   const pathOf = (digest: Digest): string => join(dir, 'blobs', 'sha256', hexOf(digest));
   return {
     name: `local:${dir}`,
-    origin: `oci-layout://${dir}`,
+    origin,
     manifest: async (_options, child) => {
       const digest = child === undefined ? await manifestDigest(place) : ok(child.digest);
       return digest.ok
@@ -54,7 +67,8 @@ export function createDirectoryRemote(
     read: (blob, { maxBytes }) => readVerified(pathOf(blob.digest), blob.digest, maxBytes),
     mayHave: async (blob) => (await layout.size(blob.digest)) === blob.size,
     write: async (blob, { signal, obtain, progress }) => {
-      if ((await layout.size(blob.digest)) === blob.size) return ok('exists');
+      const doubted = suspects?.has(origin, blob.digest) === true;
+      if (!doubted && (await holdsBlob(pathOf(blob.digest), blob))) return ok('exists');
       if ((await content.size(blob.digest)) !== blob.size) {
         const ready = await obtain();
         if (!ready.ok) return ready;
@@ -62,6 +76,7 @@ export function createDirectoryRemote(
       return await guarded(dir, signal, async () => {
         const data = verified(content.stream(blob.digest, { signal }), blob.digest);
         await writeAtomically(pathOf(blob.digest), data);
+        suspects?.clear(origin, blob.digest);
         progress?.(blob.size, blob.size);
         return 'written' as const;
       });

@@ -3,8 +3,8 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, isErrno, writeAtomically } from '../base/index.ts';
 import { decodeManifest, MAX_MANIFEST_BYTES } from '../oci/index.ts';
-import { entriesOf, namesIn, UNFINISHED } from './directory-entries.ts';
-import { modifiedAt, readVerified } from './directory-files.ts';
+import { type DirectoryEntry, entriesOf, namesIn, UNFINISHED } from './directory-entries.ts';
+import { isDamaged, modifiedAt, readVerified } from './directory-files.ts';
 
 /** What stays in a shared directory. */
 export interface DirectoryRules {
@@ -17,6 +17,8 @@ export interface DirectoryRules {
 }
 
 const HOUR = 3_600_000;
+/** Configs that are read are no larger. */
+const MAX_CONFIG = 16 << 20;
 
 /** The newest 64 exports of a scope, for 30 days; a day for what is not finished. */
 export const DIRECTORY_RULES: DirectoryRules = {
@@ -63,7 +65,7 @@ export async function sweepNowAndThen(
 }
 
 /**
- * Removes exports beyond the rules, leftovers of hosts that died, and blobs that no export names any more. No lock is held:
+ * Removes exports beyond the rules and damaged ones, leftovers of hosts that died, and blobs that no export names any more. No lock is held:
  * a blob is first moved aside, then the exports are read once more, and it is moved back when one of them names it by now;
  * whoever exports looks for its blobs after its export is published, and writes those that are gone.
  */
@@ -79,7 +81,8 @@ export async function sweepDirectory(
   for (const scope of scopes)
     for (const [i, entry] of (await entriesOf(dir, scope)).entries()) {
       signal.throwIfAborted();
-      if (i < rules.keepExports && now - entry.at < rules.keepMs) continue;
+      const stays = i < rules.keepExports && now - entry.at < rules.keepMs;
+      if (stays && !(await isUseless(dir, entry))) continue;
       await rm(entry.path, { force: true });
       exports++;
     }
@@ -92,6 +95,20 @@ export async function sweepDirectory(
       unfinished++;
     }
   return { exports, unfinished, blobs: await sweepBlobs(dir, old, signal) };
+}
+
+/** An export that no reader can take any more: its manifest or its config has other bytes than it had. */
+async function isUseless(dir: string, { path, digest }: DirectoryEntry): Promise<boolean> {
+  if (await isDamaged(path, digest, MAX_MANIFEST_BYTES)) return true;
+  const bytes = await readVerified(path, digest, MAX_MANIFEST_BYTES);
+  const document = bytes.ok ? decodeManifest(bytes.value, path) : bytes;
+  if (!document.ok || document.value.kind === 'index') return false;
+  const { config } = document.value.manifest;
+  return await isDamaged(
+    join(dir, 'blobs/sha256', hexOf(config.digest)),
+    config.digest,
+    MAX_CONFIG,
+  );
 }
 
 async function sweepBlobs(dir: string, old: number, signal: AbortSignal): Promise<number> {

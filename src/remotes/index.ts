@@ -60,7 +60,7 @@ export {
 } from './mount-manifest.ts';
 export { type RestoredMount, type RestoreOptions, restoreMount } from './mount-restore.ts';
 export type { ReadOptions } from './read-cache.ts';
-export { readCache } from './read-cache.ts';
+export { type CacheLack, readCache } from './read-cache.ts';
 export { recordAddresses } from './record-addresses.ts';
 export { createRegistryRemote } from './registry-remote.ts';
 export type { S3Credentials, S3Place } from './s3/place.ts';
@@ -86,3 +86,4 @@ export {
   type TravellingTrace,
   type TravellingTraces,
 } from './step-traces.ts';
+export { type SuspectBlobs, suspectBlobs } from './suspect-blobs.ts';

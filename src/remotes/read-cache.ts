@@ -1,4 +1,4 @@
-import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
+import { type Digest, err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   decodeManifest,
@@ -27,6 +27,14 @@ export interface ReadOptions {
   readonly refuse?: (graph: CacheGraph, signature: string | undefined) => Failure | undefined;
   /** Told of a part of the cache that is not taken while others are. */
   readonly onPart?: (why: Failure) => void;
+  /** Told of results that are left out because a layer of theirs is not there in its size. */
+  readonly onLack?: (lack: CacheLack) => void;
+}
+
+/** What a cache names and does not have. */
+export interface CacheLack {
+  readonly layers: readonly Digest[];
+  readonly results: number;
 }
 
 /**
@@ -103,7 +111,7 @@ async function readDocument(
   const whole = { ...graph.value, ...(attachments.length === 0 ? {} : { attachments }) };
   const refused = options.refuse?.(whole, signatureOf(document.value));
   if (refused !== undefined) return err(refused);
-  return ok([await withoutMissing(remote, layers, whole)]);
+  return ok([await withoutMissing(remote, layers, whole, options)]);
 }
 
 function signatureOf(document: ManifestOrIndex): string | undefined {
@@ -116,16 +124,30 @@ async function withoutMissing(
   remote: CacheRemote,
   layers: readonly Descriptor[],
   graph: CacheGraph,
+  { onLack }: ReadOptions,
 ): Promise<CacheGraph> {
-  const missing = new Set<string>();
-  for (const layer of layers) if (!(await remote.mayHave(layer))) missing.add(layer.digest);
+  const missing = new Set<Digest>();
+  await Promise.all(
+    layers.map(async (layer) => {
+      if (!(await remote.mayHave(layer))) missing.add(layer.digest);
+    }),
+  );
   if (missing.size === 0) return graph;
+  const lost = new Set<Digest>();
+  let results = 0;
+  const records = graph.records.map((record) => {
+    const whole = record.results.filter((result) => {
+      const lacks = result.layers.filter(({ blob }) => missing.has(blob));
+      for (const { blob } of lacks) lost.add(blob);
+      return lacks.length === 0;
+    });
+    results += record.results.length - whole.length;
+    return { ...record, results: whole };
+  });
+  if (results > 0) onLack?.({ layers: [...lost], results });
   const attachments = graph.attachments?.filter(({ digest }) => !missing.has(digest));
   return {
-    records: graph.records.map((record) => ({
-      ...record,
-      results: record.results.filter((r) => r.layers.every((l) => !missing.has(l.blob))),
-    })),
+    records,
     ...(attachments === undefined || attachments.length === 0 ? {} : { attachments }),
   };
 }

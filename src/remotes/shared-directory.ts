@@ -13,10 +13,19 @@ import {
 import { type Descriptor, encodeIndex, MAX_MANIFEST_BYTES, MEDIA } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
 import { entriesOf, namesIn, scopeFolder } from './directory-entries.ts';
-import { absent, guarded, modifiedAt, readVerified, sizeOf, verified } from './directory-files.ts';
+import {
+  absent,
+  guarded,
+  holdsBlob,
+  modifiedAt,
+  readVerified,
+  sizeOf,
+  verified,
+} from './directory-files.ts';
 import { type DirectoryRules, serverTime, sweepNowAndThen } from './directory-sweep.ts';
 import { furtherName } from './further-name.ts';
 import { scopeTag } from './scope.ts';
+import type { SuspectBlobs } from './suspect-blobs.ts';
 
 /** A scope of a directory that several hosts share. */
 export interface SharedDirectoryPlace {
@@ -29,6 +38,7 @@ interface Deps {
   /** Reads blobs of the directory; it is never written through. */
   readonly layout: ContentStore;
   readonly rules: DirectoryRules;
+  readonly suspects?: SuspectBlobs;
 }
 
 /** A blob that is in use already is marked as written now when it is older than this. */
@@ -48,7 +58,8 @@ function remoteAt(
   dir: string,
   { scope, folder }: { readonly scope: string; readonly folder: string },
 ): CacheRemote {
-  const { content, layout } = deps;
+  const { content, layout, suspects } = deps;
+  const origin = `oci-layout://${dir}`;
   const pathOf = (digest: Digest): string => join(dir, 'blobs', 'sha256', hexOf(digest));
   /** How the blobs of this export can be written again. */
   const sent = new Map<Digest, (signal: AbortSignal) => Promise<Result<void>>>();
@@ -66,11 +77,12 @@ function remoteAt(
     return await guarded(dir, signal, async () => {
       const data = verified(content.stream(blob.digest, { signal }), blob.digest);
       await writeAtomically(pathOf(blob.digest), data);
+      suspects?.clear(origin, blob.digest);
     });
   };
   return {
     name: `dir:${dir}@${scope}`,
-    origin: `oci-layout://${dir}`,
+    origin,
     manifest: async (_options, child) => {
       if (child !== undefined)
         return await readVerified(pathOf(child.digest), child.digest, MAX_MANIFEST_BYTES);
@@ -91,7 +103,8 @@ function remoteAt(
     mayHave: async (blob) => (await layout.size(blob.digest)) === blob.size,
     write: async (blob, { signal, obtain, progress }) => {
       sent.set(blob.digest, (again) => store(blob, again, obtain));
-      if ((await sizeOf(pathOf(blob.digest))) === blob.size) {
+      const doubted = suspects?.has(origin, blob.digest) === true;
+      if (!doubted && (await holdsBlob(pathOf(blob.digest), blob))) {
         await refresh(pathOf(blob.digest), now);
         return ok('exists');
       }

@@ -163,6 +163,25 @@ test('exports beyond the rules go with the blobs that only they name', async () 
   assert.deepEqual(share.files().sort(), ['index.json', 'oci-layout']);
 });
 
+test('exports with damaged bytes go with the next sweep, others stay', async () => {
+  using share = new Share();
+  await share.export('main', 'a', 3);
+  const folder = join(share.dir, 'scopes/main');
+  const flip = (path: string): void => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+  };
+  const [entry = '', other = ''] = readdirSync(folder);
+  const config = /"config": \{[^}]*"digest": "(sha256:\w+)"/s;
+  const named = config.exec(readFileSync(join(folder, other), 'utf8'))?.[1] ?? '';
+  flip(join(folder, entry));
+  flip(share.blob(named));
+  const swept = await sweepDirectory(share.dir, DIRECTORY_RULES, { now: Date.now(), signal });
+  assert.deepEqual(swept, { exports: 2, blobs: 0, unfinished: 0 });
+  assert.equal((await share.steps('main')).length, 1);
+});
+
 test('a blob that a sweep set aside comes back for the export that names it by then', async () => {
   using share = new Share();
   await share.export('main', 'a', 1);

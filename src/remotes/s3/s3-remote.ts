@@ -2,6 +2,7 @@ import { type Digest, err, failure, ok, type Result } from '../../base/index.ts'
 import { downloadInto, type RetryPolicy } from '../../http/index.ts';
 import type { Descriptor } from '../../oci/index.ts';
 import type { CacheRemote, Clock, ContentStore, TransferProgress } from '../../ports/index.ts';
+import type { SuspectBlobs } from '../suspect-blobs.ts';
 import { Bucket, type BucketDeps } from './bucket.ts';
 import { abortDangling, PART_BYTES, uploadParts } from './multipart.ts';
 import { type S3Place, s3Origin } from './place.ts';
@@ -16,6 +17,7 @@ export interface S3Deps extends BucketDeps {
   readonly clock: Clock;
   readonly retry: RetryPolicy;
   readonly partBytes?: number;
+  readonly suspects?: SuspectBlobs;
 }
 
 /** A cache in a bucket, in BuildKit's layout (cache/remotecache/s3). */
@@ -105,8 +107,9 @@ async function writeBlob(
     client.send(new sdk.HeadObjectCommand({ Bucket: bucket.name, Key: key }), request),
   );
   if (!head.ok && head.error.code !== 'RC010') return head;
+  const doubted = deps.suspects?.has(s3Origin(place), blob.digest) === true;
   // Of another size it is damaged, and is written anew.
-  if (head.ok && head.value.ContentLength === blob.size) {
+  if (head.ok && head.value.ContentLength === blob.size && !doubted) {
     const now = clock.now();
     const age = now - (head.value.LastModified?.getTime() ?? now);
     if (age <= place.touchRefreshMs) return ok('exists');
@@ -134,7 +137,9 @@ async function writeBlob(
             ...(deps.partBytes === undefined ? {} : { partBytes: deps.partBytes }),
           },
         );
-  return written.ok ? ok('written') : written;
+  if (!written.ok) return written;
+  deps.suspects?.clear(s3Origin(place), blob.digest);
+  return ok('written');
 }
 
 async function putObject(
