@@ -25,6 +25,13 @@ export {
   shareGroups,
 } from './group-units.ts';
 export { ADVICE_RULES, type LintFacts, lintCaching } from './lint.ts';
-export { type AppliedRewrite, type RewriteFacts, type Rewritten, rewrite } from './optimize.ts';
-export { ignoreCandidates } from './rules/layers.ts';
+export {
+  type AppliedRewrite,
+  modelOfText,
+  type RewriteFacts,
+  type Rewritten,
+  rewrite,
+} from './optimize.ts';
+export { withoutIgnored } from './rewrites/ignore-file.ts';
+export type { IgnoreFile } from './rewrites/rewrite.ts';
 export { type SarifResult, sarifLog } from './sarif.ts';

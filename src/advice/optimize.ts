@@ -1,21 +1,26 @@
 import { parseDockerfile, parseInstructions } from '../dockerfile/index.ts';
 import { type Model, modelOf } from './dockerfile-model.ts';
 import type { ContextFacts } from './finding.ts';
+import { aptArchives, aptLists } from './rewrites/apt-mounts.ts';
 import { textOf } from './rewrites/blocks.ts';
 import { cacheMounts } from './rewrites/cache-mounts.ts';
 import { hoistInstalls } from './rewrites/hoist-installs.ts';
+import { ignoreUnused, withoutIgnored } from './rewrites/ignore-file.ts';
 import { largeFirst, linkCopies, variablesDown } from './rewrites/order-copies.ts';
-import type { Rewriter } from './rewrites/rewrite.ts';
+import type { IgnoreFile, Rewrite, Rewriter } from './rewrites/rewrite.ts';
 import { copyWithMode, copyWithOwner } from './rewrites/rights.ts';
 
 /** Each works on what those before it made. */
 const REWRITERS: readonly Rewriter[] = [
+  ignoreUnused,
   hoistInstalls,
   copyWithMode,
   copyWithOwner,
   largeFirst,
   variablesDown,
   cacheMounts,
+  aptArchives,
+  aptLists,
   linkCopies,
 ];
 
@@ -26,6 +31,8 @@ export interface AppliedRewrite {
   readonly title: string;
   /** Paths of the image that may disappear with it. */
   readonly drops: readonly string[];
+  /** It takes something out of the image that a container may use. */
+  readonly removal?: true;
   readonly probes?: string;
 }
 
@@ -33,6 +40,8 @@ export interface AppliedRewrite {
 export interface Rewritten {
   readonly text: string;
   readonly model: Model;
+  /** The ignore file, where a rewrite changed it. */
+  readonly ignore?: string;
   readonly applied: readonly AppliedRewrite[];
 }
 
@@ -41,6 +50,7 @@ export interface RewriteFacts {
   readonly context: ContextFacts;
   readonly changing: ReadonlySet<string>;
   readonly target?: string;
+  readonly ignoreFile?: IgnoreFile;
 }
 
 /** No Dockerfile needs more; a rewriter that never came to an end would be a fault. */
@@ -50,33 +60,52 @@ const MOST = 200;
 export function rewrite(
   model: Model,
   facts: RewriteFacts,
-  wanted: (key: string, kind: string) => boolean,
+  wanted: (rewrite: Pick<AppliedRewrite, 'key' | 'kind' | 'removal'>) => boolean,
 ): Rewritten {
-  let current = model;
+  let [current, context, ignore] = [model, facts.context, facts.ignoreFile?.text];
   const applied: AppliedRewrite[] = [];
   const done = new Set<string>();
   for (const rewriter of REWRITERS)
     for (let turn = 0; turn < MOST; turn++) {
       const next = rewriter({
-        model: current,
-        facts: facts.context,
-        changing: facts.changing,
-      }).find(({ key, kind }) => !done.has(key) && wanted(key, kind));
+        ...{ model: current, facts: context, changing: facts.changing },
+        ...(facts.ignoreFile === undefined
+          ? {}
+          : { ignoreFile: withText(facts.ignoreFile, ignore) }),
+      }).find((each) => !done.has(each.key) && wanted(each));
       if (next === undefined) break;
       done.add(next.key);
       const text = textOf(next.result);
-      const changed =
-        text === current.file.text ? undefined : modelOfText(text, current, facts.target);
-      if (changed === undefined) continue;
+      const changed = text === current.file.text ? current : modelOfText(text, current, facts);
+      if (changed === undefined || (changed === current && next.ignore === undefined)) continue;
       current = changed;
-      const { key, kind, title, drops, probes } = next;
-      applied.push({ key, kind, title, drops, ...(probes === undefined ? {} : { probes }) });
+      if (next.ignore !== undefined) {
+        ignore = next.ignore;
+        context = withoutIgnored(context, ignore);
+      }
+      applied.push(appliedFrom(next));
     }
-  return { text: current.file.text, model: current, applied };
+  const result = { text: current.file.text, model: current, applied };
+  return ignore === undefined || ignore === facts.ignoreFile?.text ? result : { ...result, ignore };
 }
 
+function appliedFrom({ key, kind, title, drops, removal, probes }: Rewrite): AppliedRewrite {
+  return {
+    ...{ key, kind, title, drops },
+    ...(removal === undefined ? {} : { removal }),
+    ...(probes === undefined ? {} : { probes }),
+  };
+}
+
+const withText = ({ name }: IgnoreFile, text: string | undefined): IgnoreFile =>
+  text === undefined ? { name } : { name, text };
+
 /** The model of a changed text; undefined when it is no Dockerfile any more. */
-function modelOfText(text: string, { file }: Model, target: string | undefined): Model | undefined {
+export function modelOfText(
+  text: string,
+  { file }: Model,
+  { target }: { readonly target?: string },
+): Model | undefined {
   const parsed = parseDockerfile({ path: file.path, text });
   if (!parsed.ok) return undefined;
   const instructions = parseInstructions(parsed.value);

@@ -20,10 +20,16 @@ export {
   type MeasureWorld,
   measureFinding,
 } from './measure.ts';
-export { type Proven, proveRewrites, type RefusedRewrite } from './prove-rewrites.ts';
+export {
+  type ProofBuild,
+  type Proven,
+  proveRewrites,
+  type RefusedRewrite,
+} from './prove-rewrites.ts';
 export { forecast, type Prices, type StepCosts, type VariantForecast } from './savings.ts';
 export {
   appended,
+  ignoredScenario,
   type Scenario,
   type ScenarioName,
   scenariosOf,

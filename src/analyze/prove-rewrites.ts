@@ -1,6 +1,7 @@
 import {
   type AppliedRewrite,
   type ContextFacts,
+  type IgnoreFile,
   type Model,
   type Rewritten,
   rewrite,
@@ -18,6 +19,8 @@ export interface RefusedRewrite {
 /** A Dockerfile that was proven to make an equal image. */
 export interface Proven {
   readonly text: string;
+  /** The ignore file, where it was changed. */
+  readonly ignore?: string;
   readonly kept: readonly AppliedRewrite[];
   readonly refused: readonly RefusedRewrite[];
   readonly comparison: ImageComparison;
@@ -28,10 +31,18 @@ export interface Proven {
 /** What a proof needs of the outside. */
 export interface ProofWorld {
   /** Builds a Dockerfile over the unchanged context; a failure is why it cannot be built. */
-  readonly build: (
-    text: string,
-    options: { readonly fresh: boolean; readonly args: Readonly<Record<string, string>> },
-  ) => Promise<Result<ImageContent>>;
+  readonly build: (text: string, options: ProofBuild) => Promise<Result<ImageContent>>;
+}
+
+/** One build of a proof. */
+export interface ProofBuild {
+  /** Without the cache. */
+  readonly fresh: boolean;
+  readonly args: Readonly<Record<string, string>>;
+  /** Another text of the ignore file. */
+  readonly ignore?: string;
+  /** Another stage than the one that is asked for. */
+  readonly target?: string;
 }
 
 /** What is to be rewritten. */
@@ -40,6 +51,10 @@ export interface ProofSubject {
   readonly facts: ContextFacts;
   readonly changing: ReadonlySet<string>;
   readonly target?: string;
+  /** Absent: the ignore file is left as it is. */
+  readonly ignoreFile?: IgnoreFile;
+  /** Whether files may be taken out of the image that a container might use. */
+  readonly allowRemovals: boolean;
   /** Rewrites that are not wanted, by kind. */
   readonly without: ReadonlySet<string>;
 }
@@ -57,8 +72,8 @@ export async function proveRewrites(
   if (!original.ok) return original;
   const all = prover.rewritten(() => true);
   const whole = await prover.prove(all);
-  if (whole.ok) return ok(prover.result(all, whole.value, []));
-  const refused: RefusedRewrite[] = [];
+  const refused: RefusedRewrite[] = [...prover.removals()];
+  if (whole.ok) return ok(prover.result(all, whole.value, refused));
   const kept = new Set<string>();
   let best = prover.rewritten(() => false);
   let proof = compareImages(original.value, original.value, { drops: [], unstable: new Set() });
@@ -97,20 +112,41 @@ class Prover {
     return built;
   }
 
+  /** Rewrites that would take something out of the image, which is not allowed. */
+  removals(): readonly RefusedRewrite[] {
+    if (this.#subject.allowRemovals) return [];
+    return this.#rewritten(() => true)
+      .applied.filter(({ removal }) => removal === true)
+      .map((each) => ({ rewrite: each, why: REMOVES }));
+  }
+
   rewritten(wanted: (key: string) => boolean): Rewritten {
-    const { model, facts, changing, target, without } = this.#subject;
+    const { allowRemovals } = this.#subject;
+    return this.#rewritten(
+      ({ key, removal }) => (allowRemovals || removal !== true) && wanted(key),
+    );
+  }
+
+  #rewritten(wanted: (each: Pick<AppliedRewrite, 'key' | 'removal'>) => boolean): Rewritten {
+    const { model, facts, changing, target, ignoreFile, without } = this.#subject;
     return rewrite(
       model,
-      { context: facts, changing, ...(target === undefined ? {} : { target }) },
-      (key, kind) => !without.has(kind) && wanted(key),
+      {
+        ...{ context: facts, changing },
+        ...(target === undefined ? {} : { target }),
+        ...(ignoreFile === undefined ? {} : { ignoreFile }),
+      },
+      (each) => !without.has(each.kind) && wanted(each),
     );
   }
 
   /** Builds a rewrite and compares it with the original; the error says what is not equal. */
-  async prove({ text, applied }: Rewritten): Promise<Result<ImageComparison, string>> {
+  async prove(rewritten: Rewritten): Promise<Result<ImageComparison, string>> {
+    const { text, applied, ignore } = rewritten;
     const original = this.#original;
     if (original === undefined) throw new Error('the original is built first');
-    const built = await this.#build(text);
+    const changed = ignore === undefined ? {} : { ignore };
+    const built = await this.#build(text, changed);
     if (!built.ok) return { ok: false, error: `it cannot be built: ${built.error.message}` };
     const drops = applied.flatMap((each) => each.drops);
     let comparison = compareImages(original, built.value, { drops, unstable: new Set() });
@@ -120,26 +156,37 @@ class Prover {
     }
     if (!comparison.equal) return { ok: false, error: differenceText(comparison) };
     for (const name of applied.flatMap(({ probes }) => probes ?? [])) {
-      const same = await this.#holdsFor(name, text, drops);
-      if (!same) return { ok: false, error: `the images differ when ${name} has another value` };
+      const args = { [name]: 'varve-probe-1' };
+      if (!(await this.#holdsFor({ args }, rewritten)))
+        return { ok: false, error: `the images differ when ${name} has another value` };
+    }
+    // An ignore file holds for every target of the Dockerfile.
+    for (const target of ignore === undefined ? [] : otherTargets(this.#subject.model)) {
+      if (!(await this.#holdsFor({ target }, rewritten)))
+        return { ok: false, error: `the images of the target ${target} differ or cannot be built` };
     }
     return ok(comparison);
   }
 
   result(
-    { text, applied }: Rewritten,
+    { text, applied, ignore }: Rewritten,
     comparison: ImageComparison,
     refused: readonly RefusedRewrite[],
   ): Proven {
-    return { text, kept: applied, refused, comparison, builds: this.#builds };
+    const result = { text, kept: applied, refused, comparison, builds: this.#builds };
+    return ignore === undefined ? result : { ...result, ignore };
   }
 
-  /** Whether both make equal images with another value of an argument. */
-  async #holdsFor(name: string, text: string, drops: readonly string[]): Promise<boolean> {
-    const args = { [name]: 'varve-probe-1' };
-    const before = await this.#build(this.#subject.model.file.text, { args });
-    const after = await this.#build(text, { args });
+  /** Whether both make equal images with another value of an argument, or of another target. */
+  async #holdsFor(
+    asked: Pick<Partial<ProofBuild>, 'args' | 'target'>,
+    { text, applied, ignore }: Rewritten,
+  ): Promise<boolean> {
+    const before = await this.#build(this.#subject.model.file.text, asked);
+    const changed = ignore === undefined ? asked : { ...asked, ignore };
+    const after = await this.#build(text, changed);
     if (!before.ok || !after.ok) return false;
+    const drops = applied.flatMap((each) => each.drops);
     const unstable = this.#unstable ?? new Set<string>();
     return compareImages(before.value, after.value, { drops, unstable }).equal;
   }
@@ -153,17 +200,30 @@ class Prover {
     return this.#unstable;
   }
 
-  async #build(
-    text: string,
-    options: { readonly fresh?: boolean; readonly args?: Readonly<Record<string, string>> } = {},
-  ): Promise<Result<ImageContent>> {
+  async #build(text: string, options: Partial<ProofBuild> = {}): Promise<Result<ImageContent>> {
     this.#builds++;
-    return await this.#world.build(text, {
-      fresh: options.fresh ?? false,
-      args: options.args ?? {},
-    });
+    return await this.#world.build(text, { fresh: false, args: {}, ...options });
   }
 }
+
+/** Named stages that are no part of the image and of no other stage: targets of their own. */
+function otherTargets({ stages }: Model): readonly string[] {
+  const used = new Set(
+    stages.flatMap(({ stage, items }) => [
+      stage.base.value.toLowerCase(),
+      ...items.flatMap(({ command, mounts }) => [
+        ...(command.kind === 'copy' ? [command.from.toLowerCase()] : []),
+        ...mounts.map(({ from }) => from.toLowerCase()),
+      ]),
+    ]),
+  );
+  return stages
+    .filter(({ inImage, stage }) => !inImage && stage.stageName !== '')
+    .map(({ stage }) => stage.stageName)
+    .filter((name) => !used.has(name));
+}
+
+const REMOVES = 'it takes files out of the image; --allow-removals permits that';
 
 const SHOWN = 3;
 

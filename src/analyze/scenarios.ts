@@ -1,8 +1,8 @@
 import type { ContextFacts, ContextFile, Model } from '../advice/index.ts';
-import { filesOfSources, isContextCopy, localSourcesOf } from '../advice/index.ts';
+import { filesOfSources, isContextCopy, localSourcesOf, withoutIgnored } from '../advice/index.ts';
 
 /** What changes between two builds. */
-export type ScenarioName = 'no change' | 'code' | 'dependency' | 'model' | 'base';
+export type ScenarioName = 'no change' | 'code' | 'dependency' | 'model' | 'base' | 'ignored';
 
 /** An edit of the context, or of the Dockerfile, that stands for a kind of change. */
 export interface Scenario {
@@ -52,6 +52,15 @@ export function scenariosOf(
     ...(largest === undefined ? [] : [{ name: 'model', file: largest.path } as const]),
     { name: 'base' },
   ];
+}
+
+/** An edit of a file that the ignore file of a rewrite keeps out of the context. */
+export function ignoredScenario(facts: ContextFacts, ignoreText: string): readonly Scenario[] {
+  const left = new Set(withoutIgnored(facts, ignoreText).files.map(({ path }) => path));
+  const gone = facts.files.filter(({ path }) => !left.has(path));
+  // An edit of the Dockerfile or the ignore file is no change of the context alone.
+  const file = gone.find(({ path }) => !/Dockerfile|\.dockerignore$/i.test(path));
+  return file === undefined ? [] : [{ name: 'ignored', file: file.path }];
 }
 
 function usedFiles(model: Model, facts: ContextFacts): ContextFile[] {

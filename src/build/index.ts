@@ -16,7 +16,12 @@ export type {
   ProjectReport,
   ProjectWorld,
 } from './project-types.ts';
-export { type DockerfileLocation, readDockerfile, readIgnoreText } from './read-dockerfile.ts';
+export {
+  type DockerfileLocation,
+  MAX_DOCKERFILE,
+  readDockerfile,
+  readIgnoreText,
+} from './read-dockerfile.ts';
 export { type HistoryRecorder, recordHistory } from './record-history.ts';
 export type {
   BuildRequest,

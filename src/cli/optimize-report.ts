@@ -1,4 +1,5 @@
 import { createTwoFilesPatch } from 'diff';
+import type { IgnoreFile } from '../advice/index.ts';
 import type { Proven, RefusedRewrite, Scenario } from '../analyze/index.ts';
 import type { GoJson } from '../base/index.ts';
 import { table } from './io.ts';
@@ -17,24 +18,24 @@ export interface MeasuredScenario {
 export interface OptimizeReport {
   readonly path: string;
   readonly original: string;
+  /** Its name is the path to show. */
+  readonly ignoreFile?: IgnoreFile;
   readonly proven: Proven;
   readonly measured: readonly MeasuredScenario[];
   readonly whatIf?: WhatIf;
 }
 
-/** The change as a unified diff. */
-export function patchOf({ path, original, proven }: OptimizeReport): string {
-  return createTwoFilesPatch(
-    `a/${path}`,
-    `b/${path}`,
-    original,
-    proven.text,
-    undefined,
-    undefined,
-    {
-      context: 3,
-    },
-  ).replace(/^=+\n/, '');
+/** The change as a unified diff, of the ignore file too. */
+export function patchOf({ path, original, ignoreFile, proven }: OptimizeReport): string {
+  const patch = (name: string, before: string, after: string): string =>
+    before === after
+      ? ''
+      : createTwoFilesPatch(`a/${name}`, `b/${name}`, before, after, undefined, undefined, {
+          context: 3,
+        }).replace(/^=+\n/, '');
+  const { ignore = ignoreFile?.text ?? '' } = proven;
+  const ignoreName = ignoreFile?.name ?? '.dockerignore';
+  return `${patch(path, original, proven.text)}${patch(ignoreName, ignoreFile?.text ?? '', ignore)}`;
 }
 
 /** The report for people, without the diff. */
@@ -92,6 +93,7 @@ export function reportJson(report: OptimizeReport): GoJson {
     file: path,
     diff: proven.kept.length === 0 ? '' : patchOf(report),
     dockerfile: proven.text,
+    ...(proven.ignore === undefined ? {} : { ignore: proven.ignore }),
     kept: proven.kept.map(({ kind, title }) => ({ kind, title })),
     refused: proven.refused.map(({ rewrite, why }) => ({
       kind: rewrite.kind,

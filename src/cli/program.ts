@@ -259,6 +259,7 @@ function addOptimize(program: Command, run: Run): void {
     .option('--network <mode>', 'network of steps: default, none or host')
     .option('--changing <variable>', 'an ARG or ENV that changes with every build', collect)
     .option('--without <kind>', 'do not make rewrites of this kind', collect)
+    .option('--allow-removals', 'make rewrites that take files out of the image, and list them')
     .option('--no-measure', 'prove only; do not measure scenarios')
     .option('--what-if <commits>', 'what the last so many commits would have cost before and after')
     .option('--price-per-hour <number>', 'price of an hour of building, for --what-if')

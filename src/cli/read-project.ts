@@ -1,6 +1,18 @@
-import { type ContextFacts, type ContextFile, type Model, modelOf } from '../advice/index.ts';
+import { join, relative } from 'node:path';
+import {
+  type ContextFacts,
+  type ContextFile,
+  type IgnoreFile,
+  type Model,
+  modelOf,
+} from '../advice/index.ts';
 import { ok, type Result } from '../base/index.ts';
-import { type BuildRequest, readDockerfile, readIgnoreText } from '../build/index.ts';
+import {
+  type BuildRequest,
+  MAX_DOCKERFILE,
+  readDockerfile,
+  readIgnoreText,
+} from '../build/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import { parseDockerfile, parseInstructions, readIgnoreFile } from '../dockerfile/index.ts';
 
@@ -9,8 +21,8 @@ export interface Project {
   readonly model: Model;
   /** Absent where there is no directory. */
   readonly facts?: ContextFacts;
-  /** The text of the ignore file. */
-  readonly ignoreText?: string;
+  /** Absent where there is no directory. */
+  readonly ignoreFile?: IgnoreFile;
 }
 
 /** Reads Dockerfile, ignore file and the list of the files that a build may use. */
@@ -35,11 +47,24 @@ export async function readProject(
   });
   if (!tree.ok) return tree;
   const facts = { files: filesIn(tree.value), hasIgnoreFile: ignored.value !== undefined };
-  return ok({
-    model,
-    facts,
-    ...(ignored.value === undefined ? {} : { ignoreText: ignored.value }),
-  });
+  const name = await ignoreName(request, signal);
+  if (!name.ok) return name;
+  const ignoreFile =
+    ignored.value === undefined ? { name: name.value } : { name: name.value, text: ignored.value };
+  return ok({ model, facts, ignoreFile });
+}
+
+/** The path of the ignore file from the context; a Dockerfile may have one of its own beside it. */
+async function ignoreName(
+  { dockerfile, context }: BuildRequest,
+  signal: AbortSignal,
+): Promise<Result<string>> {
+  if (dockerfile.kind !== 'file') return ok('.dockerignore');
+  const name = `${dockerfile.name}.dockerignore`;
+  const own = await dockerfile.dir.readFile(name, { maxBytes: MAX_DOCKERFILE, signal });
+  if (!own.ok) return own;
+  if (own.value === undefined) return ok('.dockerignore');
+  return ok(relative(context.root ?? '', join(dockerfile.dir.root ?? '', name)));
 }
 
 function filesIn(tree: FileTree): readonly ContextFile[] {

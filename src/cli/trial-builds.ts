@@ -5,6 +5,7 @@ import {
   appended,
   type ImageContent,
   listTree,
+  type ProofBuild,
   type Scenario,
   withOtherBase,
 } from '../analyze/index.ts';
@@ -21,6 +22,12 @@ import type { HistoryDb, TraceDb } from '../ports/index.ts';
 import { createBuildDeps } from './build-world.ts';
 import type { Io } from './io.ts';
 import { type Store, storePaths } from './store.ts';
+
+/** A Dockerfile, and the ignore file where it is another one than the project's. */
+export interface TrialVariant {
+  readonly text: string;
+  readonly ignore?: string;
+}
 
 /** What a trial build did. */
 export interface TrialSteps {
@@ -52,12 +59,13 @@ export class TrialBuilds {
   /** The image of a Dockerfile over the context as it is. */
   async image(
     text: string,
-    { fresh, args }: { readonly fresh: boolean; readonly args: Readonly<Record<string, string>> },
+    { fresh, args, ignore, target }: ProofBuild,
   ): Promise<Result<ImageContent>> {
     let content: Result<ImageContent['tree']> | undefined;
     const built = await buildImage(
       {
-        ...this.#asked(text),
+        ...this.#asked({ text, ...(ignore === undefined ? {} : { ignore }) }),
+        ...(target === undefined ? {} : { target }),
         buildArgs: { ...this.#request.buildArgs, ...args },
         ...(fresh ? { noCache: 'all' as const } : {}),
         outputs: [{ type: 'tar', dest: '-', attrs: new Map() }],
@@ -74,18 +82,19 @@ export class TrialBuilds {
 
   /** What a build of a Dockerfile executes, over the context or another directory. */
   async steps(
-    text: string,
+    variant: TrialVariant,
     { directory, fresh }: { readonly directory?: string; readonly fresh?: boolean } = {},
   ): Promise<Result<TrialSteps>> {
     const watch = new StepWatch();
     const deps = this.#deps(watch.accept);
-    const context = directory === undefined ? ok(this.#request.context) : this.#open(directory);
-    if (!context.ok) return context;
+    const context = directory === undefined ? undefined : this.#open(directory);
+    if (context?.ok === false) return context;
     const began = this.#io.clock.now();
     const built = await buildImage(
       {
-        ...this.#asked(text),
-        ...{ context: context.value, outputs: [] },
+        ...this.#asked(variant),
+        ...(context === undefined ? {} : { context: context.value }),
+        outputs: [],
         ...(fresh === true ? { noCache: 'all' as const } : {}),
       },
       deps,
@@ -99,7 +108,11 @@ export class TrialBuilds {
   }
 
   /** Builds, makes an edit, and builds again in a copy of the context: what the second build executed. */
-  async scenario(model: Model, scenario: Scenario, nonce: string): Promise<Result<TrialSteps>> {
+  async scenario(
+    { model, ignore }: { readonly model: Model; readonly ignore?: string },
+    scenario: Scenario,
+    nonce: string,
+  ): Promise<Result<TrialSteps>> {
     const { root } = this.#request.context;
     if (root === undefined)
       return err(
@@ -112,12 +125,13 @@ export class TrialBuilds {
       verbatimSymlinks: true,
       preserveTimestamps: true,
     });
-    const first = await this.steps(model.file.text, { directory });
+    const ignored = ignore === undefined ? {} : { ignore };
+    const first = await this.steps({ text: model.file.text, ...ignored }, { directory });
     if (!first.ok) return first;
     if (scenario.file !== undefined)
       await appendFile(join(directory, scenario.file), appended(scenario.file, nonce));
     const text = scenario.name === 'base' ? withOtherBase(model, nonce) : model.file.text;
-    const second = await this.steps(text, { directory });
+    const second = await this.steps({ text, ...ignored }, { directory });
     if (!second.ok || scenario.name !== 'base') return second;
     // The file that stands for another base is no step of the Dockerfile.
     const own = (name: string): boolean => !name.includes('/.varve-base');
@@ -130,8 +144,8 @@ export class TrialBuilds {
     return openLocalSource(directory, { clock, indexDir: storePaths(this.#store.root).contexts });
   }
 
-  #asked(text: string): BuildRequest {
-    const dockerfile = withText(this.#request.dockerfile, text);
+  #asked(variant: TrialVariant): BuildRequest {
+    const dockerfile = withTexts(this.#request.dockerfile, variant);
     return { ...this.#request, dockerfile, tags: [], cacheFrom: [], cacheTo: [] };
   }
 
@@ -154,18 +168,30 @@ export class TrialBuilds {
   }
 }
 
-/** The location of a Dockerfile with another text in it; what lies beside it is still found. */
-function withText(location: DockerfileLocation, text: string): DockerfileLocation {
+/** The location of a Dockerfile with other texts of it and of its ignore file; what lies beside it is still found. */
+function withTexts(
+  location: DockerfileLocation,
+  { text, ignore }: TrialVariant,
+): DockerfileLocation {
   if (location.kind === 'text') return { ...location, text };
   const { dir, name } = location;
+  // The ignore file of a Dockerfile of its own has precedence over the context's.
+  const texts = new Map([
+    [name, text],
+    ...(ignore === undefined ? [] : [[`${name}.dockerignore`, ignore] as const]),
+  ]);
   return {
     ...location,
     dir: {
       describes: dir.describes,
       ...(dir.root === undefined ? {} : { root: dir.root }),
       tree: (options) => dir.tree(options),
-      readFile: (path, options) =>
-        path === name ? Promise.resolve(ok(Buffer.from(text))) : dir.readFile(path, options),
+      readFile: (path, options) => {
+        const other = texts.get(path);
+        return other === undefined
+          ? dir.readFile(path, options)
+          : Promise.resolve(ok(Buffer.from(other)));
+      },
     },
   };
 }

@@ -22,11 +22,16 @@ export interface WhatIf {
   readonly prices: Prices;
 }
 
+/** A Dockerfile and its ignore file. */
+export interface Variant {
+  readonly model: Model;
+  readonly ignore?: string;
+}
+
 /** What a what-if is made from. */
 export interface WhatIfInput {
-  readonly variants: readonly [before: Model, after: Model];
+  readonly variants: readonly [before: Variant, after: Variant];
   readonly commits: readonly Commit[];
-  readonly ignoreText?: string;
   readonly changing: ReadonlySet<string>;
   readonly target?: string;
   readonly prices: Prices;
@@ -34,10 +39,13 @@ export interface WhatIfInput {
 
 /** Replays commits for both variants; what a step costs is measured by building each variant once without the cache. */
 export async function whatIf(trials: TrialBuilds, input: WhatIfInput): Promise<Result<WhatIf>> {
-  const patterns = readIgnoreFile(input.ignoreText ?? '');
   const forecasts: VariantForecast[] = [];
-  for (const model of input.variants) {
-    const cold = await trials.steps(model.file.text, { fresh: true });
+  for (const { model, ignore } of input.variants) {
+    const patterns = readIgnoreFile(ignore ?? '');
+    const cold = await trials.steps(
+      { text: model.file.text, ...(ignore === undefined ? {} : { ignore }) },
+      { fresh: true },
+    );
     if (!cold.ok) return cold;
     const predicted = predictCommits(model, input.commits, {
       ignored: patterns.ok ? patterns.value : [],

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { note } from '../rig/golden.ts';
 import { varveHere } from '../rig/in-process.ts';
-import { executed, json } from '../rig/results.ts';
+import { optimize } from '../rig/optimize.ts';
+import { executed } from '../rig/results.ts';
 import { needsSteps, Rig } from '../rig/rig.ts';
 
 /** Stands in for pip: half a megabyte for each package of the requirements. */
@@ -58,45 +59,6 @@ function service(rig: Rig, dockerfile = SERVICE): void {
     'models/whisper.bin': noise('whisper', 3 << 20),
   });
   for (let i = 0; i < 200; i++) rig.write(`app/src/m${i}.py`, `print(${i})\n`);
-}
-
-/** The shape of optimize --json. */
-interface Report {
-  readonly dockerfile: string;
-  readonly kept: readonly { readonly kind: string }[];
-  readonly refused: readonly { readonly kind: string; readonly why: string }[];
-  readonly proof: { readonly equal: boolean; readonly paths: number };
-  readonly scenarios: readonly {
-    readonly name: string;
-    readonly before: Counts;
-    readonly after: Counts;
-  }[];
-  readonly whatIf?: {
-    readonly before: {
-      readonly executed: number;
-      readonly steps: number;
-      readonly moneyPerWeek: number;
-    };
-    readonly after: {
-      readonly executed: number;
-      readonly steps: number;
-      readonly moneyPerWeek: number;
-    };
-  };
-}
-
-interface Counts {
-  readonly executed: number;
-  readonly steps: number;
-  readonly names: readonly string[];
-  readonly bytes: number;
-}
-
-async function optimize(rig: Rig, ...args: readonly string[]): Promise<Report> {
-  const run = await varveHere(rig, rig.work, ['optimize', '--json', ...args, 'app']);
-  assert.equal(run.status, 0, run.stderr);
-  // Asserted by its use.
-  return json(run.stdout) as Report;
 }
 
 /** Steps of the last stage: the layers that the service itself adds. */
@@ -189,7 +151,7 @@ RUN pip3 install --no-cache-dir -r requirements.txt
 RUN echo $GIT_SHA > /version
 `,
     );
-    const report = await optimize(rig, '--without', 'cache-mount,copy-link');
+    const report = await optimize(rig, '--without', 'cache-mount,copy-link,ignore-file');
     assert.deepEqual(report.refused, []);
     assert.equal(
       report.dockerfile.slice(report.dockerfile.indexOf('FROM base')),

@@ -8,6 +8,15 @@ export interface Subject {
   readonly facts: ContextFacts;
   /** Variables whose values change with every build. */
   readonly changing: ReadonlySet<string>;
+  readonly ignoreFile?: IgnoreFile;
+}
+
+/** The file that says what is no part of the context. */
+export interface IgnoreFile {
+  /** Its name in the directory of the context. */
+  readonly name: string;
+  /** Absent where there is none yet. */
+  readonly text?: string;
 }
 
 /** One change of a Dockerfile that may be made. */
@@ -18,8 +27,12 @@ export interface Rewrite {
   /** One line: what it does. */
   readonly title: string;
   readonly result: Blocks;
+  /** The ignore file as it becomes. */
+  readonly ignore?: string;
   /** Paths of the image that may disappear with it: what is below them is no longer written. */
   readonly drops: readonly string[];
+  /** It takes something out of the image that a container may use: only made when that is allowed. */
+  readonly removal?: true;
   /** An argument whose other values have to lead to equal images too. */
   readonly probes?: string;
 }

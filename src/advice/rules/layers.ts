@@ -77,17 +77,23 @@ const UNWANTED: readonly (readonly [pattern: string, path: RegExp])[] = [
 ];
 
 /** Patterns of an ignore file that would take files out of this context, with what they take. */
-export function ignoreCandidates(facts: ContextFacts): readonly {
+export function ignoreCandidates(
+  facts: ContextFacts,
+  more: typeof UNWANTED = [],
+): readonly {
   readonly pattern: string;
+  /** What the pattern takes. */
+  readonly path: RegExp;
   readonly files: number;
   readonly bytes: number;
   readonly paths: readonly string[];
 }[] {
-  return UNWANTED.flatMap(([pattern, path]) => {
+  return [...UNWANTED, ...more].flatMap(([pattern, path]) => {
     const files = facts.files.filter((file) => path.test(file.path));
     if (files.length === 0) return [];
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    return [{ pattern, files: files.length, bytes, paths: files.map((file) => file.path) }];
+    const paths = files.map((file) => file.path);
+    return [{ pattern, path, files: files.length, bytes, paths }];
   });
 }
 

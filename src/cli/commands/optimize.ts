@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Model, rewrite } from '../../advice/index.ts';
+import { join, resolve } from 'node:path';
+import { modelOfText } from '../../advice/index.ts';
 import {
   changingVariableNames,
+  ignoredScenario,
   type Proven,
   projectHistory,
   proveRewrites,
@@ -24,8 +25,9 @@ import {
   reportText,
 } from '../optimize-report.ts';
 import type { Project } from '../read-project.ts';
+import { shownPath } from '../shown-path.ts';
 import { TrialBuilds } from '../trial-builds.ts';
-import { type WhatIf, whatIf } from '../what-if.ts';
+import { type Variant, type WhatIf, whatIf } from '../what-if.ts';
 
 /** `varve optimize [CONTEXT]`: rewrites a Dockerfile, proves by building that the image is the same, and measures what it saves. */
 export async function optimizeCommand(
@@ -50,9 +52,17 @@ export async function optimizeCommand(
   if (!measured.ok) return fail(io, measured.error);
   const replayed = await replay(work, proven.value);
   if (!replayed.ok) return fail(io, replayed.error);
-  const { file } = project.model;
+  const { ignoreFile, model } = project;
   const report: OptimizeReport = {
-    ...{ path: file.path, original: file.text, proven: proven.value },
+    ...{ path: model.file.path, original: model.file.text, proven: proven.value },
+    ...(ignoreFile === undefined
+      ? {}
+      : {
+          ignoreFile: {
+            ...ignoreFile,
+            name: shownPath(io.cwd, join(request.context.root ?? '', ignoreFile.name)),
+          },
+        }),
     measured: measured.value,
     ...(replayed.value === undefined ? {} : { whatIf: replayed.value }),
   };
@@ -62,7 +72,7 @@ export async function optimizeCommand(
     io.out(reportText(report));
   }
   if (!options.is('write') || proven.value.kept.length === 0) return 0;
-  const written = write(request, proven.value.text);
+  const written = write(request, project.ignoreFile, proven.value);
   return written.ok ? 0 : fail(io, written.error);
 }
 
@@ -75,8 +85,9 @@ interface Work {
   readonly request: BuildRequest;
 }
 
-async function prove({ io, options, trials, project, changing }: Work): Promise<Result<Proven>> {
-  const { model, facts } = project;
+async function prove(work: Work): Promise<Result<Proven>> {
+  const { io, options, trials, project, changing, request } = work;
+  const { model, facts, ignoreFile } = project;
   if (facts === undefined)
     return err(
       failure('CL002', 2, 'only a Dockerfile with a context directory can be optimised', {
@@ -88,6 +99,9 @@ async function prove({ io, options, trials, project, changing }: Work): Promise<
     {
       ...{ model, facts, changing },
       ...(target === undefined ? {} : { target }),
+      // A Dockerfile that is no file has no directory for a changed one.
+      ...(ignoreFile === undefined || request.dockerfile.kind !== 'file' ? {} : { ignoreFile }),
+      allowRemovals: options.is('allowRemovals'),
       without: new Set(options.list('without').flatMap((kinds) => kinds.split(','))),
     },
     {
@@ -104,13 +118,15 @@ async function measure(work: Work, proven: Proven): Promise<Result<readonly Meas
   const { io, options, trials, project } = work;
   const { model, facts } = project;
   if (options.isNot('measure') || proven.kept.length === 0 || facts === undefined) return ok([]);
-  const after = modelAfter(work, proven);
+  const scenarios = [
+    ...scenariosOf(model, facts),
+    ...(proven.ignore === undefined ? [] : ignoredScenario(facts, proven.ignore)),
+  ];
   const measured: MeasuredScenario[] = [];
-  for (const scenario of scenariosOf(model, facts)) {
+  for (const scenario of scenarios) {
     io.err(`measuring: ${scenario.name}\n`);
-    const both: Model[] = [model, after];
     const results = [];
-    for (const each of both) {
+    for (const each of variantsOf(work, proven)) {
       const nonce = `varve${randomBytes(8).toString('hex')}`;
       const result = await trials.scenario(each, scenario, nonce);
       if (!result.ok) {
@@ -128,19 +144,25 @@ async function measure(work: Work, proven: Proven): Promise<Result<readonly Meas
   return ok(measured);
 }
 
-/** The Dockerfile with the rewrites that were kept. */
-function modelAfter({ options, project, changing }: Work, proven: Proven): Model {
-  const { model, facts } = project;
-  if (facts === undefined) return model;
-  const kept = new Set(proven.kept.map(({ key }) => key));
+/** The project as it is, and with the rewrites that were kept. */
+function variantsOf(
+  { options, project: { model, ignoreFile } }: Work,
+  proven: Proven,
+): readonly [Variant, Variant] {
   const target = options.text('target');
-  const known = { context: facts, changing, ...(target === undefined ? {} : { target }) };
-  return rewrite(model, known, (key) => kept.has(key)).model;
+  const after = modelOfText(proven.text, model, target === undefined ? {} : { target });
+  if (after === undefined) throw new Error('a Dockerfile that was built can be read');
+  const text = ignoreFile?.text;
+  const ignore = proven.ignore ?? text;
+  return [
+    text === undefined ? { model } : { model, ignore: text },
+    ignore === undefined ? { model: after } : { model: after, ignore },
+  ];
 }
 
 /** `--what-if N`: the last N commits with both Dockerfiles. */
 async function replay(work: Work, proven: Proven): Promise<Result<WhatIf | undefined>> {
-  const { io, options, trials, project, changing, request } = work;
+  const { io, options, trials, changing, request } = work;
   const given = options.text('whatIf');
   const { root } = request.context;
   if (given === undefined || root === undefined) return ok(undefined);
@@ -155,9 +177,8 @@ async function replay(work: Work, proven: Proven): Promise<Result<WhatIf | undef
   io.err(`replaying ${commits.value.length} commits\n`);
   const target = options.text('target');
   return await whatIf(trials, {
-    variants: [project.model, modelAfter(work, proven)],
+    variants: variantsOf(work, proven),
     ...{ commits: commits.value, changing },
-    ...(project.ignoreText === undefined ? {} : { ignoreText: project.ignoreText }),
     ...(target === undefined ? {} : { target }),
     prices: { perHour: perHour.value, perGigabyteMonth: perGigabyteMonth.value },
   });
@@ -171,16 +192,26 @@ function price(flag: string, text: string): Result<number> {
   );
 }
 
-function write({ dockerfile }: BuildRequest, text: string): Result<void> {
+/** Writes the Dockerfile and, where it was changed, the ignore file. */
+function write(
+  { dockerfile, context }: BuildRequest,
+  ignoreFile: Project['ignoreFile'],
+  proven: Proven,
+): Result<void> {
   const root = dockerfile.kind === 'file' ? dockerfile.dir.root : undefined;
   if (dockerfile.kind !== 'file' || root === undefined)
     return err(failure('CL002', 2, '--write: the Dockerfile is no file here'));
-  const path = join(root, dockerfile.name);
-  try {
-    writeFileSync(path, text);
-    return ok(undefined);
-  } catch (e) {
-    if (!isErrno(e, 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS')) throw e;
-    return err(failure('EX001', 3, `writing ${path}: ${e.code ?? ''}`, { cause: e }));
-  }
+  const files: (readonly [path: string, text: string])[] = [
+    [join(root, dockerfile.name), proven.text],
+  ];
+  if (proven.ignore !== undefined && ignoreFile !== undefined)
+    files.push([resolve(context.root ?? root, ignoreFile.name), proven.ignore]);
+  for (const [path, text] of files)
+    try {
+      writeFileSync(path, text);
+    } catch (e) {
+      if (!isErrno(e, 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS')) throw e;
+      return err(failure('EX001', 3, `writing ${path}: ${e.code ?? ''}`, { cause: e }));
+    }
+  return ok(undefined);
 }

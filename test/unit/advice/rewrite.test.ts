@@ -32,7 +32,7 @@ function model(text: string): ReturnType<typeof modelOf> {
 /** The text after rewrites of these kinds. */
 function rewritten(text: string, ...kinds: readonly string[]): string {
   const facts = { context: FACTS, changing: new Set<string>() };
-  return rewrite(model(text), facts, (_key, kind) => kinds.includes(kind)).text;
+  return rewrite(model(text), facts, ({ kind }) => kinds.includes(kind)).text;
 }
 
 test('manifests are copied before an install that the sources stood above, and comments move with it', () => {
