@@ -34,4 +34,5 @@ export {
 } from './optimize.ts';
 export { withoutIgnored } from './rewrites/ignore-file.ts';
 export type { IgnoreFile } from './rewrites/rewrite.ts';
+export { type CopiedPaths, type StageSplit, stageSplit } from './rewrites/stage-split.ts';
 export { type SarifResult, sarifLog } from './sarif.ts';

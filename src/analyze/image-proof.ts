@@ -6,6 +6,8 @@ export interface ImageContent {
   readonly tree: TreeListing;
   /** The configuration as stored (OCI image-spec, "Image Configuration"). */
   readonly config: unknown;
+  /** What programs of the tree need to run, where that was asked for: file to libraries and interpreters. */
+  readonly needs?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** What the comparison of two images came to. */
@@ -13,7 +15,7 @@ export interface ImageComparison {
   readonly equal: boolean;
   /** Differences that speak against the rewrite. */
   readonly differences: readonly TreeDifference[];
-  /** Files that the rewrite says it no longer writes. */
+  /** Files that the rewrite says it no longer writes, or writes otherwise. */
   readonly dropped: readonly TreeDifference[];
   /** Paths that differ between two builds of the same Dockerfile too. */
   readonly unstable: readonly string[];
@@ -28,18 +30,29 @@ export interface Allowances {
   readonly drops: readonly string[];
   /** Paths that differ between two builds of the original. */
   readonly unstable: ReadonlySet<string>;
+  /** Paths that the rewrite takes out on purpose, and others that become what this says. */
+  readonly removal?: Removal;
+}
+
+/** What a rewrite takes out of an image. */
+export interface Removal {
+  readonly removed: ReadonlySet<string>;
+  readonly becomes: ReadonlyMap<string, string>;
 }
 
 /** Compares the images of an original and a rewrite: file trees but for times, and what a runtime reads of the configuration. */
 export function compareImages(
   before: ImageContent,
   after: ImageContent,
-  { drops, unstable }: Allowances,
+  { drops, unstable, removal }: Allowances,
 ): ImageComparison {
   const all = diffTrees(before.tree, after.tree);
   const isUnstable = ({ path }: TreeDifference): boolean => unstable.has(path);
   const isDropped = (each: TreeDifference): boolean =>
-    each.after === undefined && drops.some((root) => isOn(root, each.path, after.tree));
+    each.after === undefined
+      ? removal?.removed.has(each.path) === true ||
+        drops.some((root) => isOn(root, each.path, after.tree))
+      : removal?.becomes.get(each.path) === each.after;
   const rest = all.filter((each) => !isUnstable(each));
   const differences = rest.filter((each) => !isDropped(each));
   const config = diffConfigs(before.config, after.config);
@@ -88,4 +101,15 @@ function text(value: unknown, path: string): string {
   const list: unknown =
     path === 'config.Env' && Array.isArray(value) ? [...(value as unknown[])].sort() : value;
   return JSON.stringify(list);
+}
+
+const SHOWN = 3;
+
+/** The first differences of two images as one line. */
+export function differenceText({ differences, config }: ImageComparison): string {
+  const paths = differences
+    .slice(0, SHOWN)
+    .map(({ path, before, after }) => `${path} (${before ?? 'absent'} -> ${after ?? 'absent'})`);
+  const more = differences.length > SHOWN ? [`and ${differences.length - SHOWN} more`] : [];
+  return `the images differ: ${[...paths, ...more, ...config].join('; ')}`;
 }

@@ -5,9 +5,16 @@ import {
   type Model,
   type Rewritten,
   rewrite,
+  stageSplit,
 } from '../advice/index.ts';
 import { ok, type Result } from '../base/index.ts';
-import { compareImages, type ImageComparison, type ImageContent } from './image-proof.ts';
+import {
+  compareImages,
+  differenceText,
+  type ImageComparison,
+  type ImageContent,
+} from './image-proof.ts';
+import { proveSplit } from './prove-split.ts';
 import { diffTrees } from './tree-listing.ts';
 
 /** A rewrite that was tried and not kept. */
@@ -43,6 +50,8 @@ export interface ProofBuild {
   readonly ignore?: string;
   /** Another stage than the one that is asked for. */
   readonly target?: string;
+  /** Also reads what programs need to start. */
+  readonly programs?: boolean;
 }
 
 /** What is to be rewritten. */
@@ -73,7 +82,7 @@ export async function proveRewrites(
   const all = prover.rewritten(() => true);
   const whole = await prover.prove(all);
   const refused: RefusedRewrite[] = [...prover.removals()];
-  if (whole.ok) return ok(prover.result(all, whole.value, refused));
+  if (whole.ok) return ok(await prover.finish(all, whole.value, refused));
   const kept = new Set<string>();
   let best = prover.rewritten(() => false);
   let proof = compareImages(original.value, original.value, { drops: [], unstable: new Set() });
@@ -91,7 +100,7 @@ export async function proveRewrites(
       [best, proof] = [candidate, proven.value];
     } else refused.push({ rewrite: next, why: proven.error });
   }
-  return ok(prover.result(best, proof, refused));
+  return ok(await prover.finish(best, proof, refused));
 }
 
 class Prover {
@@ -143,8 +152,7 @@ class Prover {
   /** Builds a rewrite and compares it with the original; the error says what is not equal. */
   async prove(rewritten: Rewritten): Promise<Result<ImageComparison, string>> {
     const { text, applied, ignore } = rewritten;
-    const original = this.#original;
-    if (original === undefined) throw new Error('the original is built first');
+    const original = this.#started();
     const changed = ignore === undefined ? {} : { ignore };
     const built = await this.#build(text, changed);
     if (!built.ok) return { ok: false, error: `it cannot be built: ${built.error.message}` };
@@ -168,7 +176,42 @@ class Prover {
     return ok(comparison);
   }
 
-  result(
+  /** The result, with the work in a stage of its own where that can be proven. */
+  async finish(
+    rewritten: Rewritten,
+    comparison: ImageComparison,
+    refused: readonly RefusedRewrite[],
+  ): Promise<Proven> {
+    const { without, allowRemovals } = this.#subject;
+    const split = without.has('stage-split') ? undefined : stageSplit(rewritten.model);
+    if (split === undefined) return this.#result(rewritten, comparison, refused);
+    const applied: AppliedRewrite = {
+      ...{ key: split.key, kind: 'stage-split', drops: [], removal: true },
+      title: `a stage of its own for the work with ${split.tools.join(', ')}`,
+    };
+    const proven = allowRemovals
+      ? await proveSplit(split, rewritten, {
+          build: (text, options) => this.#build(text, options),
+          original: this.#started(),
+          unstable: this.#unstable ?? new Set(),
+        })
+      : { ok: false as const, error: REMOVES };
+    if (!proven.ok)
+      return this.#result(rewritten, comparison, [
+        ...refused,
+        { rewrite: applied, why: proven.error },
+      ]);
+    const [text, other] = proven.value;
+    const all = { ...rewritten, text, applied: [...rewritten.applied, applied] };
+    return this.#result(all, other, refused);
+  }
+
+  #started(): ImageContent {
+    if (this.#original === undefined) throw new Error('the original is built first');
+    return this.#original;
+  }
+
+  #result(
     { text, applied, ignore }: Rewritten,
     comparison: ImageComparison,
     refused: readonly RefusedRewrite[],
@@ -224,13 +267,3 @@ function otherTargets({ stages }: Model): readonly string[] {
 }
 
 const REMOVES = 'it takes files out of the image; --allow-removals permits that';
-
-const SHOWN = 3;
-
-function differenceText({ differences, config }: ImageComparison): string {
-  const paths = differences
-    .slice(0, SHOWN)
-    .map(({ path, before, after }) => `${path} (${before ?? 'absent'} -> ${after ?? 'absent'})`);
-  const more = differences.length > SHOWN ? [`and ${differences.length - SHOWN} more`] : [];
-  return `the images differ: ${[...paths, ...more, ...config].join('; ')}`;
-}

@@ -1,24 +1,61 @@
 import { createHash } from 'node:crypto';
 import { type TarEntry, TarReader } from '../archive/index.ts';
 import { byCodeUnit, ok, type Result } from '../base/index.ts';
+import { isProgram, MAX_PROGRAM, programNeeds } from './elf-needs.ts';
 
 /** A file tree as text: path to everything but times. */
 export type TreeListing = ReadonlyMap<string, string>;
 
+/** What is read of a tree. */
+export interface ListedTree {
+  readonly tree: TreeListing;
+  /** What programs need to start; empty unless asked for. */
+  readonly needs: ReadonlyMap<string, readonly string[]>;
+}
+
 /** Lists a file tree that comes as a tar: type, mode, owner, size, content, link, device and extended attributes. */
-export async function listTree(tar: AsyncIterable<Uint8Array>): Promise<Result<TreeListing>> {
+export async function listTree(
+  tar: AsyncIterable<Uint8Array>,
+  { programs }: { readonly programs: boolean },
+): Promise<Result<ListedTree>> {
   const reader = new TarReader(tar);
-  const listing = new Map<string, string>();
+  const tree = new Map<string, string>();
+  const needs = new Map<string, readonly string[]>();
   for (;;) {
     const entry = await reader.next();
     if (!entry.ok) return entry;
     if (entry.value === undefined) break;
-    const hash = createHash('sha256');
-    if (entry.value.type === 'file') for await (const part of reader.data()) hash.update(part);
-    listing.set(`/${entry.value.name.replace(/\/$/, '')}`, line(entry.value, hash.digest('hex')));
+    const path = `/${entry.value.name.replace(/\/$/, '')}`;
+    const data =
+      entry.value.type === 'file' ? await readData(reader, entry.value, programs) : NO_DATA;
+    if (data.needs.length > 0) needs.set(path, data.needs);
+    tree.set(path, line(entry.value, data.digest));
   }
   await reader.drain();
-  return ok(listing);
+  return ok({ tree, needs });
+}
+
+const NO_DATA = { digest: '', needs: [] };
+
+/** Hashes a file, and reads a program whole. */
+async function readData(
+  reader: TarReader,
+  { size }: TarEntry,
+  programs: boolean,
+): Promise<{ readonly digest: string; readonly needs: readonly string[] }> {
+  const hash = createHash('sha256');
+  const parts: Uint8Array[] = [];
+  let kept: boolean | undefined = programs && size <= MAX_PROGRAM ? undefined : false;
+  for await (const part of reader.data()) {
+    hash.update(part);
+    kept ??= isProgram(part);
+    // The reader uses its buffer again.
+    if (kept) parts.push(Uint8Array.from(part));
+  }
+  return {
+    digest: hash.digest('hex'),
+    needs: kept === true ? programNeeds(Buffer.concat(parts)) : [],
+  };
 }
 
 function line(entry: TarEntry, digest: string): string {

@@ -59,9 +59,9 @@ export class TrialBuilds {
   /** The image of a Dockerfile over the context as it is. */
   async image(
     text: string,
-    { fresh, args, ignore, target }: ProofBuild,
+    { fresh, args, ignore, target, programs = false }: ProofBuild,
   ): Promise<Result<ImageContent>> {
-    let content: Result<ImageContent['tree']> | undefined;
+    let content: Awaited<ReturnType<typeof listTree>> | undefined;
     const built = await buildImage(
       {
         ...this.#asked({ text, ...(ignore === undefined ? {} : { ignore }) }),
@@ -72,12 +72,12 @@ export class TrialBuilds {
       },
       this.#deps(() => undefined),
       this.#edge(async (tar) => {
-        content = await listTree(tar);
+        content = await listTree(tar, { programs });
       }),
     );
     if (!built.ok) return built;
     if (content === undefined) throw new Error('a build with an output writes it');
-    return content.ok ? ok({ tree: content.value, config: built.value.configs?.[0] }) : content;
+    return content.ok ? ok({ ...content.value, config: built.value.configs?.[0] }) : content;
   }
 
   /** What a build of a Dockerfile executes, over the context or another directory. */

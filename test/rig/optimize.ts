@@ -19,6 +19,7 @@ export interface OptimizeJson {
     readonly equal: boolean;
     readonly paths: number;
     readonly dropped: readonly string[];
+    readonly unstable: readonly string[];
   };
   readonly scenarios: readonly {
     readonly name: string;

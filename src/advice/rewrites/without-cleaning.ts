@@ -7,7 +7,8 @@ export interface Cleaning {
 }
 
 /** A command that follows another one by `&&` or `;`, over line ends, up to the next such sign. */
-const FOLLOWING = /[ \t]*(?:\\\n[ \t]*)*(?:&&|;)[ \t]*(?:\\\n[ \t]*)*((?:[^&;|\\\n]|\\(?!\n))+)/g;
+const FOLLOWING =
+  /[ \t]*(?:\\\n[ \t]*)*(?:&&|;)[ \t]*(?:\\\n[ \t]*)*((?:[^&;|\\\n]|\\(?!\n))*[^&;|\\\s])/g;
 
 /** The text of a RUN without the commands that clean up after an install; what stands first in it stays. */
 export function withoutCleaning(text: string, { commands, removed }: Cleaning): string {

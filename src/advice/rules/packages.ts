@@ -209,12 +209,14 @@ export function buildTools(model: Model): readonly Finding[] {
     );
 }
 
-function toolsOf(call: Call, item: Item): readonly Finding[] {
-  const { install } = call;
+/** Packages of a call that are compilers, headers and the like, as they are written. */
+export function toolPackages({ install }: Call): readonly string[] {
   if (install?.manager.kind !== 'system') return [];
-  const tools = install.packages
-    .map((name) => name.replace(/[=<>~].*$/, ''))
-    .filter((name) => TOOLS.test(name));
+  return install.packages.filter((name) => TOOLS.test(name.replace(/[=<>~].*$/, '')));
+}
+
+function toolsOf(call: Call, item: Item): readonly Finding[] {
+  const tools = toolPackages(call).map((name) => name.replace(/[=<>~].*$/, ''));
   if (tools.length === 0) return [];
   const shown =
     tools.length > 4
