@@ -36,4 +36,4 @@ export {
   withOtherBase,
 } from './scenarios.ts';
 export { type ProjectHistory, projectHistory } from './step-history.ts';
-export { listTree, type TreeListing } from './tree-listing.ts';
+export { listTree, readTree, type TreeListing } from './tree-listing.ts';

@@ -14,7 +14,13 @@ export interface ListedTree {
 }
 
 /** Lists a file tree that comes as a tar: type, mode, owner, size, content, link, device and extended attributes. */
-export async function listTree(
+export async function listTree(tar: AsyncIterable<Uint8Array>): Promise<Result<TreeListing>> {
+  const listed = await readTree(tar, { programs: false });
+  return listed.ok ? ok(listed.value.tree) : listed;
+}
+
+/** Lists a file tree, and what its programs need. */
+export async function readTree(
   tar: AsyncIterable<Uint8Array>,
   { programs }: { readonly programs: boolean },
 ): Promise<Result<ListedTree>> {

@@ -4,8 +4,8 @@ import type { Model } from '../advice/index.ts';
 import {
   appended,
   type ImageContent,
-  listTree,
   type ProofBuild,
+  readTree,
   type Scenario,
   withOtherBase,
 } from '../analyze/index.ts';
@@ -61,7 +61,7 @@ export class TrialBuilds {
     text: string,
     { fresh, args, ignore, target, programs = false }: ProofBuild,
   ): Promise<Result<ImageContent>> {
-    let content: Awaited<ReturnType<typeof listTree>> | undefined;
+    let content: Awaited<ReturnType<typeof readTree>> | undefined;
     const built = await buildImage(
       {
         ...this.#asked({ text, ...(ignore === undefined ? {} : { ignore }) }),
@@ -72,7 +72,7 @@ export class TrialBuilds {
       },
       this.#deps(() => undefined),
       this.#edge(async (tar) => {
-        content = await listTree(tar, { programs });
+        content = await readTree(tar, { programs });
       }),
     );
     if (!built.ok) return built;
