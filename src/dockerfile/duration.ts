@@ -15,26 +15,26 @@ const MAX = 1n << 63n;
 
 /** Go's `time.ParseDuration`: nanoseconds, or the error text (`1h15m30.918s`, `-1.5h`, `300ms`). */
 export function parseDuration(text: string): Result<bigint, string> {
-  const invalid = err(`time: invalid duration ${quote(text)}`);
+  const invalid = (): Result<bigint, string> => err(`time: invalid duration ${quote(text)}`);
   const negative = text.startsWith('-');
   let rest = /^[+-]/.test(text) ? text.slice(1) : text;
   if (rest === '0') return ok(0n);
-  if (rest === '') return invalid;
+  if (rest === '') return invalid();
   let total = 0n;
   while (rest !== '') {
     const found = /^([0-9]*)(?:\.([0-9]*))?([^.0-9]*)/.exec(rest);
     const [whole = '', digits = '', fraction = '', unit = ''] = found ?? [];
-    if (digits + fraction === '') return invalid;
+    if (digits + fraction === '') return invalid();
     if (unit === '') return err(`time: missing unit in duration ${quote(text)}`);
     const scale = NANOSECONDS.get(unit);
     if (scale === undefined)
       return err(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`);
     total += BigInt(digits === '' ? '0' : digits) * scale + fractionOf(fraction, scale);
-    if (total > MAX) return invalid;
+    if (total > MAX) return invalid();
     rest = rest.slice(whole.length);
   }
   if (negative) return ok(-total);
-  return total === MAX ? invalid : ok(total);
+  return total === MAX ? invalid() : ok(total);
 }
 
 /** Digits that do not fit 63 bits are ignored; the rest is computed in floating point, as Go does. */

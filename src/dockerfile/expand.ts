@@ -2,6 +2,7 @@ import { err, ok, type Result } from '../base/index.ts';
 import type { EscapeToken } from './ast.ts';
 import { goString } from './go-text.ts';
 import { ShellLexer } from './shell-lexer.ts';
+import { WordSplitter } from './word-splitter.ts';
 
 /** Where variables are looked up; a `ReadonlyMap<string, string>` will do. */
 export interface Environment {
@@ -58,8 +59,9 @@ export function expandWords(
   env: Environment,
   options: ExpandOptions = {},
 ): Result<readonly string[], string> {
-  const lexer = new ShellLexer(text, env, options);
-  return lexer.run() === undefined ? err(failed(text, lexer)) : ok(lexer.words());
+  const splitter = new WordSplitter();
+  const lexer = new ShellLexer(text, env, options, splitter);
+  return lexer.run() === undefined ? err(failed(text, lexer)) : ok(splitter.words());
 }
 
 /** Variables that were not set when a word was processed, also where that failed. */

@@ -21,6 +21,30 @@ export function skipSpace(text: string, from = 0): number {
   return at;
 }
 
+/** Visible ASCII that is neither a quote nor an escape character. */
+const PLAIN = /[!#-&(-[\]-_a-~]+/y;
+
+/** Index behind visible ASCII from `from` on in which no quote and no escape character stands; some of it may be left. */
+export function skipPlain(text: string, from: number): number {
+  PLAIN.lastIndex = from;
+  return PLAIN.test(text) ? PLAIN.lastIndex : from;
+}
+
+/** Runs of ASCII that is neither white space nor a control character. */
+const VISIBLE = /[!-~]+/y;
+
+/** Index of the first white space of `text` from `from` on; the length when there is none. */
+export function endOfWord(text: string, from: number): number {
+  let at = from;
+  while (at < text.length) {
+    VISIBLE.lastIndex = at;
+    if (VISIBLE.test(text)) at = VISIBLE.lastIndex;
+    else if (isSpace(text.charAt(at))) break;
+    else at++;
+  }
+  return at;
+}
+
 /** Index behind the last character before `end` that is no white space. */
 export function skipSpaceBack(text: string, end = text.length): number {
   let at = end;

@@ -151,8 +151,11 @@ function jsonWords(rest: MappedText): Result<Word[], Problem> | undefined {
   return ok(words);
 }
 
+/** The rest of a string and its closing quote. */
+const REST_OF_STRING = /(?:[^"\\]|\\.)*"/y;
+
+/** `open` is the index of the opening quote of a string in valid JSON. */
 function closingQuote(json: string, open: number): number {
-  let at = open + 1;
-  while (json.charAt(at) !== '"') at += json.charAt(at) === '\\' ? 2 : 1;
-  return at;
+  REST_OF_STRING.lastIndex = open + 1;
+  return REST_OF_STRING.test(json) ? REST_OF_STRING.lastIndex - 1 : open;
 }

@@ -33,7 +33,8 @@ export class MappedText {
 
   #offsetOf(index: number): number {
     const at = this.#start + index;
-    let [low, high] = [0, this.#pieces.length - 1];
+    let low = 0;
+    let high = this.#pieces.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
       if ((this.#pieces[middle]?.at ?? 0) <= at) low = middle;

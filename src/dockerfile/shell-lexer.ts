@@ -2,7 +2,7 @@ import type { Result } from '../base/index.ts';
 import type { Environment, ExpandOptions } from './expand.ts';
 import { isDigit, isNameCharacter } from './shell-names.ts';
 import { replacePattern, trimPattern } from './shell-pattern.ts';
-import { WordSplitter } from './word-splitter.ts';
+import type { WordSplitter } from './word-splitter.ts';
 
 /** Substitutions nested deeper than this are refused; BuildKit has no limit but its stack. */
 const MAX_DEPTH = 500;
@@ -12,6 +12,10 @@ const MAX_REPLACED = 4 << 20; // characters of one text
 const NO_CHAR = '\ufffd';
 
 const SPECIAL_PARAMETERS = '@*#?-$!0';
+/** Text without a character that has a meaning, outside of quotes and in double quotes. */
+const ORDINARY = /[^$<'"\\`}/]+/y;
+const QUOTED = /[^$"\\`]+/y;
+
 const DANGLING = 'unexpected end of statement while looking for matching';
 
 /**
@@ -25,19 +29,21 @@ export class ShellLexer {
   readonly #env: Environment;
   readonly #options: ExpandOptions;
   readonly #escape: string;
-  readonly #splitter = new WordSplitter();
+  readonly #splitter: WordSplitter | undefined;
   #at = 0;
   #replaced = 0;
   #depth = 0;
   #rawEscapes: boolean;
 
-  constructor(text: string, env: Environment, options: ExpandOptions) {
+  /** `splitter` collects the words, where they are wanted. */
+  constructor(text: string, env: Environment, options: ExpandOptions, splitter?: WordSplitter) {
     // Go's scanner drops a byte-order mark at the start.
     this.#text = text.startsWith('\ufeff') ? text.slice(1) : text;
     this.#env = env;
     this.#options = options;
     this.#escape = options.escapeToken ?? '\\';
     this.#rawEscapes = options.rawEscapes ?? false;
+    this.#splitter = splitter;
   }
 
   /** The processed text. */
@@ -45,13 +51,12 @@ export class ShellLexer {
     return this.#until(undefined);
   }
 
-  words(): readonly string[] {
-    return this.#splitter.words();
-  }
-
   #peek(): string {
-    const code = this.#text.codePointAt(this.#at);
-    return code === undefined ? '' : String.fromCodePoint(code);
+    const code = this.#text.charCodeAt(this.#at);
+    const isPair = code >= 0xd800 && code <= 0xdbff;
+    return isPair
+      ? String.fromCodePoint(this.#text.codePointAt(this.#at) ?? code)
+      : this.#text.charAt(this.#at);
   }
 
   #next(): string {
@@ -83,8 +88,8 @@ export class ShellLexer {
       if (special !== undefined) {
         if (special.value === undefined) return undefined;
         result += special.value;
-        if (outer && char === '$') this.#splitter.addSplitting(special.value);
-        else if (outer) this.#splitter.addWhole(special.value);
+        if (outer && char === '$') this.#splitter?.addSplitting(special.value);
+        else if (outer) this.#splitter?.addWhole(special.value);
         continue;
       }
       result += this.#plain(outer);
@@ -106,26 +111,26 @@ export class ShellLexer {
   #plain(outer: boolean): string {
     const run = this.#ordinary();
     if (run !== '') {
-      if (outer) this.#splitter.addSplitting(run);
+      if (outer) this.#splitter?.addSplitting(run);
       return run;
     }
     const char = this.#next();
     if (char !== this.#escape) {
-      if (outer) this.#splitter.addSplitting(char);
+      if (outer) this.#splitter?.addSplitting(char);
       return char;
     }
     const kept = this.#rawEscapes ? char : '';
     const escaped = kept + this.#next();
-    if (outer && escaped !== '') this.#splitter.addWhole(escaped);
+    if (outer && escaped !== '') this.#splitter?.addWhole(escaped);
     return escaped;
   }
 
   #ordinary(): string {
-    const run = /[^$<'"\\`}/]+/y;
-    run.lastIndex = this.#at;
-    const found = run.exec(this.#text)?.[0] ?? '';
-    this.#at += found.length;
-    return found;
+    ORDINARY.lastIndex = this.#at;
+    if (!ORDINARY.test(this.#text)) return '';
+    const start = this.#at;
+    this.#at = ORDINARY.lastIndex;
+    return this.#text.slice(start, this.#at);
   }
 
   #singleQuoted(): string | undefined {
@@ -141,6 +146,13 @@ export class ShellLexer {
     this.#at++;
     let result = quote;
     while (!this.#atEnd) {
+      const start = this.#at;
+      QUOTED.lastIndex = start;
+      if (QUOTED.test(this.#text)) {
+        this.#at = QUOTED.lastIndex;
+        result += this.#text.slice(start, this.#at);
+        continue;
+      }
       const char = this.#peek();
       if (char === '"') {
         this.#at++;
@@ -281,7 +293,7 @@ export class ShellLexer {
   #inner(stop: '}' | '/', rawEscapes: boolean, missing: string): string | undefined {
     const saved = this.#rawEscapes;
     this.#rawEscapes = rawEscapes;
-    this.#splitter.forgetWord();
+    this.#splitter?.forgetWord();
     const word = this.#until(stop);
     this.#rawEscapes = saved;
     return word === undefined && this.#atEnd ? this.#fail(missing) : word;

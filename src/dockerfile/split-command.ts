@@ -1,5 +1,5 @@
 import type { EscapeToken, Word } from './ast.ts';
-import { isSpace, skipSpace, skipSpaceBack } from './go-text.ts';
+import { isSpace, skipPlain, skipSpace, skipSpaceBack } from './go-text.ts';
 import type { MappedText } from './mapped-text.ts';
 
 /** The first white space of those that separate words of a command; not all of Unicode's. */
@@ -59,6 +59,10 @@ function readFlag(
   let quote = '';
   let at = start;
   for (; at < text.length; at++) {
+    const plainEnd = skipPlain(text, at);
+    value += text.slice(at, plainEnd);
+    at = plainEnd;
+    if (at === text.length) break;
     let char = text.charAt(at);
     if (quote === '' && isSpace(char)) break;
     if (quote === '' && (char === '"' || char === "'")) {

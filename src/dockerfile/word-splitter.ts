@@ -1,4 +1,4 @@
-import { isSpace } from './go-text.ts';
+import { endOfWord, skipSpace } from './go-text.ts';
 
 /** Collects words from characters that split and text that does not. */
 export class WordSplitter {
@@ -8,15 +8,18 @@ export class WordSplitter {
 
   /** Text in which white space separates words. */
   addSplitting(text: string): void {
-    for (const char of text) {
-      if (!isSpace(char)) {
-        this.#word += char;
+    let at = 0;
+    while (at < text.length) {
+      const end = endOfWord(text, at);
+      if (end > at) {
+        this.#word += text.slice(at, end);
         this.#inWord = true;
       } else if (this.#inWord && this.#word !== '') {
         this.#words.push(this.#word);
         this.#word = '';
         this.#inWord = false;
       }
+      at = end > at ? end : skipSpace(text, at);
     }
   }
 

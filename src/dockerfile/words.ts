@@ -1,5 +1,5 @@
 import type { EscapeToken, Word } from './ast.ts';
-import { isSpace } from './go-text.ts';
+import { isSpace, skipPlain } from './go-text.ts';
 import type { MappedText } from './mapped-text.ts';
 
 const BLANKS = /[\t\v\f\r ]+/g;
@@ -38,6 +38,7 @@ function wordEnd(
   let quote = '';
   let at = start;
   for (; at < text.length; at++) {
+    at = skipPlain(text, at);
     const char = text.charAt(at);
     if (quote === '') {
       if (isSpace(char)) break;

@@ -2,7 +2,7 @@ import { err, ok, type Result } from '../base/index.ts';
 
 /** Writes protobuf fields (proto3: default values are left out unless the method says otherwise). */
 export class ProtoWriter {
-  #buffer = Buffer.allocUnsafe(256);
+  #buffer = Buffer.allocUnsafe(1024);
   #length = 0;
 
   /** The bytes written so far. */
@@ -39,16 +39,38 @@ export class ProtoWriter {
   /** A packed repeated integer. */
   packed(field: number, values: readonly number[]): void {
     if (values.length === 0) return;
-    const inner = new ProtoWriter();
-    for (const value of values) inner.#varint(value);
-    this.#chunk(field, inner.finish());
+    const start = this.#open(field);
+    for (const value of values) this.#varint(value);
+    this.#close(start);
   }
 
-  /** A nested message: written even when it is empty. */
+  /** A nested message, which `write` writes with this same writer: written even when it is empty. */
   message(field: number, write: (inner: ProtoWriter) => void): void {
-    const inner = new ProtoWriter();
-    write(inner);
-    this.#chunk(field, inner.finish());
+    const start = this.#open(field);
+    write(this);
+    this.#close(start);
+  }
+
+  /** Starts a field of unknown length, for which one byte is left; returns where its bytes start. */
+  #open(field: number): number {
+    this.#varint(field * 8 + 2);
+    this.#reserve(1);
+    return ++this.#length;
+  }
+
+  /** Puts the length in front of the bytes from `start` on; those of 128 bytes and more move to make room. */
+  #close(start: number): void {
+    const size = this.#length - start;
+    if (size < 0x80) {
+      this.#buffer[start - 1] = size;
+      return;
+    }
+    const more = varintSize(size) - 1;
+    this.#reserve(more);
+    this.#buffer.copyWithin(start + more, start, this.#length);
+    this.#length = start - 1;
+    this.#varint(size);
+    this.#length += size;
   }
 
   #utf8(field: number, value: string): void {
@@ -74,6 +96,13 @@ export class ProtoWriter {
 
   #varint(value: number | bigint): void {
     this.#reserve(10);
+    if (value === -1 || value === -1n) {
+      // "None" and "as it is": the one negative number that ops are full of.
+      this.#buffer.fill(0xff, this.#length, this.#length + 9);
+      this.#length += 10;
+      this.#buffer[this.#length - 1] = 1;
+      return;
+    }
     if (typeof value === 'number' && value >= 0 && value < 0x80000000) {
       let rest = value;
       while (rest > 0x7f) {
@@ -97,6 +126,12 @@ export class ProtoWriter {
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
   }
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) size++;
+  return size;
 }
 
 /** One field of a protobuf message as read: varints in `int`, length-delimited data in `bytes`. */

@@ -1,4 +1,4 @@
-import { type GoJson, goJson, isRecord } from '../base/index.ts';
+import { byUtf8, type GoJson, goJson, isRecord } from '../base/index.ts';
 import type { Health } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
 import { ImageEnv } from './image-env.ts';
@@ -188,9 +188,7 @@ const set = (value: string): string | undefined => (value === '' ? undefined : v
 const members = (names: ReadonlySet<string>): JsonObject | undefined =>
   names.size === 0
     ? undefined
-    : Object.fromEntries([...names].sort(byBytes).map((n) => [n, {}] as const));
-
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+    : Object.fromEntries([...names].sort(byUtf8).map((n) => [n, {}] as const));
 
 /** The configuration as JSON values in the order of Go's struct. */
 export function imageJson(image: ImageConfig): JsonObject {
@@ -225,7 +223,7 @@ function historyJson(h: HistoryEntry): JsonObject {
 }
 
 function configJson(c: ExecConfig): JsonObject {
-  const labels = [...c.Labels].sort(([a], [b]) => byBytes(a, b));
+  const labels = [...c.Labels].sort(([a], [b]) => byUtf8(a, b));
   return {
     User: set(c.User),
     ExposedPorts: members(c.ExposedPorts),

@@ -12,7 +12,7 @@ export class Dispatch {
   constructor(lowering: Lowering, stage: StageState, planned: PlannedCommand) {
     // A comment `# check=` above the instruction counts for what is reported about it.
     const linter = lowering.linter.withComments(planned.command.comments);
-    this.lowering = { ...lowering, linter };
+    this.lowering = linter === lowering.linter ? lowering : { ...lowering, linter };
     this.stage = stage;
     this.planned = planned;
   }

@@ -1,5 +1,9 @@
+/** A part that is empty, `.` or `..`. */
+const UNCLEAN = /\/\.{0,2}(?:\/|$)/;
+
 /** Go's `path.Clean` for slash-separated paths. */
 export function cleanPath(path: string): string {
+  if (path.startsWith('/') && !UNCLEAN.test(path)) return path;
   const rooted = path.startsWith('/');
   const parts: string[] = [];
   for (const part of path.split('/')) {

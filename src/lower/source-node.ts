@@ -1,4 +1,4 @@
-import { byCodeUnit } from '../base/index.ts';
+import { byCodeUnit, byUtf8 } from '../base/index.ts';
 import type { OpMetadata, OpPlatform, SourceOp } from '../llb/index.ts';
 import type { LazyOutput } from './lazy-graph.ts';
 
@@ -88,5 +88,5 @@ export function localNode(options: {
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {
   if (paths.has('/')) return [];
   const relative = [...paths].map((p) => p.replace(/^\/+/, ''));
-  return relative.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return relative.sort(byUtf8);
 }
