@@ -1,11 +1,13 @@
-const WORDS = 'apikey|auth|credential|credentials|key|password|pword|passwd|secret|token';
-const SECRET = new RegExp(`(?:_|^)(?:${WORDS})(?:_|$)`, 'i');
-const HARMLESS = /(?:_|^)(?:public|file|version)(?:_|$)/i;
+const SECRET: ReadonlySet<string> = new Set(
+  'apikey auth credential credentials key password pword passwd secret token'.split(' '),
+);
+const HARMLESS: ReadonlySet<string> = new Set(['public', 'file', 'version']);
 
 /**
  * Whether a variable's name says that its value is a secret (rule SecretsUsedInArgOrEnv): a word such as `TOKEN` between
  * underscores, unless another such as `FILE` says otherwise.
  */
 export function isSecretName(name: string): boolean {
-  return SECRET.test(name) && !HARMLESS.test(name);
+  const words = name.toLowerCase().split('_');
+  return words.some((word) => SECRET.has(word)) && !words.some((word) => HARMLESS.has(word));
 }

@@ -15,10 +15,12 @@ const PATH_COMPONENT = `${ALNUM}(?:(?:[._]|__|[-]+)${ALNUM})*`;
 const PATH = `${PATH_COMPONENT}(?:/${PATH_COMPONENT})*`;
 const DOMAIN_COMPONENT = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
 const HOST = `(?:${DOMAIN_COMPONENT}(?:\\.${DOMAIN_COMPONENT})*|\\[[a-fA-F0-9:]+\\])`;
-const DOMAIN = `${HOST}(?::[0-9]+)?`;
-const TAG = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}';
-const DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}';
-const REFERENCE = new RegExp(`^(?:(${DOMAIN})/)?(${PATH})(?::(${TAG}))?(?:@(${DIGEST}))?$`);
+const DOMAIN = new RegExp(`^${HOST}(?::[0-9]+)?$`);
+const NAME = new RegExp(`^${PATH}$`);
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+const MAX_TAG = 128; // characters
+const DIGEST = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]+$/;
+const MIN_HEX = 32;
 const IDENTIFIER = /^[a-f0-9]{64}$/;
 
 /** Longest repository name the distribution reference grammar allows. */
@@ -41,28 +43,62 @@ export function parseReference(text: string): Result<Reference, string> {
     return err(`invalid reference format: repository name (${remote}) must be lowercase`);
   }
   const full = `${domain}/${rest}`;
-  const match = full.length > MAX_TEXT ? null : REFERENCE.exec(full);
-  const path = match?.[2];
-  if (path === undefined || match?.[1] === undefined) {
+  const parts = full.length > MAX_TEXT ? undefined : readParts(full);
+  if (parts === undefined) {
     return err(
-      REFERENCE.test(full.slice(0, MAX_TEXT).toLowerCase()) && full.length <= MAX_TEXT
+      full.length <= MAX_TEXT && isReference(full.toLowerCase())
         ? 'repository name must be lowercase'
         : 'invalid reference format',
     );
   }
+  const { path, tag } = parts;
   if (path.length > MAX_NAME) {
     return err(`repository name must not be more than ${MAX_NAME} characters`);
   }
-  const digest = match[4] === undefined ? ok(undefined) : checkDigest(match[4]);
+  const digest = parts.digest === undefined ? ok(undefined) : checkDigest(parts.digest);
   if (!digest.ok) return digest;
-  const tag = match[3];
   return ok({
-    domain: match[1],
+    domain: parts.domain,
     path,
     ...(tag === undefined ? {} : { tag }),
     ...(digest.value === undefined ? {} : { digest: digest.value }),
   });
 }
+
+interface Parts {
+  readonly path: string;
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+}
+
+/** The parts of `domain/path[:tag][@digest]`; undefined when one of them is not what it should be. */
+function readParts(full: string): (Parts & { readonly domain: string }) | undefined {
+  const slash = full.indexOf('/');
+  const domain = full.slice(0, slash);
+  const parts = slash === -1 || !DOMAIN.test(domain) ? undefined : readPath(full.slice(slash + 1));
+  return parts === undefined ? undefined : { domain, ...parts };
+}
+
+/** Neither a path nor a tag holds `@` or `:`, so the first of each ends what is in front of it. */
+function readPath(text: string): Parts | undefined {
+  const at = text.indexOf('@');
+  const digest = at === -1 ? undefined : text.slice(at + 1);
+  const named = at === -1 ? text : text.slice(0, at);
+  const colon = named.indexOf(':');
+  const tag = colon === -1 ? undefined : named.slice(colon + 1);
+  const path = colon === -1 ? named : named.slice(0, colon);
+  if (!NAME.test(path)) return undefined;
+  if (tag !== undefined && (tag.length > MAX_TAG || !TAG.test(tag))) return undefined;
+  if (digest !== undefined && !isDigest(digest)) return undefined;
+  return { path, tag, digest };
+}
+
+const isDigest = (text: string): boolean =>
+  DIGEST.test(text) && text.length - text.indexOf(':') - 1 >= MIN_HEX;
+
+/** Whether a text follows the grammar of references, in which the domain may be missing. */
+const isReference = (text: string): boolean =>
+  readParts(text) !== undefined || readPath(text) !== undefined;
 
 /** Adds the tag `latest` to a reference that has neither tag nor digest. */
 export function withDefaultTag(ref: Reference): Reference {
