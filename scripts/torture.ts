@@ -1,6 +1,6 @@
 /**
  * Torture of the store: `torture.ts [--seed N] [--minutes N a part] [--only PART,…] [--scenario TEXT] [--processes N]`. Parts:
- * kills, full, small, flips, crowd, clock, disks. Prints counts and every loss; ends with 1 when something was lost.
+ * kills, full, small, beside, flips, crowd, clock, disks. Prints counts and every loss; ends with 1 when something was lost.
  */
 import { parseArgs } from 'node:util';
 import { torture } from '../test/torture/torture.ts';

@@ -3,6 +3,13 @@ import { type Failure, failure } from './failure.ts';
 /** SQLite's result codes (sqlite.org/rescode.html): `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_IOERR_SHMSIZE`. */
 const [SQLITE_IOERR, SQLITE_FULL, SQLITE_IOERR_SHMSIZE] = [10, 13, 10 | (19 << 8)];
 
+/** No space, no right to write, an input/output error: what every adapter says of this machine's disk. */
+const DISK_CODES: readonly string[] = ['ST001', 'ST002', 'ST003'];
+
+/** Whether a failure is one of this machine's disk: then nothing is known of where the bytes were to come from. */
+export const isDiskFailure = ({ code }: Pick<Failure, 'code'>): boolean =>
+  DISK_CODES.includes(code);
+
 /**
  * The failure behind an error of a disk that is full or broken, wherever in a program it was met: as a system error, as one
  * of SQLite, as a cause, or suppressed by another. Undefined for all other errors.

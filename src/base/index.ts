@@ -1,6 +1,6 @@
 export { sweepTemporaries, writeAtomically } from './atomic-file.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
-export { diskFailure } from './disk-failure.ts';
+export { diskFailure, isDiskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';
 export { renderFailure, type Severity } from './excerpt.ts';
 export {

@@ -11,7 +11,6 @@ import {
   type SourceFile,
   sha256,
 } from '../base/index.ts';
-import { holdingStore } from '../content/index.ts';
 import type { Event, EventSink } from '../events/index.ts';
 import { withKnownPlaces } from '../export/index.ts';
 import type { Definition } from '../llb/index.ts';
@@ -92,7 +91,7 @@ export async function buildImage(
   const build = new Build(
     request,
     {
-      ...{ ...deps, emit, content: holdingStore(deps.content, lease) },
+      ...{ ...deps, emit },
       registry: withKnownPlaces(deps.registry, deps.memo),
     },
     {

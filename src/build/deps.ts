@@ -26,6 +26,7 @@ import type { CacheServices } from '../remotes/index.ts';
 export interface BuildDeps {
   readonly clock: Clock;
   readonly emit: EventSink;
+  /** Holds what is looked up in it and written to it as long as the command lasts. */
   readonly content: ContentStore;
   readonly snapshotter: Snapshotter;
   readonly registry: Registry;

@@ -1,4 +1,4 @@
-import { err, type Failure, ok, type Result, sha256 } from '../base/index.ts';
+import { err, type Failure, isDiskFailure, ok, type Result, sha256 } from '../base/index.ts';
 import { type Descriptor, FILE_INDEX_MEDIA_TYPE } from '../oci/index.ts';
 import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
 import {
@@ -37,7 +37,7 @@ interface Reading {
 
 /**
  * Brings the keys of every given cache into the store. A cache that is not there yet, or that cannot be read, is no reason
- * to fail: it is said, and the steps run.
+ * to fail: it is said, and the steps run. That it cannot be written here is one: the next build would come to other bytes.
  */
 export async function importCaches(
   deps: ImportDeps,
@@ -96,6 +96,7 @@ async function importCache(
         ...refused,
         message: `the cache ${remote.name} is refused: ${refused.message}`,
       });
+    if (!read.ok && isDiskFailure(read.error)) return err(read.error);
     if (!read.ok) {
       sources.unused(source, refused === undefined ? 'unread' : 'refused', read.error);
       report.emit(unusable(name, read.error, `the cache ${remote.name}`));

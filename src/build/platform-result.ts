@@ -17,11 +17,20 @@ export function platformResult(lowered: Lowered, chain: LayerChain): PlatformRes
       chain,
       config: config.value,
       history: lowered.image.history,
-      ...(lowered.baseImage === undefined ? {} : { baseHistory: lowered.baseImage.history }),
+      ...(lowered.baseImage === undefined ? {} : baseOf(lowered.baseImage)),
       platform,
     },
     ...(lowered.epoch === undefined ? {} : { epoch: lowered.epoch }),
   };
+}
+
+/** A template's configuration says nothing of its layers; its history does. */
+function baseOf({
+  history,
+  rootfs,
+}: NonNullable<Lowered['baseImage']>): Pick<PlatformResult['parts'], 'baseHistory' | 'baseLayers'> {
+  const layers = rootfs.diff_ids?.length ?? 0;
+  return { baseHistory: history, ...(layers === 0 ? {} : { baseLayers: layers }) };
 }
 
 /** The failure of a step with the place in the Dockerfile that asked for it. */

@@ -2,7 +2,7 @@ import { arch, availableParallelism } from 'node:os';
 
 import { join } from 'node:path';
 import type { BuildDeps, TemplatePackages } from '../build/index.ts';
-import { createContentStore } from '../content/index.ts';
+import { createContentStore, holdingStore } from '../content/index.ts';
 import type { EventSink } from '../events/index.ts';
 import { createGitRepositories, createHttpFiles } from '../fetch/index.ts';
 import { hostPlatform } from '../oci/index.ts';
@@ -11,6 +11,7 @@ import { createRegistry, dockerCredentials, hostConfigs } from '../registry/inde
 import { createCacheServices, suspectBlobs } from '../remotes/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { createSnapshotter } from '../snapshot/index.ts';
+import { CommandLease } from './command-lease.ts';
 import { actionsAccount } from './flags/cache-gha.ts';
 import type { Io } from './io.ts';
 import { type GivenTemplates, lazyPackages } from './lazy-packages.ts';
@@ -21,7 +22,7 @@ import { type Store, storePaths } from './store.ts';
 
 /** The adapters of a build, and what its end owes the store. */
 export interface BuildWorld extends BuildDeps {
-  /** Makes new layers survive a crash of the machine, and removes what killed processes left. */
+  /** Holds no blob any longer, makes new layers survive a crash of the machine, and removes what killed processes left. */
   readonly tidy: () => Promise<void>;
 }
 
@@ -34,8 +35,10 @@ export function createBuildDeps(
   templates?: GivenTemplates,
 ): BuildWorld {
   const paths = storePaths(store.root);
-  const { db, content } = store;
+  const { db } = store;
   const limits = limitsOf(io);
+  const lease = resources.use(new CommandLease(db.leases, 'a command'));
+  const content = holdingStore(store.content, lease);
   const registry = resources.use(
     createRegistry({
       content,
@@ -55,6 +58,7 @@ export function createBuildDeps(
     content,
     snapshotter,
     tidy: async () => {
+      await lease[Symbol.asyncDispose]();
       snapshotter.settle();
       await snapshotter.sweep();
     },

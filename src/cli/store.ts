@@ -75,7 +75,8 @@ function closeToOthers(root: string, uid: number): void {
   for (const path of Object.values(storePaths(root))) {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined) {
-      if (!path.endsWith('.db')) mkdirSync(path, { mode: 0o700 });
+      // Another process may make it at this moment.
+      if (!path.endsWith('.db')) mkdirSync(path, { recursive: true, mode: 0o700 });
     } else if ((stat.mode & 0o077) !== 0) chmodSync(path, stat.mode & 0o7700);
   }
 }

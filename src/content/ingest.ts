@@ -72,6 +72,7 @@ export async function ingestBlob(
     const digest = digestOfHex(written.hash.digest('hex'));
     const wrong = mismatch(doing, options, { digest, size: written.size });
     if (wrong !== undefined) return err(wrong);
+    options.onDigest?.(digest);
     await rename(work, target.pathOf(digest));
     return ok({ digest, size: written.size });
   } catch (e) {

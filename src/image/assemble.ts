@@ -24,6 +24,8 @@ export interface ImageParts {
   readonly history: readonly HistoryItem[];
   /** History of the base image: its times are never clamped. */
   readonly baseHistory?: readonly HistoryItem[];
+  /** Layers of the base image, the lowest of the chain: the times of their files are never clamped. */
+  readonly baseLayers?: number;
   readonly platform: Platform;
   /** What made each layer, for history items that are missing. */
   readonly descriptions?: readonly (string | undefined)[];
@@ -62,8 +64,11 @@ export async function assembleImage(
   const { epoch, ...layerOptions } = options;
   const rewrite =
     options.rewriteTimestamp === true && epoch !== undefined ? { rewriteTo: epoch } : {};
-  // A base image that was built here keeps its times as one that was pulled does.
-  const base = (parts.baseHistory ?? []).filter((item) => item.empty_layer !== true).length;
+  // A base image that was built here keeps its times as one that was pulled does; a step's layer that came with a cache is
+  // clamped as one that was made here.
+  const base =
+    parts.baseLayers ??
+    (parts.baseHistory ?? []).filter((item) => item.empty_layer !== true).length;
   const done = await Promise.all(
     parts.chain.map((_, i) =>
       layerBlob(

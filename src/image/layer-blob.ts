@@ -31,7 +31,7 @@ export interface LayerOptions {
   readonly force: boolean;
   /** A layer made here and extracted gets this form although it has another; what came from elsewhere stays as it is. */
   readonly remake?: boolean;
-  /** Clamps the times of entries in layers made here to this many seconds since the epoch (`rewrite-timestamp`). */
+  /** Clamps the times of entries to this many seconds since the epoch (`rewrite-timestamp`). */
   readonly rewriteTo?: number;
 }
 
@@ -53,7 +53,7 @@ export async function layerBlob(
 ): Promise<Result<LayerBlob>> {
   const layer = chain.at(-1);
   if (layer === undefined) throw new Error('a layer of an empty chain was asked for');
-  if (options.rewriteTo !== undefined && isMadeHere(layer)) {
+  if (options.rewriteTo !== undefined) {
     return await rewritten(deps, chain, { ...options, epoch: options.rewriteTo }, context);
   }
   const existing = await existingBlob(deps, chain, options);
@@ -76,7 +76,7 @@ export async function layerBlob(
   return ok({ diffId, blob, layer });
 }
 
-/** Layers of images from outside keep their times: their id is their diffID. */
+/** Layers of images and caches from outside have their diffID as id. */
 export const isMadeHere = (layer: LayerRef): boolean => parseDigest(layer.id) === undefined;
 
 async function existingBlob(

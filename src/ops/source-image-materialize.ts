@@ -7,6 +7,7 @@ import {
   FailureError,
   failure,
   Inflight,
+  isDiskFailure,
   ok,
   type Result,
   Semaphore,
@@ -90,6 +91,8 @@ export function createBlobFetcher(
       deps.layers.addBlob(layer.id, blob);
       return ok(blob);
     }
+    // The layer is where it was: that this disk cannot take it is no reason to make another.
+    if (isDiskFailure(fetched.error)) return fetched;
     for (const other of deps.elsewhere?.(layer) ?? []) {
       const form = other.blob;
       if (form === undefined) continue;
@@ -175,6 +178,7 @@ async function applyTop(
       report(deps, context, id, { completed: true });
       return applied;
     }
+    if (isDiskFailure(applied.error)) return applied;
     if (attempt > 0 || (await isWhole(deps.content, blob.value, context.signal))) {
       deps.onLost?.(layer, applied.error);
       return applied;

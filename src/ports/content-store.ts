@@ -43,4 +43,6 @@ export interface IngestOptions {
   /** Refuses more than this. */
   readonly maxBytes?: number;
   readonly partialKey?: string;
+  /** Told the digest just before the blob appears under it. */
+  readonly onDigest?: (digest: Digest) => void;
 }

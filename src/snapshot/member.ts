@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { quoted } from '../archive/index.ts';
-import { bytesOfName, FailureError, failure, isErrno } from '../base/index.ts';
+import { bytesOfName, diskFailure, FailureError, failure, isErrno } from '../base/index.ts';
 import type { FileType } from '../cachekey/index.ts';
 import { setXattr } from '../sys/index.ts';
 import { OVERLAY_XATTRS } from './disk-entry.ts';
@@ -88,18 +88,10 @@ export function entryFailure(name: string, e: unknown): unknown {
         })
       : e;
   if (!isErrno(e, ...ENVIRONMENT)) return e;
-  const full = isErrno(e, 'ENOSPC', 'EDQUOT');
-  return new FailureError(
-    failure(
-      'ST302',
-      3,
-      `extracting layer entry ${quoted(name)}: ${e.code ?? ''} (${e.syscall ?? ''})`,
-      {
-        cause: e,
-        ...(full
-          ? { help: 'free disk space, or put the store on a larger disk with VARVE_ROOT' }
-          : {}),
-      },
-    ),
-  );
+  const doing = `extracting layer entry ${quoted(name)}`;
+  const disk = diskFailure(e);
+  if (disk !== undefined)
+    return new FailureError({ ...disk, message: disk.message.replace(/^.*(?=: )/s, () => doing) });
+  const what = `${doing}: ${e.code ?? ''} (${e.syscall ?? ''})`;
+  return new FailureError(failure('ST302', 3, what, { cause: e }));
 }

@@ -14,7 +14,19 @@ export interface FaultPlan {
     readonly when: 'before' | 'after' | 'torn';
   };
   /** From the nth write on (or only there) there is no space on the disk. */
-  readonly full?: { readonly nth: number; readonly once: boolean };
+  readonly full?: {
+    readonly nth: number;
+    readonly once: boolean;
+    /** Only writes at this transition count. */
+    readonly point?: string;
+  };
+  /** The process stands still before the nth of a transition: it makes the one file and waits for the other. */
+  readonly pause?: {
+    readonly point: string;
+    readonly nth: number;
+    readonly reached: string;
+    readonly go: string;
+  };
   /** The clock is so many milliseconds ahead. */
   readonly clockMs?: number;
   /** A file that is made when the fault happened. */

@@ -212,6 +212,7 @@ class Faults {
     const nth = (this.#counts.get(name) ?? 0) + 1;
     this.#counts.set(name, nth);
     if (record !== undefined) this.#append(record, `${step.space ? 'w' : '-'} ${name}\n`);
+    if (this.#plan.pause?.point === name && this.#plan.pause.nth === nth) this.#pause();
     if (step.space) this.#fill(step, name);
     if (kill?.point !== name || kill.nth !== nth) return undefined;
     if (kill.when !== 'torn') return kill.when;
@@ -222,8 +223,8 @@ class Faults {
 
   #fill(step: Step, name: string): void {
     const { full } = this.#plan;
+    if (full === undefined || (full.point !== undefined && full.point !== name)) return;
     this.#writes++;
-    if (full === undefined) return;
     if (full.once ? this.#writes !== full.nth : this.#writes < full.nth) return;
     this.#happened(name);
     throw step.database === true
@@ -233,6 +234,13 @@ class Faults {
       : Object.assign(new Error(`ENOSPC: no space left on device, ${name}`), {
           ...{ code: 'ENOSPC', errno: -28, syscall: step.name },
         });
+  }
+
+  #pause(): void {
+    const { pause } = this.#plan;
+    if (pause === undefined) return;
+    this.#append(pause.reached, '');
+    while (!fs.existsSync(pause.go)) rest(5);
   }
 
   #nameOf({ name, path, at }: Step): string | undefined {
@@ -258,8 +266,13 @@ class Faults {
   #die(): never {
     this.#happened(this.#plan.kill?.point ?? '');
     process.kill(process.pid, 'SIGKILL');
-    for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    for (;;) rest(1000);
   }
+}
+
+/** Stands still without a turn of the event loop. */
+function rest(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 function half(data: unknown): Uint8Array | undefined {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { FaultPlan } from './fault-plan.ts';
 import type { Tally } from './kills.ts';
 import { afterFault, afterRepeat, type Ready, said } from './trial.ts';
 import type { Ended, World } from './world.ts';
@@ -10,7 +11,7 @@ import type { Ended, World } from './world.ts';
 export async function fillOnce(
   world: World,
   ready: Ready,
-  full: { readonly nth: number; readonly once: boolean },
+  full: NonNullable<FaultPlan['full']>,
   into: Tally,
 ): Promise<void> {
   const place = world.place(ready.from);
@@ -23,7 +24,7 @@ export async function fillOnce(
       return;
     }
     into.done++;
-    const what = `${ready.scenario.name}, no space ${full.once ? 'for' : 'from'} write ${full.nth}`;
+    const what = `${ready.scenario.name}, no space ${full.once ? 'for' : 'from'} write ${full.nth}${full.point === undefined ? '' : ` of "${full.point}"`}`;
     const faults = [
       ...unclear(run),
       ...afterFault(place, ready.scenario),

@@ -1,4 +1,5 @@
 /** The long form: all parts, as much of each as the time allows. */
+import { chooseBeside, trimBeside } from './beside.ts';
 import { jump } from './clock.ts';
 import { crowd } from './crowd.ts';
 import { spoiltDisk, staleStep } from './disks.ts';
@@ -72,6 +73,7 @@ class Torture {
       ['kills', (into) => this.#kills(into)],
       ['full', (into) => this.#full(into)],
       ['small', (into) => this.#small(into)],
+      ['beside', (into) => this.#beside(into)],
       ['flips', (into) => this.#flips(into)],
       ['crowd', (into) => this.#crowd(into)],
       ['clock', (into) => this.#clock(into)],
@@ -86,6 +88,15 @@ class Torture {
       await killOnce(this.#world, chosen, kill, { trim: this.#random.below(4) === 0, into });
     });
     return `${into.done} kills at ${into.points.size} named transitions and at random times (${into.missed} not reached)`;
+  }
+
+  async #beside(into: Tally): Promise<string> {
+    await this.#asLongAs(into, async () => {
+      const chosen = await this.#scenario(this.#random.of(this.#names()));
+      const beside = chooseBeside(chosen, this.#random);
+      if (beside !== undefined) await trimBeside(this.#world, chosen, beside, into);
+    });
+    return `${into.done} trims of everything at ${into.points.size} named transitions of other commands (${into.missed} locked out)`;
   }
 
   async #full(into: Tally): Promise<string> {

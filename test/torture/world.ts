@@ -8,7 +8,8 @@ import { DebianRepo, REPO_TIME } from '../rig/debian-repo.ts';
 import { type RegistryProcess, startRegistry } from '../rig/registry.ts';
 import { type FaultPlan, TORTURE } from './fault-plan.ts';
 
-const VARVE = join(import.meta.dirname, '../../bin/varve');
+/** The program under test. */
+export const VARVE = join(import.meta.dirname, '../../bin/varve');
 const FAULTS = join(import.meta.dirname, 'faults.ts');
 
 /** One command: `varve` with arguments, or another program. */
@@ -135,7 +136,12 @@ export class World implements AsyncDisposable {
     const child = spawn(program, args, {
       cwd: place.out,
       env: {
-        ...{ PATH: process.env['PATH'], HOME: this.root, VARVE_ROOT: place.store },
+        ...{
+          PATH: process.env['PATH'],
+          HOME: this.root,
+          VARVE_ROOT: place.store,
+          VARVE_GC_PRESET: 'none',
+        },
         ...(plan === undefined ? {} : faults),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
