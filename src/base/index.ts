@@ -16,6 +16,13 @@ export { isRecord, parseJson } from './json.ts';
 export { noteUse } from './note-use.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';
 export { bytesOfName, fsPath, nameOfBytes } from './path-text.ts';
+export {
+  formatPlatformParts,
+  normaliseArchitecture,
+  normalisePlatformParts,
+  type PlatformParts,
+  parsePlatformParts,
+} from './platform.ts';
 export { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 export { redact } from './redact.ts';
 export { err, ok, type Result, unreachable } from './result.ts';

@@ -50,4 +50,4 @@ export {
   opJson,
   platformJson,
 } from './op-json.ts';
-export { normalisePlatform } from './platform.ts';
+export { formatPlatform, normalisePlatform, parsePlatform } from './platform.ts';

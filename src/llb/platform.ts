@@ -1,39 +1,45 @@
+import {
+  formatPlatformParts,
+  normalisePlatformParts,
+  ok,
+  type PlatformParts,
+  parsePlatformParts,
+  type Result,
+} from '../base/index.ts';
 import type { OpPlatform } from './op.ts';
 
-/** A platform in the normal form of keys (containerd `platforms.Normalize`). */
-export function normalisePlatform(platform: OpPlatform): OpPlatform {
-  const os = platform.OS.toLowerCase() === 'macos' ? 'darwin' : platform.OS.toLowerCase();
-  const [arch, variant] = normaliseArch(platform.Architecture, platform.Variant ?? '');
-  const { Variant: _variant, ...rest } = platform;
+function partsOf(p: OpPlatform): PlatformParts {
   return {
-    ...rest,
-    OS: os,
-    Architecture: arch,
-    ...(variant === '' ? {} : { Variant: variant }),
+    os: p.OS,
+    architecture: p.Architecture,
+    variant: p.Variant ?? '',
+    version: p.OSVersion ?? '',
+    features: p.OSFeatures ?? [],
   };
 }
 
-function normaliseArch(archText: string, variantText: string): readonly [string, string] {
-  const arch = archText.toLowerCase();
-  const variant = variantText.toLowerCase();
-  switch (arch) {
-    case 'i386':
-      return ['386', ''];
-    case 'x86_64':
-    case 'x86-64':
-    case 'amd64':
-      return ['amd64', variant === 'v1' ? '' : variant];
-    case 'aarch64':
-    case 'arm64':
-      return ['arm64', variant === '8' || variant === 'v8' ? '' : variant];
-    case 'armhf':
-      return ['arm', 'v7'];
-    case 'armel':
-      return ['arm', 'v6'];
-    case 'arm':
-      if (variant === '' || variant === '7') return ['arm', 'v7'];
-      return ['arm', /^[568]$/.test(variant) ? `v${variant}` : variant];
-    default:
-      return [arch, variant];
-  }
+function platformOf(p: PlatformParts): OpPlatform {
+  return {
+    Architecture: p.architecture,
+    OS: p.os,
+    ...(p.variant === '' ? {} : { Variant: p.variant }),
+    ...(p.version === '' ? {} : { OSVersion: p.version }),
+    ...(p.features.length === 0 ? {} : { OSFeatures: p.features }),
+  };
+}
+
+/** A platform of an op in the normal form of keys. */
+export function normalisePlatform(platform: OpPlatform): OpPlatform {
+  return platformOf(normalisePlatformParts(partsOf(platform)));
+}
+
+/** Parses a platform specifier such as `linux/arm64` into its normal form; the error is its text. */
+export function parsePlatform(text: string, host: OpPlatform): Result<OpPlatform, string> {
+  const parsed = parsePlatformParts(text, partsOf(host));
+  return parsed.ok ? ok(platformOf(normalisePlatformParts(parsed.value))) : parsed;
+}
+
+/** A platform as text, version, features and variant included. */
+export function formatPlatform(p: OpPlatform): string {
+  return formatPlatformParts(partsOf(p));
 }

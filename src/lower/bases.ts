@@ -1,5 +1,5 @@
 import { quoteGo } from '../dockerfile/index.ts';
-import type { OpMetadata, OpPlatform } from '../llb/index.ts';
+import { formatPlatform, type OpMetadata, type OpPlatform } from '../llb/index.ts';
 import { parseReference, type Reference } from '../oci/index.ts';
 import { checkImagePlatform } from './checks.ts';
 import { EnvList } from './env-list.ts';
@@ -8,7 +8,6 @@ import { cloneImage, decodeImage, emptyImage, type ImageConfig } from './image-c
 import type { LazyOutput } from './lazy-graph.ts';
 import { CUSTOM_NAME, stepName } from './names.ts';
 import { contextOf, SCRATCH } from './plan.ts';
-import { formatPlatform } from './platform.ts';
 import { imageQuestionKey, type Questions } from './questions.ts';
 import { familiarName, layoutReference, pinnedReference, taggedReference } from './reference.ts';
 import { gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';

@@ -1,8 +1,7 @@
 import { type ArgCommand, expandWord } from '../dockerfile/index.ts';
-import type { OpPlatform, ProxyEnv } from '../llb/index.ts';
+import { formatPlatform, type OpPlatform, type ProxyEnv } from '../llb/index.ts';
 import { EnvList } from './env-list.ts';
 import type { DeclaredParameter } from './outline.ts';
-import { formatPlatform } from './platform.ts';
 import { locate, stop } from './stop.ts';
 
 const NOTHING: ReadonlySet<string> = new Set();
@@ -20,7 +19,8 @@ export function platformArgs(
 ): EnvList {
   const { build: b, target: t, stage } = platforms;
   const defaults: readonly (readonly [string, string])[] = [
-    ['BUILDPLATFORM', formatPlatform(b)],
+    // Without version and features, unlike that of the target.
+    ['BUILDPLATFORM', formatPlatform({ ...b, OSVersion: '', OSFeatures: [] })],
     ['BUILDOS', b.OS],
     ['BUILDOSVERSION', b.OSVersion ?? ''],
     ['BUILDARCH', b.Architecture],

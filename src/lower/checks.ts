@@ -1,11 +1,10 @@
 import type { Linter, Stage } from '../dockerfile/index.ts';
 import { expandWord, isSecretName, MESSAGES, rule, suggest } from '../dockerfile/index.ts';
-import type { OpPlatform } from '../llb/index.ts';
+import { formatPlatform, type OpPlatform, parsePlatform } from '../llb/index.ts';
 import { parseReference } from '../oci/index.ts';
 import type { Budget } from './budget.ts';
 import { DECLARED_ONLY } from './build-args.ts';
 import type { EnvList } from './env-list.ts';
-import { formatPlatform, parsePlatform } from './platform.ts';
 import type { At } from './stop.ts';
 
 /** UndefinedVar. */

@@ -15,7 +15,6 @@ export {
   remoteContext,
   sourceDefinition,
 } from './main-context.ts';
-export { formatPlatform, parsePlatform } from './platform.ts';
 export { imageQuestionKey } from './questions.ts';
 export { type GitReference, isHttp, parseGit } from './remote-source.ts';
 export {

@@ -292,6 +292,14 @@ function finalImage(
   const image = cloneImage(target.image);
   const labels = Object.entries(request.labels ?? {});
   if (labels.length > 0) image.config.Labels = new Map([...image.config.Labels, ...labels]);
-  if (request.platform !== undefined) image.platform = targetPlatform;
+  if (request.platform !== undefined) image.platform = withTarget(image.platform, targetPlatform);
+  image.platform = normalisePlatform(image.platform);
   return image;
+}
+
+/** The platform of an image whose target was asked for: variant and version of a base for the same system stay where none is asked for. */
+function withTarget(own: OpPlatform, target: OpPlatform): OpPlatform {
+  const isSame = own.OS === target.OS && own.Architecture === target.Architecture;
+  const kept = isSame ? own : { OSFeatures: own.OSFeatures ?? [] };
+  return { ...kept, ...target };
 }

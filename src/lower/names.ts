@@ -1,8 +1,7 @@
 import { expandWord } from '../dockerfile/index.ts';
 import type { OpPlatform } from '../llb/index.ts';
-import { normalisePlatform } from '../llb/index.ts';
+import { formatPlatform, normalisePlatform, parsePlatform } from '../llb/index.ts';
 import type { EnvList } from './env-list.ts';
-import { formatPlatform, parsePlatform } from './platform.ts';
 import type { Lowering, StageState } from './stage-state.ts';
 
 /** Description key under which a vertex has the name that people see. */

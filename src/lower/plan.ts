@@ -6,12 +6,11 @@ import {
   type Stage,
   withSuggestion,
 } from '../dockerfile/index.ts';
-import type { OpPlatform } from '../llb/index.ts';
+import { type OpPlatform, parsePlatform } from '../llb/index.ts';
 import { checkFromArgs, checkPlatformFlag } from './checks.ts';
 import { EnvList } from './env-list.ts';
 import { emptyImage } from './image-config.ts';
 import { StageOutline } from './outline.ts';
-import { parsePlatform } from './platform.ts';
 import { mountSources } from './run-mounts.ts';
 import { freshState, type Lowering, type PlannedCommand, type StageState } from './stage-state.ts';
 import { type At, locate, stop } from './stop.ts';

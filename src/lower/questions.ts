@@ -1,4 +1,4 @@
-import { formatPlatform } from './platform.ts';
+import { formatPlatform } from '../llb/index.ts';
 import type { ImageQuestion, TimeQuestion } from './request.ts';
 
 /** The key of an image's answer. */

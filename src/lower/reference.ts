@@ -1,4 +1,10 @@
-import { formatReference, type Reference, repositoryOf, withDefaultTag } from '../oci/index.ts';
+import {
+  familiarReference,
+  formatReference,
+  type Reference,
+  repositoryOf,
+  withDefaultTag,
+} from '../oci/index.ts';
 
 /** A reference as text; `latest` stands in where neither tag nor digest is given. */
 export function taggedReference(ref: Reference): string {
@@ -7,8 +13,7 @@ export function taggedReference(ref: Reference): string {
 
 /** The short form a person would write: without `docker.io/library/` and `:latest`; the key of named contexts. */
 export function familiarName(ref: Reference): string {
-  const full = taggedReference(ref).replace(/^docker\.io\/(library\/)?/, '');
-  return full.replace(/:latest$/, '');
+  return familiarReference(ref).replace(/:latest$/, '');
 }
 
 /** The reference with the digest that was found for it. */

@@ -1,91 +1,56 @@
-import { err, ok, type Result } from '../base/index.ts';
+import {
+  formatPlatformParts,
+  normaliseArchitecture,
+  normalisePlatformParts,
+  ok,
+  type PlatformParts,
+  parsePlatformParts,
+  type Result,
+} from '../base/index.ts';
 import type { Platform } from './types.ts';
 
-const KNOWN_OS = new Set(
-  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos'.split(
-    ' ',
-  ),
-);
-const KNOWN_ARCH = new Set(
-  '386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc riscv riscv64 s390 s390x sparc sparc64 wasm'.split(
-    ' ',
-  ),
-);
-const COMPONENT = /^[A-Za-z0-9_.-]+$/;
-const OS_COMPONENT = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?$/;
+/** The parts of a platform of OCI documents. */
+function partsOf(p: Platform): PlatformParts {
+  return {
+    os: p.os,
+    architecture: p.architecture,
+    variant: p.variant ?? '',
+    version: p['os.version'] ?? '',
+    features: p['os.features'] ?? [],
+  };
+}
+
+function platformOf(p: PlatformParts): Platform {
+  return {
+    architecture: p.architecture,
+    os: p.os,
+    ...(p.variant === '' ? {} : { variant: p.variant }),
+    ...(p.version === '' ? {} : { 'os.version': p.version }),
+    ...(p.features.length === 0 ? {} : { 'os.features': p.features }),
+  };
+}
 
 /** The platform of a machine by the names of its kernel (`x86_64`, `aarch64`) or of Node (`x64`). */
 export function hostPlatform(arch: string): Platform {
-  const [architecture, variant] = normaliseArch(arch === 'x64' ? 'amd64' : arch, '');
+  const [architecture, variant] = normaliseArchitecture(arch === 'x64' ? 'amd64' : arch, '');
   // Tools name the default variant of the host's arm64 nowhere.
   return build('linux', architecture, variant);
 }
 
-/** Parses `linux/arm64/v8`, `arm64`, `linux` (containerd/platforms, `Parse`); `host` fills what is not said. */
+/** Parses `linux/arm64/v8`, `arm64`, `linux`; `host` fills what is not said. */
 export function parsePlatform(text: string, host: Platform): Result<Platform, string> {
-  if (text.includes('*')) return err(`"${text}": wildcards not yet supported: invalid argument`);
-  const parts = text.split('/');
-  const [first = '', second, third] = parts;
-  for (const [i, part] of parts.entries()) {
-    if (!(i === 0 ? OS_COMPONENT : COMPONENT).test(part)) {
-      return err(
-        `"${part}" is an invalid component of "${text}": platform specifier component must match "${(i === 0 ? OS_COMPONENT : COMPONENT).source}": invalid argument`,
-      );
-    }
-  }
-  const osMatch = OS_COMPONENT.exec(first);
-  const os = normaliseOs(osMatch?.[1] ?? first);
-  const version = osMatch?.[2];
-  const extra = version === undefined || version === '' ? {} : { 'os.version': version };
-  if (second === undefined) return parseOne(text, os, extra, host);
-  if (parts.length > 3) return err(`"${text}": cannot parse platform specifier: invalid argument`);
-  const [architecture, variant] = normaliseArch(second, third ?? '');
-  if (third === undefined) {
-    return ok({
-      ...build(os, architecture, architecture === 'arm' && variant === 'v7' ? '' : variant),
-      ...extra,
-    });
-  }
-  return ok({
-    ...build(os, architecture, architecture === 'arm64' && variant === '' ? 'v8' : variant),
-    ...extra,
-  });
-}
-
-function parseOne(
-  text: string,
-  os: string,
-  extra: Partial<Platform>,
-  host: Platform,
-): Result<Platform, string> {
-  if (KNOWN_OS.has(os)) return ok({ ...host, os, ...extra });
-  const [architecture, variant] = normaliseArch(text, '');
-  if (KNOWN_ARCH.has(architecture)) {
-    return ok(
-      build(host.os, architecture, architecture === 'arm' && variant === 'v7' ? '' : variant),
-    );
-  }
-  return err(`"${text}": unknown operating system or architecture: invalid argument`);
+  const parsed = parsePlatformParts(text, partsOf(host));
+  return parsed.ok ? ok(platformOf(parsed.value)) : parsed;
 }
 
 /** `linux/arm64/v8`. */
 export function formatPlatform(p: Platform): string {
-  const variant = p.variant === undefined || p.variant === '' ? '' : `/${p.variant}`;
-  const version = p['os.version'];
-  const os = version === undefined || version === '' ? p.os : `${p.os}(${version})`;
-  return `${os}/${p.architecture}${variant}`;
+  return formatPlatformParts(partsOf(p));
 }
 
-/** The normal form in which platforms are compared (containerd/platforms, `Normalize`). */
+/** The normal form in which platforms are compared. */
 export function normalise(p: Platform): Platform {
-  const { variant: _variant, ...rest } = p;
-  const [architecture, variant] = normaliseArch(p.architecture, p.variant ?? '');
-  return {
-    ...rest,
-    os: normaliseOs(p.os),
-    architecture,
-    ...(variant === '' ? {} : { variant }),
-  };
+  return platformOf(normalisePlatformParts(partsOf(p)));
 }
 
 /**
@@ -136,7 +101,10 @@ function fallbacks(p: Platform): Platform[] {
     case 'arm':
       return older(5, 'arm', variant);
     case 'arm64':
-      return [...older(8, 'arm64', variant), ...older(5, 'arm', 'v8')];
+      return [
+        ...arm64Variants(variant).map((v) => build(p.os, 'arm64', v)),
+        ...older(5, 'arm', 'v8'),
+      ];
     default:
       return [p];
   }
@@ -146,44 +114,14 @@ function build(os: string, architecture: string, variant: string): Platform {
   return { architecture, os, ...(variant === '' ? {} : { variant }) };
 }
 
-function normaliseOs(os: string): string {
-  const lower = os.toLowerCase();
-  return lower === 'macos' ? 'darwin' : lower;
-}
-
-function normaliseArch(archText: string, variantText: string): readonly [string, string] {
-  const [arch, variant] = [archText.toLowerCase(), variantText.toLowerCase()];
-  switch (arch) {
-    case 'i386':
-      return ['386', ''];
-    case 'x86_64':
-    case 'x86-64':
-    case 'amd64':
-      return ['amd64', variant === 'v1' ? '' : variant];
-    case 'aarch64':
-    case 'arm64':
-      return [
-        'arm64',
-        ['8', 'v8', 'v8.0'].includes(variant)
-          ? ''
-          : variant === '9' || variant === '9.0' || variant === 'v9.0'
-            ? 'v9'
-            : variant,
-      ];
-    case 'armhf':
-      return ['arm', 'v7'];
-    case 'armel':
-      return ['arm', 'v6'];
-    case 'arm':
-      return [
-        'arm',
-        variant === '' || variant === '7'
-          ? 'v7'
-          : /^[568]$/.test(variant)
-            ? `v${variant}`
-            : variant,
-      ];
-    default:
-      return [arch, variant];
-  }
+/** A variant of arm64 and those that run on it: of 9.N also 8.N+5 and older (containerd/platforms, `platformVector`). */
+function arm64Variants(variant: string): readonly string[] {
+  const [, major, minor = '0'] = /^v([89])(?:\.(\d))?$/.exec(variant) ?? [];
+  if (major === undefined) return [variant];
+  const down = (from: string, to: number): string[] =>
+    Array.from({ length: to + 1 }, (_, i) => (to === i ? `v${from}` : `v${from}.${to - i}`));
+  const of8 = Math.min(9, Number(minor) + 5);
+  return major === '8'
+    ? down('8', Number(minor))
+    : [...down('9', Number(minor)), ...down('8', of8)];
 }

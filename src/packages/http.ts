@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent, type Dispatcher, errors, ProxyAgent, request } from 'undici';
-import { err, type Failure, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, type Failure, failure, isErrno, ok, type Result, redact } from '../base/index.ts';
 import { judgeRedirect, REDIRECTS } from '../http/index.ts';
 
 /** How repositories are reached: apt's proxies and credentials for the ones of the host. */
@@ -211,20 +211,10 @@ function networkReason(e: Error): string {
 
 /** The failure for a URL that cannot be had. */
 export function unreachableUrl(url: string, why: string, cause?: unknown): Failure {
-  return failure('PK002', 3, `GET ${redactUrl(url)}: ${why}`, {
+  return failure('PK002', 3, `GET ${redact(url)}: ${why}`, {
     help: 'check the network and the mirror',
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/** A URL for messages: without user, password and query. */
-export function redactUrl(url: string): string {
-  if (!URL.canParse(url)) return url.replace(/\/\/[^/@]*@/, '//');
-  const parsed = new URL(url);
-  parsed.username = '';
-  parsed.password = '';
-  parsed.search = '';
-  return parsed.href;
 }
 
 /** Reads a whole body of at most `maxBytes`, or undefined when there is more. */

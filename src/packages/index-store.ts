@@ -10,11 +10,11 @@ import {
   hexOf,
   ok,
   type Result,
+  redact,
   sha256,
   writeAtomically,
 } from '../base/index.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { redactUrl } from './http.ts';
 import { compactIndex, PackagesIndex } from './packages-index.ts';
 import type { Release, ReleaseFile } from './release.ts';
 import { readOptional } from './release-store.ts';
@@ -61,7 +61,7 @@ export class IndexStore {
 
   async #fetch(request: IndexRequest, found: Located): Promise<Result<Buffer>> {
     const { file, plain, path } = found;
-    const name = `${path} of ${redactUrl(request.uri)} ${request.suite}`;
+    const name = `${path} of ${redact(request.uri)} ${request.suite}`;
     const base = `${request.uri}/dists/${request.suite}`;
     const byHash = `${base}/${path.slice(0, path.lastIndexOf('/'))}/by-hash/SHA256/${hexOf(file.sha256)}`;
     const urls = request.offline
@@ -119,7 +119,7 @@ function noIndex(request: IndexRequest) {
   return failure(
     'PK021',
     2,
-    `${suite} of ${redactUrl(uri)} has no ${lacksArch ? `architecture ${architecture}` : `component ${component}`}`,
+    `${suite} of ${redact(uri)} has no ${lacksArch ? `architecture ${architecture}` : `component ${component}`}`,
     { help },
   );
 }

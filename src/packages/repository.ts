@@ -1,6 +1,15 @@
-import { type Digest, err, type Failure, failure, ok, type Result, sha256 } from '../base/index.ts';
+import {
+  type Digest,
+  err,
+  type Failure,
+  failure,
+  ok,
+  type Result,
+  redact,
+  sha256,
+} from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
-import { type Answer, type Fetcher, readAll, redactUrl, refuseStatus } from './http.ts';
+import { type Answer, type Fetcher, readAll, refuseStatus } from './http.ts';
 import { parseRelease, type Release } from './release.ts';
 import type { ReleaseState, ReleaseStore } from './release-store.ts';
 import { type Keyring, verifyClearSigned } from './signature.ts';
@@ -82,7 +91,7 @@ export async function loadRelease(
 }
 
 const nameOf = (request: SuiteRequest): string =>
-  redactUrl(`${request.uri}/dists/${request.suite}/InRelease`);
+  redact(`${request.uri}/dists/${request.suite}/InRelease`);
 
 const neverSeen = (request: SuiteRequest): Failure =>
   failure('PK003', 3, `${nameOf(request)} has not been fetched yet`, {
@@ -188,7 +197,7 @@ async function readRelease(answer: Answer, url: string): Promise<Result<ReleaseA
   const accepted = refuseStatus(url, answer.status);
   if (!accepted.ok) return accepted;
   if (bytes === undefined)
-    return err(failure('PK011', 3, `${redactUrl(url)} is larger than ${MAX_RELEASE} bytes`));
+    return err(failure('PK011', 3, `${redact(url)} is larger than ${MAX_RELEASE} bytes`));
   return ok({ raw: Buffer.from(bytes).toString('utf8'), etag, lastModified });
 }
 

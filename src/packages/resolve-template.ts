@@ -7,6 +7,7 @@ import {
   hexOf,
   ok,
   type Result,
+  redact,
   sha256,
   writeAtomically,
 } from '../base/index.ts';
@@ -19,7 +20,7 @@ import {
   type TemplateLock,
 } from '../template/index.ts';
 import type { HostApt } from './host-apt.ts';
-import { type Fetcher, redactUrl } from './http.ts';
+import type { Fetcher } from './http.ts';
 import type { IndexStore } from './index-store.ts';
 import { type ReleaseStore, readOptional } from './release-store.ts';
 import { type LoadedRelease, loadRelease, type RefreshPolicy } from './repository.ts';
@@ -79,7 +80,7 @@ export async function resolveTemplate(
   const lock = lockOf(template, {
     architecture,
     sources: suites.value.map(({ plan, loaded }) => ({
-      uri: redactUrl(plan.uri).replace(/\/$/, ''),
+      uri: redact(plan.uri).replace(/\/$/, ''),
       suite: plan.suite,
       components: plan.components,
       release: loaded.digest,
@@ -122,7 +123,7 @@ async function loadSuites(
     const origin = result.value.release.origin?.toLowerCase();
     if (plan.fromHost && origin !== template.distribution)
       options.warn(
-        `${redactUrl(plan.uri)} ${plan.suite} is of ${origin ?? 'no distribution'}, not of ${template.distribution}: left out`,
+        `${redact(plan.uri)} ${plan.suite} is of ${origin ?? 'no distribution'}, not of ${template.distribution}: left out`,
       );
     else suites.push({ plan, loaded: result.value });
   }

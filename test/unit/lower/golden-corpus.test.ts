@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { HostIp, OpPlatform, Ulimit } from '../../../src/llb/index.ts';
-import { encodeOp, terminalOp } from '../../../src/llb/index.ts';
+import { encodeOp, parsePlatform, terminalOp } from '../../../src/llb/index.ts';
 import {
   type ImageAnswer,
   imageQuestionKey,
@@ -12,7 +12,6 @@ import {
   type LowerOutcome,
   type LowerRequest,
   lower,
-  parsePlatform,
 } from '../../../src/lower/index.ts';
 import { GOLDEN, goldenJson, goldenNames, needsGolden, note } from '../../rig/golden.ts';
 
