@@ -26,6 +26,9 @@ need strace strace
 need gpg gnupg
 need gpgv gpgv
 need dpkg-deb dpkg
+need rpmbuild rpm
+need createrepo_c createrepo-c
+need testsolv libsolv-tools
 need apt-ftparchive apt-utils
 need mke2fs e2fsprogs
 need setfattr attr

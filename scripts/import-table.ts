@@ -11,6 +11,7 @@ const RANKS: Readonly<Record<string, number>> = {
   chunks: 1,
   dockerfile: 1,
   llb: 1,
+  rpm: 1,
   template: 1,
   disk: 2,
   lower: 2,

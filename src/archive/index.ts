@@ -1,4 +1,5 @@
 export { type CompressOptions, compress } from './compress.ts';
+export { CpioReader, type StrippedFile } from './cpio-read.ts';
 export {
   type Compression,
   type DecompressOptions,
