@@ -115,7 +115,9 @@ export async function* layoutTar(
 async function blobsBelow(
   content: ContentStore,
   target: Descriptor,
+  seen = new Set<Digest>(),
 ): Promise<Result<readonly Descriptor[]>> {
+  seen.add(target.digest);
   const bytes = await content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });
   if (!bytes.ok) return bytes;
   const decoded = decodeManifest(bytes.value, target.digest, target.mediaType);
@@ -126,7 +128,8 @@ async function blobsBelow(
     return ok(all);
   }
   for (const child of decoded.value.index.manifests) {
-    const below = await blobsBelow(content, child);
+    if (seen.has(child.digest)) continue;
+    const below = await blobsBelow(content, child, seen);
     if (!below.ok) return below;
     all.push(...below.value);
   }

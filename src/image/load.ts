@@ -21,6 +21,7 @@ import {
   MEDIA,
 } from '../oci/index.ts';
 import type { ContentStore } from '../ports/index.ts';
+import { checkImage } from './check-image.ts';
 import { fullName, type StoreDeps } from './store.ts';
 
 /** An image that was read from an archive. */
@@ -194,6 +195,8 @@ async function fromIndex(deps: StoreDeps, member: Member): Promise<Result<readon
     const size = await deps.content.size(target.digest);
     if (size !== target.size)
       return err(failure('EX032', 3, `the archive lacks ${target.digest}, which its index names`));
+    const checked = await checkImage(deps.content, target);
+    if (!checked.ok) return checked;
     const ref = annotations?.['org.opencontainers.image.ref.name'];
     // A reference name may be a tag alone (image spec, annotations): that names nothing here.
     const written =

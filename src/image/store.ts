@@ -1,4 +1,4 @@
-import { err, failure, ok, parseJson, type Result } from '../base/index.ts';
+import { type Digest, err, failure, ok, parseJson, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   decodeImageConfig,
@@ -116,7 +116,9 @@ export async function platformsOf(
   content: ContentStore,
   target: Descriptor,
   what: string,
+  seen = new Set<Digest>(),
 ): Promise<Result<readonly StoredImage[]>> {
+  seen.add(target.digest);
   const bytes = await content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });
   if (!bytes.ok) return bytes;
   const decoded = decodeManifest(bytes.value, what, target.mediaType);
@@ -125,9 +127,11 @@ export async function platformsOf(
     const all: StoredImage[] = [];
     for (const child of decoded.value.index.manifests) {
       if (child.annotations?.['vnd.docker.reference.type'] !== undefined) continue;
+      // A hostile index may name one a thousand times, again and again.
+      if (seen.has(child.digest)) continue;
       // Platforms that were not pulled are named by the index all the same.
       if ((await content.size(child.digest)) === undefined) continue;
-      const below = await platformsOf(content, child, what);
+      const below = await platformsOf(content, child, what, seen);
       if (!below.ok) return below;
       all.push(...below.value);
     }

@@ -9,10 +9,12 @@ export { goJsonIndent } from './indent.ts';
 export {
   decodeDescriptor,
   decodeManifest,
+  decodeNamed,
   descriptorJson,
   encodeIndex,
   encodeManifest,
   type Index,
+  MAX_INDEX_NESTING,
   MAX_MANIFEST_BYTES,
   type Manifest,
   type ManifestOrIndex,

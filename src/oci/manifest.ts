@@ -17,6 +17,9 @@ import type { Descriptor, Platform } from './types.ts';
 /** The most bytes a manifest or index may have (the limit of Docker's registry and of containerd's puller). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
+/** Indexes may name indexes; nobody nests them deeper. */
+export const MAX_INDEX_NESTING = 3;
+
 /** An image manifest (image-spec, manifest.md). */
 export interface Manifest {
   readonly mediaType: string;
@@ -127,6 +130,23 @@ export function decodeManifest(
     return err(malformed(what, `media type ${JSON.stringify(mediaType)} does not fit its members`));
   }
   return isIndex ? indexOf(json, mediaType, what) : manifestOf(json, mediaType, what);
+}
+
+/** As `decodeManifest`, of a document that an index names: it must have the size and be of the kind that its descriptor says. */
+export function decodeNamed(
+  bytes: Uint8Array,
+  what: string,
+  named: Descriptor,
+): Result<ManifestOrIndex> {
+  const { digest, size, mediaType } = named;
+  if (bytes.length !== size)
+    return err(malformed(what, `${digest} has ${bytes.length} bytes, not ${size}`));
+  const decoded = decodeManifest(bytes, what, mediaType);
+  if (!decoded.ok) return decoded;
+  const { kind } = decoded.value;
+  return (kind === 'index' ? isIndexType(mediaType) : isManifestType(mediaType))
+    ? decoded
+    : err(malformed(what, `${digest} is said to be ${mediaType}, but is of the kind ${kind}`));
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import {
   type Digest,
   err,
+  type Failure,
   FailureError,
   failure,
   Inflight,
@@ -276,18 +278,32 @@ async function readManifest(answer: HttpAnswer, ref: Reference): Promise<Result<
     );
   }
   const digest = sha256(bytes);
-  const promised = ref.digest ?? parseDigest(answer.header('docker-content-digest') ?? '');
+  const header = answer.header('docker-content-digest') ?? '';
+  if (header !== '' && !sameBytes(header, bytes)) return err(otherDigest(what, header, digest));
+  const promised = ref.digest;
   if (promised !== undefined && promised !== digest) {
-    return err(
-      failure('RG006', 3, `${what}: the manifest has digest ${digest}, not ${promised}`, {
-        help: 'the registry or something on the way changed it; nothing was kept',
-      }),
-    );
+    return err(otherDigest(what, promised, digest));
   }
   const mediaType = (answer.header('content-type') ?? '').split(';')[0]?.trim() ?? '';
   const known =
     isIndexType(mediaType) || mediaType === MEDIA.dockerManifest ? mediaType : MEDIA.ociManifest;
   return ok({ descriptor: { mediaType: known, digest, size: bytes.length }, bytes });
+}
+
+/** Whether a digest in a header is that of the bytes; registries may use an algorithm that descriptors here may not. */
+function sameBytes(header: string, bytes: Uint8Array): boolean {
+  const [, algorithm = '', hex] = /^(sha256|sha384|sha512):([0-9a-f]+)$/.exec(header) ?? [];
+  return algorithm !== '' && createHash(algorithm).update(bytes).digest('hex') === hex;
+}
+
+function otherDigest(what: string, header: string, digest: Digest): Failure {
+  const why =
+    parseDigest(header) === undefined
+      ? `the registry names its digest as ${JSON.stringify(header.slice(0, 200))}`
+      : `the manifest has digest ${digest}, not ${header}`;
+  return failure('RG006', 3, `${what}: ${why}`, {
+    help: 'the registry or something on the way changed it; nothing was kept',
+  });
 }
 
 function parsed1(ref: string): Result<Reference> {

@@ -3,9 +3,11 @@ import {
   type Descriptor,
   decodeImageConfig,
   decodeManifest,
+  decodeNamed,
   formatPlatform,
   formatReference,
   MAX_CONFIG_BYTES,
+  MAX_INDEX_NESTING,
   type Manifest,
   type Platform,
   pickPlatform,
@@ -20,9 +22,6 @@ export interface ImageSource {
   readonly content: ContentStore;
 }
 
-/** Indexes may hold indexes; nobody nests them deeper. */
-const MAX_NESTING = 3;
-
 /** Reads the manifest and configuration of a reference for one platform; both are kept in the content store. */
 export async function resolveImage(
   ref: Reference,
@@ -34,8 +33,12 @@ export async function resolveImage(
   const top = await read(ref, source, signal);
   if (!top.ok) return top;
   let fetched = top.value;
+  let named: Descriptor | undefined;
   for (let depth = 0; ; depth++) {
-    const decoded = decodeManifest(fetched.bytes, what, fetched.descriptor.mediaType);
+    const decoded =
+      named === undefined
+        ? decodeManifest(fetched.bytes, what, fetched.descriptor.mediaType)
+        : decodeNamed(fetched.bytes, what, named);
     if (!decoded.ok) return decoded;
     if (decoded.value.kind === 'manifest') {
       const { manifest } = decoded.value;
@@ -43,8 +46,12 @@ export async function resolveImage(
     }
     const { manifests } = decoded.value.index;
     const picked = pickManifest(manifests, platform);
-    if (picked === undefined || depth === MAX_NESTING)
-      return err(noMatch(what, manifests, platform));
+    if (picked === undefined) return err(noMatch(what, manifests, platform));
+    if (depth === MAX_INDEX_NESTING)
+      return err(
+        failure('RG010', 3, `${what}: indexes are nested deeper than ${MAX_INDEX_NESTING}`),
+      );
+    named = picked;
     const { tag: _tag, ...base } = ref;
     const next = await read({ ...base, digest: picked.digest }, source, signal);
     if (!next.ok) return next;

@@ -38,7 +38,11 @@ async function imageFact(
   const blobs = new Map<Digest, 'index' | 'manifest' | 'configuration' | 'layer'>();
   const diffIds = new Set<Digest>();
   const missing: Digest[] = [];
+  // An index may name one document again and again, and that one others: each is read once.
+  const seen = new Set<Digest>();
   const visit = async (target: Descriptor, top: boolean): Promise<void> => {
+    if (seen.has(target.digest)) return;
+    seen.add(target.digest);
     if (!top && (await content.size(target.digest)) === undefined) return;
     blobs.set(target.digest, 'manifest');
     const bytes = await content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });

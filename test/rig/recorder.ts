@@ -16,7 +16,7 @@ export interface Recorded {
 export interface Answered {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /** A server on loopback that keeps every byte it was sent. */
