@@ -63,8 +63,8 @@ export async function factsOf(
   for (const need of needs) facts.push({ kind: 'layer', name: need.spec.name, value: need.key });
   for (const [name, value] of Object.entries(spec.args))
     facts.push({ kind: 'argument', name, value });
-  for (const { name, url, digest } of spec.urls)
-    facts.push({ kind: 'url', name: `${name} ${url}`, value: digest });
+  // The address does not count: the digest says what comes of it.
+  for (const { name, digest } of spec.urls) facts.push({ kind: 'url', name, value: digest });
   if (spec.network !== 'default')
     facts.push({ kind: 'option', name: 'network', value: spec.network });
   const recipe = await recipeFacts(world, spec, platform);
@@ -104,7 +104,8 @@ async function recipeFacts(
   const { recipe } = spec;
   if (recipe.kind === 'template' || recipe.kind === 'packages')
     return await templateFacts(world, spec, platform);
-  const text = await recipeFile(world, spec);
+  // Downloads are facts of their own.
+  const text = await recipeFile(world, { ...spec, urls: [] });
   if (!text.ok) return text;
   const target = recipe.kind === 'dockerfile' ? recipe.target : undefined;
   const parts = recipeInstructions(text.value, target);

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { err, failure, isRecord, ok, type Result, TempDir } from '../base/index.ts';
+import { err, type Failure, failure, isRecord, ok, type Result, TempDir } from '../base/index.ts';
 import { makeImage, pushImage, storeImage } from '../export/index.ts';
 import type { ImageParts } from '../image/index.ts';
 import { MAX_CONFIG_BYTES } from '../oci/index.ts';
@@ -72,10 +72,19 @@ export async function buildLayer(
       return ok(undefined);
     },
   });
-  if (!done.ok) return done;
+  if (!done.ok) return err(placed(world, spec, done.error));
   const [only] = made;
   if (only === undefined) throw new Error('the layer was not kept');
   return ok(only);
+}
+
+/** A download that is another file is shown where its digest is written. */
+function placed(world: ProjectWorld, { urls }: KeyedLayer['spec'], error: Failure): Failure {
+  if (error.code !== 'SR004') return error;
+  const url = urls.find(({ digest }) => error.message.includes(digest));
+  return url === undefined
+    ? error
+    : { ...error, places: [{ file: world.project.file, span: url.span }] };
 }
 
 async function layerRequest(

@@ -1,7 +1,7 @@
-import { err, failure, ok, type Result, Semaphore } from '../base/index.ts';
+import { err, type Failure, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import { withKnownPlaces } from '../export/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
-import { type Goals, type LayerSpec, layersBelow } from '../project/index.ts';
+import { type Goals, type ImageSpec, type LayerSpec, layersBelow } from '../project/index.ts';
 import { assembleProjectImage, findOverlaps, type ImageLayers } from './project-image.ts';
 import { keyLayers } from './project-keys.ts';
 import { buildLayer, countingRegistry } from './project-layer.ts';
@@ -189,7 +189,7 @@ class ProjectRun {
     return await pushStoredLayer(world, keyed, ref);
   }
 
-  async image(spec: import('../project/index.ts').ImageSpec): Promise<ImageReport> {
+  async image(spec: ImageSpec): Promise<ImageReport> {
     const { deps } = this.#world;
     const from = deps.clock.now();
     const counted = countingRegistry({
@@ -222,7 +222,7 @@ class ProjectRun {
       all.push({ platform, layers });
     }
     const done = await assembleProjectImage(world, spec, all);
-    if (!done.ok) return report({ failure: done.error });
+    if (!done.ok) return report({ failure: named(world, spec, done.error) });
     const compared = await findOverlaps(world, all[0]?.layers ?? []);
     return report({ ...done.value, ...compared });
   }
@@ -239,6 +239,18 @@ class ProjectRun {
     }
     return layers;
   }
+}
+
+/** An image without a name is shown where it is described. */
+function named({ project }: ProjectWorld, spec: ImageSpec, error: Failure): Failure {
+  if (error.code !== 'EX002') return error;
+  const message = `image "${spec.name}" has no tags and cannot be pushed`;
+  return {
+    ...error,
+    message,
+    help: 'give it tags',
+    places: [{ file: project.file, span: spec.span }],
+  };
 }
 
 const idOf = ({ spec, platform }: KeyedLayer): string => `${spec.name} ${formatPlatform(platform)}`;

@@ -68,6 +68,16 @@ export async function checkOut(
   }
 }
 
+/** The branch that is checked out; undefined where there is none, or no repository. */
+export async function currentBranch(io: Io, directory: string): Promise<string | undefined> {
+  try {
+    return (await gitIn(io, directory)('symbolic-ref', '--short', '-q', 'HEAD')).trim();
+  } catch (e) {
+    notRead(io, directory, e);
+    return undefined;
+  }
+}
+
 type Git = (...args: readonly string[]) => Promise<string>;
 
 function gitIn(io: Io, cwd: string, more: Readonly<Record<string, string>> = {}): Git {

@@ -116,7 +116,11 @@ export class LayerTrials implements AsyncDisposable {
     const untagged = [...parsed.value.images].map(
       ([name, image]) => [name, { ...image, tags: [] }] as const,
     );
-    const project = { ...parsed.value, store: { fallback: [] }, images: new Map(untagged) };
+    const project = {
+      ...parsed.value,
+      store: { fallback: [], span: parsed.value.store.span },
+      images: new Map(untagged),
+    };
     const goals = goalsOf(project, names);
     if (!goals.ok) return goals;
     const made = createBuildDeps(io, this.#store, this.#stack, () => undefined);

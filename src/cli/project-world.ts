@@ -17,8 +17,9 @@ import { createImageResolver } from '../ops/index.ts';
 import { layerTag, PROJECT_FILES, type Project, parseProjectFile } from '../project/index.ts';
 import { scopeTag } from '../remotes/index.ts';
 import { buildRequest, type Options } from './build-request.ts';
-import { ciScopes } from './flags/cache-scope.ts';
+import { type CiScopes, ciScopes } from './flags/cache-scope.ts';
 import { positive } from './flags/limits.ts';
+import { currentBranch } from './git-commits.ts';
 import type { Io } from './io.ts';
 import { shownPath } from './shown-path.ts';
 import { storePaths } from './store.ts';
@@ -77,7 +78,7 @@ export async function projectWorld(
   opening: ProjectOpening,
 ): Promise<Result<ProjectWorld>> {
   const { options, deps, edge, root } = opening;
-  const places = layerPlaces(io, project);
+  const places = await layerPlaces(io, { project, dir });
   if (!places.ok) return places;
   const jobs = positive('--jobs', options.text('jobs'));
   if (!jobs.ok) return jobs;
@@ -109,10 +110,18 @@ export async function projectWorld(
   });
 }
 
+/** Outside of CI the branch that is checked out is the scope. */
+async function branchScopes(io: Io, dir: string): Promise<CiScopes | undefined> {
+  const branch = await currentBranch(io, dir);
+  if (branch === undefined) return undefined;
+  const main = io.env['VARVE_CACHE_MAIN'] ?? 'main';
+  return { own: branch, fallback: branch === main ? [] : [main] };
+}
+
 /** Longer scopes are named by their digest: a tag has 128 characters. */
 const MAX_SCOPE = 48;
 
-function layerPlaces(io: Io, project: Project): Result<LayerPlaces> {
+async function layerPlaces(io: Io, { project, dir }: OpenProject): Promise<Result<LayerPlaces>> {
   const { ref, scope, fallback } = project.store;
   const repository = normaliseReference(ref ?? `varve.invalid/${project.name}`);
   if (!repository.ok)
@@ -121,10 +130,23 @@ function layerPlaces(io: Io, project: Project): Result<LayerPlaces> {
         'PJ003',
         2,
         `store.ref: ${JSON.stringify(ref)} is no name of a repository: ${repository.error}`,
+        { places: [{ file: project.file, span: project.store.span }] },
       ),
     );
   const name = repository.value.replace(/:[^/]*$/, '');
-  const ci = scope === 'auto' ? ciScopes(io.env) : undefined;
+  const ci = scope === 'auto' ? (ciScopes(io.env) ?? (await branchScopes(io, dir))) : undefined;
+  if (scope === 'auto' && ci === undefined)
+    return err(
+      failure(
+        'PJ003',
+        2,
+        'store.scope: auto needs a branch of git, or GitHub Actions or GitLab CI',
+        {
+          help: 'write the name of a scope, or check a branch out',
+          places: [{ file: project.file, span: project.store.span }],
+        },
+      ),
+    );
   const own = scope === 'auto' ? ci?.own : scope;
   const all = [own, ...(fallback.length > 0 ? fallback : (ci?.fallback ?? []))];
   const tags = [...new Set(all.map((each) => (each === undefined ? undefined : shortScope(each))))];

@@ -114,7 +114,8 @@ function layerOf(name: string, raw: RawLayer, { base, place }: LayerReading): Re
         places: [at],
       }),
     );
-  const urls = (raw.inputs?.urls ?? []).map((u) => ({
+  const urls = (raw.inputs?.urls ?? []).map((u, i) => ({
+    span: place(['layers', name, 'inputs', 'urls', i, 'sha256']).span,
     url: u.url,
     digest: `sha256:${u.sha256}`,
     name: u.name ?? (new URL(u.url).pathname.split('/').at(-1) || 'download'),

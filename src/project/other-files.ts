@@ -145,7 +145,7 @@ function serviceContexts(value: unknown): unknown {
 const empty = (file: SourceFile, name: string): Project => ({
   file,
   name,
-  store: { fallback: [] },
+  store: { fallback: [], span: { offset: 0, length: 1 } },
   cacheFrom: [],
   layers: new Map(),
   images: new Map(),

@@ -61,6 +61,7 @@ export function parseProject(file: SourceFile, env: Env): Result<Project> {
         ? {}
         : { scope: value.store.scope }),
       fallback: value.store?.fallback ?? [],
+      span: span(['store']),
     },
     cacheFrom: value['cache-from'] ?? [],
     layers: layers.value,

@@ -11,6 +11,7 @@ export interface LayerUrl {
   readonly digest: string;
   /** File name under which the recipe finds it. */
   readonly name: string;
+  readonly span: Span;
 }
 
 /** One step of a layer: a command, files to copy, or variables. */
@@ -120,6 +121,7 @@ export interface LayerStoreSpec {
   /** `auto`, or the name of the scope that is read first and written. */
   readonly scope?: string;
   readonly fallback: readonly string[];
+  readonly span: Span;
 }
 
 /** A project: layers, images and targets. */
