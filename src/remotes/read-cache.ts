@@ -167,7 +167,7 @@ async function readImages(
   return ok(graphs);
 }
 
-/** Bare configs: nothing else has to be read. */
+/** Bare configs: nothing else has to be read. What is wrong with one of two costs that one. */
 async function readConfigs(
   remote: CacheRemote,
   options: ReadOptions,
@@ -176,16 +176,19 @@ async function readConfigs(
     remote.manifest(options),
     remote.further?.(options) ?? ok(undefined),
   ]);
-  if (!further.ok) return further;
-  if (!own.ok && (further.value === undefined || own.error.code !== 'RC010')) return own;
+  if (!own.ok && (own.error.code !== 'RC010' || (further.ok && further.value === undefined)))
+    return own;
   const graphs: CacheGraph[] = [];
-  for (const bytes of [further.value, own.ok ? own.value : undefined]) {
+  const failed: Failure[] = further.ok ? [] : [further.error];
+  for (const bytes of [further.ok ? further.value : undefined, own.ok ? own.value : undefined]) {
     if (bytes === undefined) continue;
     const graph = decodeAnnotatedConfig(bytes);
-    if (!graph.ok) return graph;
-    const refused = options.refuse?.(graph.value, signatureIn(bytes));
-    if (refused !== undefined) return err(refused);
-    graphs.push(graph.value);
+    const refused = graph.ok ? options.refuse?.(graph.value, signatureIn(bytes)) : graph.error;
+    if (refused !== undefined) failed.push(refused);
+    else if (graph.ok) graphs.push(graph.value);
   }
+  const [first] = failed;
+  if (graphs.length === 0 && first !== undefined) return err(first);
+  for (const why of failed) options.onPart?.(why);
   return ok(graphs);
 }

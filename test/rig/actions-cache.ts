@@ -52,6 +52,7 @@ export async function startActionsCache(
     const { method = '', url = '', headers } = req;
     const request: SeenRequest = { method, path: url, headers, answered: 0, sent: 0 };
     seen.push(request);
+    countAnswer(res, request);
     void state.answer(req, res, options.fault?.(request, seen.length)).catch(() => res.destroy());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -72,12 +73,24 @@ export async function startActionsCache(
   };
 }
 
+/** Counts the bytes of an answer's body. */
+function countAnswer(res: ServerResponse, request: SeenRequest): void {
+  const end = res.end.bind(res) as (...args: readonly unknown[]) => ServerResponse;
+  res.end = ((...args: readonly unknown[]) => {
+    const [body] = args;
+    if (typeof body === 'string' || body instanceof Uint8Array) request.answered = body.length;
+    return end(...args);
+  }) as ServerResponse['end'];
+}
+
 interface Upload {
   readonly key: string;
   readonly version: string;
   readonly scope: string;
   readonly blocks: Map<string, Buffer>;
   data?: Buffer;
+  /** It is an entry now, which may go and be made again. */
+  ended?: boolean;
 }
 
 class State {
@@ -179,7 +192,7 @@ class State {
     const same = (e: { key: string; version: string; scope: string }): boolean =>
       e.key === key && e.version === version && e.scope === writable;
     if (method === 'CreateCacheEntry') {
-      if (this.entries.some(same) || this.#uploads.some(same)) {
+      if (this.entries.some(same) || this.#uploads.some((u) => u.ended !== true && same(u))) {
         json(409, { code: 'already_exists', msg: 'cache entry already exists' });
         return;
       }
@@ -188,7 +201,7 @@ class State {
       json(200, { ok: true, signed_upload_url: at });
       return;
     }
-    const upload = this.#uploads.find((u) => same(u) && u.data !== undefined);
+    const upload = this.#uploads.find((u) => same(u) && u.ended !== true && u.data !== undefined);
     const size = isRecord(parsed.ok ? parsed.value : 0)
       ? Number((parsed as { value: { size_bytes: unknown } }).value.size_bytes)
       : -1;
@@ -196,6 +209,7 @@ class State {
       json(400, { code: 'invalid', msg: 'wrong size' });
       return;
     }
+    upload.ended = true;
     this.entries.push({ key, version, scope: writable, data: upload.data, accessed: this.#now });
     this.#evict();
     json(200, { ok: true, entry_id: String(this.entries.length) });
