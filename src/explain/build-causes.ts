@@ -63,6 +63,7 @@ function identityOf({ name, decision }: ExplainedStep): string {
   switch (cause?.kind) {
     case 'argument':
     case 'environment':
+    case 'base':
       return JSON.stringify(cause.changes);
     case 'evicted':
     case 'no cache':

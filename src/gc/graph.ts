@@ -19,6 +19,8 @@ export class Stock {
   readonly #places: ReadonlyMap<string, number>;
   readonly #parents: readonly (readonly number[])[];
   readonly #twins: readonly (readonly number[])[];
+  /** Which entries have this one as a twin: two layers of one content share a blob, which names one of them. */
+  readonly #twinOf: readonly (readonly number[])[];
   /** How many entries that are still there need this one. */
   readonly #needed: Int32Array;
   readonly #gone: Uint8Array;
@@ -32,6 +34,10 @@ export class Stock {
     // A record goes with the layers it leads to: it keeps none.
     this.#parents = entries.map((e) => (e.kind === 'record' ? NONE : placesOf(e.parents)));
     this.#twins = entries.map((entry) => placesOf(entry.twins));
+    const twinOf = entries.map((): number[] => []);
+    for (const [at, twins] of this.#twins.entries())
+      for (const twin of twins) twinOf[twin]?.push(at);
+    this.#twinOf = twinOf;
     this.#needed = new Int32Array(entries.length);
     this.#gone = new Uint8Array(entries.length);
     for (const parents of this.#parents)
@@ -80,7 +86,7 @@ export class Stock {
         this.#needed[parent] = (this.#needed[parent] ?? 1) - 1;
         offer(parent);
       }
-      for (const twin of this.#twins[at] ?? NONE) offer(twin);
+      for (const other of this.#twinOf[at] ?? NONE) offer(other);
     }
   }
 

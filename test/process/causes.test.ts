@@ -26,7 +26,13 @@ async function json(rig: Rig, args: readonly string[]): Promise<unknown> {
   return parsed.value;
 }
 
-function apply(rig: Rig, { files }: CauseProject, edit: Edit): void {
+async function succeed(rig: Rig, args: readonly string[]): Promise<void> {
+  const run = await varveHere(rig, rig.work, args);
+  assert.equal(run.status, 0, `varve ${args.join(' ')}: ${run.stderr}`);
+}
+
+async function apply(rig: Rig, project: CauseProject, edit: Edit): Promise<void> {
+  const { files } = project;
   for (const [path, text] of Object.entries({ ...files, ...edit.files })) {
     if (text === undefined) {
       rmSync(join(rig.work, 'app', path));
@@ -43,14 +49,20 @@ function apply(rig: Rig, { files }: CauseProject, edit: Edit): void {
   }
   const day = new Date('2001-02-03');
   if (edit.touch !== undefined) utimesSync(join(rig.work, 'app', edit.touch), day, day);
+  const base = edit.base ?? project.base;
+  if (base !== undefined) {
+    rig.context('base', { Dockerfile: 'FROM scratch\nCOPY v /v\n', v: base });
+    await succeed(rig, ['build', '-q', '-t', 'base:1', 'base']);
+  }
+  if (edit.evict === true) await succeed(rig, ['cache', 'prune', '--all', '--force']);
   if (edit.mode !== undefined) chmodSync(join(rig.work, 'app', edit.mode[0]), edit.mode[1]);
 }
 
 /** Undoes an edit: what it added is removed, the rest is as it was. */
-function undo(rig: Rig, project: CauseProject, edit: Edit): void {
+async function undo(rig: Rig, project: CauseProject, edit: Edit): Promise<void> {
   for (const path of Object.keys(edit.files ?? {}))
     rmSync(join(rig.work, 'app', path), { force: true });
-  apply(rig, project, AS_IT_WAS);
+  await apply(rig, project, AS_IT_WAS);
 }
 
 async function build(rig: Rig, project: CauseProject, edit: Edit): Promise<Outcome> {
@@ -100,17 +112,17 @@ describe('the cause of every rebuild', { skip: needsSteps }, () => {
     test(`${project.name}: each edit is named, and planned as it then runs`, async () => {
       await using rig = new Rig();
       rig.context('app', {});
-      apply(rig, project, AS_IT_WAS);
+      await apply(rig, project, AS_IT_WAS);
       await build(rig, project, AS_IT_WAS);
       const seen: Record<string, unknown> = {};
       const expected: Record<string, unknown> = {};
       for (const edit of project.edits) {
         edits++;
-        apply(rig, project, edit);
+        await apply(rig, project, edit);
         const { cause, runs, planned, executed } = await build(rig, project, edit);
         seen[edit.what] = { cause, runs, planned };
         expected[edit.what] = { cause: edit.cause, runs: edit.runs, planned: executed };
-        undo(rig, project, edit);
+        await undo(rig, project, edit);
       }
       assert.deepEqual(seen, expected);
     });
@@ -147,7 +159,15 @@ it was built before, but its layers are no longer in the store: evicted WHEN, RU
 
   test('at least 120 edits are tried', () => {
     const { length } = CAUSE_PROJECTS;
-    note(`${edits} of ${edits} edits in ${length} projects: cause named, and run as planned`);
+    const kinds = Object.entries(
+      Object.groupBy(
+        CAUSE_PROJECTS.flatMap((project) => project.edits),
+        ({ cause }) => cause?.[0] ?? 'nothing runs',
+      ),
+    ).map(([kind, some = []]) => `${kind} ${some.length}`);
+    note(
+      `${edits} of ${edits} edits in ${length} projects: cause named, and run as planned (${kinds.join(', ')})`,
+    );
     assert.ok(edits >= 120, `${edits} edits`);
   });
 });

@@ -5,6 +5,8 @@ export interface CauseProject {
   readonly name: string;
   readonly files: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** Text in the image `base:1` that it stands on. */
+  readonly base?: string;
   readonly edits: readonly Edit[];
 }
 
@@ -18,6 +20,10 @@ export interface Edit {
   readonly args?: readonly string[];
   /** Sets the times of this file to another day. */
   readonly touch?: string;
+  /** Builds the image `base:1` anew with this text in it. */
+  readonly base?: string;
+  /** Removes what was built from the store. */
+  readonly evict?: true;
   /** Sets the mode of this file. */
   readonly mode?: readonly [path: string, mode: number];
   /** Kind and name of the first difference; undefined: nothing runs. */
@@ -55,7 +61,16 @@ const harmless: readonly Edit[] = [
   nothing('nothing changes', {}),
   nothing('the Dockerfile is touched', { touch: 'Dockerfile' }),
   nothing('a comment is added to the Dockerfile', { dockerfile: ['FROM', '# a remark\nFROM'] }),
+  nothing('a proxy is given', { args: ['--build-arg', 'HTTPS_PROXY=http://proxy.example:3128'] }),
 ];
+
+/** Every result is removed from the store: this many steps run again. */
+const evicted = (runs: number): Edit => ({
+  what: 'the store is emptied',
+  evict: true,
+  cause: ['evicted', '*'],
+  runs,
+});
 
 const service: CauseProject = {
   name: 'service',
@@ -114,6 +129,7 @@ CMD ["/bin/sh"]
       cause: ['no cache', '*'],
       runs: 6,
     },
+    evicted(6),
   ],
 };
 
@@ -164,6 +180,7 @@ const ignored: CauseProject = {
       cause: ['ignore rule', '!docs/guide.md'],
       runs: 1,
     },
+    evicted(1),
   ],
 };
 
@@ -201,6 +218,7 @@ COPY --from=build /short /short
     replace('COPY --from=build /tool /tool', 'COPY --from=build /tool /bin/tool', TEXT, 2),
     replace('RUN busybox cp /code/tool /tool', 'RUN busybox cp -p /code/tool /tool', TEXT, 1),
     { what: 'another target', args: ['--target', 'assets'], runs: 0 },
+    evicted(7),
   ],
 };
 
@@ -246,6 +264,7 @@ WORKDIR /work/$DIR
       TEXT,
       2,
     ),
+    evicted(3),
   ],
 };
 
@@ -274,6 +293,7 @@ RUN busybox id -u > /tmp-id || true
     replace('USER 5', 'LABEL x=y\nUSER 5', undefined, 0),
     replace('USER 5', 'EXPOSE 80\nUSER 5', undefined, 0),
     replace('RUN busybox id', 'HEALTHCHECK NONE\nRUN busybox id', undefined, 0),
+    evicted(5),
   ],
 };
 
@@ -324,6 +344,7 @@ RUN --mount=type=secret,id=token,required=false echo secret > /third
       cause: ['option', '--network'],
       runs: 3,
     },
+    evicted(5),
   ],
 };
 
@@ -349,6 +370,7 @@ const order: CauseProject = {
     file('b', 3),
     file('c', 2),
     nothing('an uncopied file is edited', { files: { d: 'e\n' } }),
+    evicted(4),
   ],
 };
 
@@ -375,6 +397,7 @@ const linked: CauseProject = {
     },
     replace('--chmod=644 conf', '--chmod=600 conf', TEXT, 1),
     nothing('the code is touched', { touch: 'code/c' }),
+    evicted(4),
   ],
 };
 
@@ -397,6 +420,7 @@ EOF
     replace('/etc/conf', '/etc/other', TEXT, 2),
     nothing('an unused file is edited', { files: { 'unused.txt': 'y\n' } }),
     replace('EOF\nRUN', 'EOF\n# remark\nRUN', undefined, 0),
+    evicted(5),
   ],
 };
 
@@ -435,6 +459,7 @@ const patterns: CauseProject = {
     nothing('a neighbour is edited', { files: { 'lib/one/other': '3\n' } }),
     replace('--exclude=*.md', '--exclude=*.html', TEXT, 2),
     replace('*.txt', '*.bin', TEXT, 3),
+    evicted(3),
   ],
 };
 
@@ -477,6 +502,7 @@ const kinds: CauseProject = {
     nothing('a file is touched', { touch: 'conf.d/10' }),
     replace('--chown=1:2', '--chown=3:4', TEXT, 2),
     replace('ADD conf.d', 'COPY conf.d', TEXT, 1),
+    evicted(2),
   ],
 };
 
@@ -501,11 +527,64 @@ const platforms: CauseProject = {
     file('app-amd64', 2),
     file('shared', 1),
     replace('COPY shared /shared', 'COPY shared /common', TEXT, 1),
+    evicted(2),
   ],
 };
 
-/** Twelve projects with their edits. */
+const secrets: CauseProject = {
+  name: 'secrets and proxies',
+  files: {
+    Dockerfile: `${BUSYBOX}ARG SECRET=key
+RUN --mount=type=secret,id=$SECRET,target=/secret,required=false echo one > /one
+RUN --mount=type=secret,id=token,env=TOKEN,required=false echo two > /two
+RUN --mount=type=ssh,required=false echo three > /three
+`,
+    value: 'value\n',
+    other: 'other\n',
+  },
+  edits: [
+    ...harmless,
+    nothing('a secret is given', { args: ['--secret', 'id=token,src=app/value'] }),
+    nothing('the secret has another value', { args: ['--secret', 'id=token,src=app/other'] }),
+    nothing('another secret is given', { args: ['--secret', 'id=unused,src=app/other'] }),
+    nothing('two proxies are given', {
+      args: ['--build-arg', 'http_proxy=http://a.example', '--build-arg', 'NO_PROXY=b.example'],
+    }),
+    {
+      what: 'the argument that names a secret is another',
+      args: ['--build-arg', 'SECRET=other'],
+      cause: ['argument', 'SECRET'],
+      runs: 3,
+    },
+    replace('id=token,env=TOKEN', 'id=other,env=TOKEN', TEXT, 2),
+    replace('id=token,env=TOKEN', 'id=token,env=OTHER', TEXT, 2),
+    replace('id=token,env=TOKEN', 'id=token,target=/token', TEXT, 2),
+    replace('type=ssh,', 'type=ssh,id=other,', TEXT, 1),
+    replace('ARG SECRET=key', 'ARG SECRET=key\nARG HTTPS_PROXY', undefined, 0),
+    evicted(5),
+  ],
+};
+
+const base: CauseProject = {
+  name: 'a base image',
+  base: 'one\n',
+  files: {
+    Dockerfile: 'FROM base:1\nCOPY a /a\nWORKDIR /w\n',
+    a: 'a\n',
+  },
+  edits: [
+    ...harmless,
+    file('a', 2),
+    nothing('the base is built again with the same content', { base: 'one\n' }),
+    { what: 'the base is another', base: 'two\n', cause: ['base', '*'], runs: 3 },
+    replace('FROM base:1', 'FROM scratch', ['order', 'comes after'], 2),
+    evicted(2),
+  ],
+};
+
+/** Fourteen projects with their edits. */
 export const CAUSE_PROJECTS: readonly CauseProject[] = [
   ...[service, ignored, stages, expanded, environment, mounts],
   ...[order, linked, heredoc, patterns, kinds, platforms],
+  ...[secrets, base],
 ];

@@ -19,6 +19,17 @@ const gc = (entries: readonly Entry[], policy: GcPolicy): GcPlan => planGc(entri
 const cap = (megabytes: number): GcPolicy => ({ maxUsedSpace: { bytes: megabytes * MB } });
 const lease = [{ by: 'lease' as const, text: 'build 1 is at work with it' }];
 
+test('two layers that share a blob both go when everything is asked for, although the blob names one of them', () => {
+  const dear = { lastCost: { ms: 90_000, bytes: 0 } };
+  const entries = [
+    entry('layer:1', { ...dear, twins: ['blob'] }),
+    entry('layer:2', { ...dear, twins: ['blob'], uses: 1 }),
+    entry('blob', { ...dear, twins: ['layer:1'], seconds: 0 }),
+  ];
+  const plan = planPrune(entries, { wanted: () => true }, state);
+  assert.deepEqual(removed(plan).sort(), ['blob asked', 'layer:1 asked', 'layer:2 asked']);
+});
+
 describe('the cap', () => {
   test('nothing goes from a store that is under it', () => {
     assert.deepEqual(gc([entry('a'), entry('b')], cap(2)), {
