@@ -1,5 +1,5 @@
 import { type AddCommand, type CopyCommand, MESSAGES, rule } from '../dockerfile/index.ts';
-import { joinPath } from './paths.ts';
+import { cleanPath } from './paths.ts';
 import type { Lowering, PlannedCommand } from './stage-state.ts';
 
 /** CopyIgnoredFile: a source of COPY or ADD that the ignore file excludes. */
@@ -9,10 +9,10 @@ export function checkIgnored(
   source: string,
 ): void {
   const { isIgnored } = lowering;
-  const path = joinPath('/', source).slice(1);
-  if (isIgnored === undefined || path === '' || !isIgnored(path)) return;
+  const path = cleanPath(source);
+  if (isIgnored === undefined || !isIgnored(path)) return;
   const name = planned.command.kind === 'add' ? 'Add' : 'Copy';
-  const message = MESSAGES.CopyIgnoredFile(name, source);
+  const message = MESSAGES.CopyIgnoredFile(name, path);
   lowering.linter
     .withComments(planned.command.comments)
     .warn(rule('CopyIgnoredFile'), message, planned.at);

@@ -241,10 +241,22 @@ function lintBases(
   }
 }
 
+/** Patterns that leave nothing of a context. */
+const EVERYTHING: ReadonlySet<string> = new Set(['*', '**', '**/*']);
+
+/**
+ * What is certainly left out of the context: nothing is where a pattern takes files back, and the context itself only by a
+ * pattern for everything (BuildKit dockerfile2llb/validations.go, `validateCopySourcePath`).
+ */
 function ignoredBy(excludes: readonly string[]): ((path: string) => boolean) | undefined {
-  if (excludes.length === 0) return undefined;
+  if (excludes.length === 0 || excludes.some((p) => p.startsWith('!'))) return undefined;
   const matcher = PatternMatcher.create(excludes);
-  return matcher.ok ? (path) => matcher.value.matchesOrParentMatches(path) : undefined;
+  if (!matcher.ok) return undefined;
+  const all = excludes.some((p) => EVERYTHING.has(p));
+  return (path) =>
+    path === '.' || path === '/'
+      ? all && matcher.value.matchesOrParentMatches(path)
+      : matcher.value.matchesOrParentMatches(path);
 }
 
 /** Puts the triggers of a stage's base in front of its instructions; true when these read from other stages. */

@@ -143,6 +143,7 @@ function expandFrom(
   stage: Stage,
   text: string,
   { lowering, declared }: StageOptions,
+  prefix = '',
 ): {
   readonly value: string;
   readonly matched: ReadonlySet<string>;
@@ -150,7 +151,7 @@ function expandFrom(
 } {
   const { escapeToken, linter, globalArgs, budget } = lowering;
   const found = expandWord(text, globalArgs, { escapeToken });
-  if (!found.ok) return locate(stage, () => stop(found.error, 'DF021'));
+  if (!found.ok) return locate(stage, () => stop(`${prefix}${found.error}`, 'DF021'));
   if (found.value.unmatched.size > 0) {
     const about = { at: stage, known: new Set([...declared, ...globalArgs.keys()]), budget };
     checkFromArgs(linter.withComments(stage.comments), found.value.unmatched, about);
@@ -164,7 +165,12 @@ function stagePlatform(
 ): { readonly value: OpPlatform | undefined; readonly matched: ReadonlySet<string> } {
   if (stage.platform === '') return { value: undefined, matched: new Set() };
   const { linter, globalArgs, request } = options.lowering;
-  const found = expandFrom(stage, stage.platform, options);
+  const found = expandFrom(
+    stage,
+    stage.platform,
+    options,
+    'failed to process arguments for platform : ',
+  );
   const host = request.buildPlatform;
   const about = { ...found, args: globalArgs, host };
   checkPlatformFlag(linter.withComments(stage.comments), stage, about);

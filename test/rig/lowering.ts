@@ -28,8 +28,12 @@ export const request = (text: string, more: Partial<LowerRequest> = {}): LowerRe
   ...more,
 });
 
-/** Answers every question with the same image and no ignore file. */
-export function settle(asked: LowerRequest, image: unknown = config): LowerOutcome {
+/** Answers every question with the same image and the same ignore file, or none. */
+export function settle(
+  asked: LowerRequest,
+  image: unknown = config,
+  ignore?: string,
+): LowerOutcome {
   const images = new Map<string, ImageAnswer>();
   const ignoreFiles = new Map<string, string | undefined>();
   const templates = new Map();
@@ -39,7 +43,7 @@ export function settle(asked: LowerRequest, image: unknown = config): LowerOutco
     if (outcome.kind !== 'needs') return outcome;
     for (const q of outcome.images)
       images.set(imageQuestionKey(q), { ok: true, digest, config: image });
-    for (const name of outcome.ignoreFiles) ignoreFiles.set(name, undefined);
+    for (const name of outcome.ignoreFiles) ignoreFiles.set(name, ignore);
     for (const file of outcome.templates) {
       const identifier = `varve-template://${file}`;
       templates.set(file, { identifier, attrs: { 'template.lock': 'x' }, config: image });
