@@ -1,4 +1,4 @@
-import { GEAR } from './gear.ts';
+import { gearTable } from './gear.ts';
 
 /** Lengths of chunks in bytes; part of the format. */
 export const CHUNK = { min: 16 * 1024, normal: 64 * 1024, max: 256 * 1024 } as const;
@@ -17,14 +17,15 @@ export function cutLength(data: Uint8Array, start: number, end: number): number 
   if (length <= CHUNK.min) return length;
   const normal = start + Math.min(CHUNK.normal, length);
   const last = start + Math.min(CHUNK.max, length);
+  const gear = gearTable();
   let hash = 0;
   let at = start + CHUNK.min;
   for (; at < normal; at++) {
-    hash = ((hash << 1) + (GEAR[data[at] ?? 0] ?? 0)) | 0;
+    hash = ((hash << 1) + (gear[data[at] ?? 0] ?? 0)) | 0;
     if ((hash & STRICT) === 0) return at + 1 - start;
   }
   for (; at < last; at++) {
-    hash = ((hash << 1) + (GEAR[data[at] ?? 0] ?? 0)) | 0;
+    hash = ((hash << 1) + (gear[data[at] ?? 0] ?? 0)) | 0;
     if ((hash & LOOSE) === 0) return at + 1 - start;
   }
   return last - start;
