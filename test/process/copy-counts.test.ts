@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { needsSteps, Rig } from '../rig/rig.ts';
+import { Rig } from '../rig/rig.ts';
+import { needsStrace, tracedBuild } from '../rig/traced-build.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 const FILES = 200;
-
-const needsStrace: string | false =
-  spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
-    ? needsSteps
-    : 'needs strace, and the right to trace';
+const CALLS = 'openat open lstat stat statx newfstatat llistxattr link linkat symlink'.split(' ');
 
 /** What a build did with the files of its context. */
 interface Counts {
@@ -25,34 +20,8 @@ interface Counts {
   readonly made: 'few' | number;
 }
 
-/** Builds the context `app` under strace; the program is started without its launcher script. */
 function build(rig: Rig): Counts {
-  const traces = mkdtempSync(join(rig.root, 'trace-'));
-  const run = spawnSync(
-    'strace',
-    [
-      ...[
-        '-ff',
-        '-s',
-        '256',
-        '-e',
-        'trace=openat,open,lstat,stat,statx,newfstatat,llistxattr,link,linkat,symlink',
-      ],
-      ...['-o', join(traces, 't')],
-      ...[process.execPath, '--disable-warning=ExperimentalWarning', MAIN],
-      ...['build', '--progress=quiet', '-t', 'counted', 'app'],
-    ],
-    {
-      cwd: rig.work,
-      env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store },
-      encoding: 'utf8',
-    },
-  );
-  assert.equal(run.status, 0, run.stderr);
-  const calls = readdirSync(traces).flatMap((file) =>
-    readFileSync(join(traces, file), 'utf8').split('\n'),
-  );
-  const count = (pattern: RegExp): number => calls.filter((call) => pattern.test(call)).length;
+  const count = tracedBuild(rig, CALLS);
   const made =
     count(/^open(at)?\(.*"[^"]*\/store\/snapshots\/.*O_CREAT/) +
     count(/^(link|linkat|symlink)\(.*\/store\/snapshots\//);

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
+import type { Work } from '../rig/count-work.ts';
+import { note } from '../rig/golden.ts';
+import { BUSYBOX, Rig } from '../rig/rig.ts';
+import { countedBuild, needsStrace, tracedBuild } from '../rig/traced-build.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+const MEBIBYTE = 1 << 20;
 
-const needsStrace: string | false =
-  spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
-    ? needsSteps
-    : 'needs strace, and the right to trace';
+/** Statements that one more cached step adds. */
+const STATEMENTS_OF_A_STEP = { noop: 6, changed: 9 };
+
+/** What builds of two steps and two files may cost: measured, and a tenth more. */
+const LIMITS = {
+  noop: { statements: 99, hashedBytes: 15_400 },
+  changed: { statements: 165, hashedBytes: 23_600 },
+};
 
 /** What one build cost, as counted by the system calls it made. */
 interface Counts {
@@ -26,29 +30,8 @@ interface Counts {
   readonly writes: number;
 }
 
-/** Builds the context `app` under strace; the program is started without its launcher script. */
 function build(rig: Rig): Counts {
-  // One file a thread: calls are never cut in two by another thread's.
-  const traces = mkdtempSync(join(rig.root, 'trace-'));
-  const run = spawnSync(
-    'strace',
-    [
-      ...['-ff', '-y', '-s', '256', '-e', 'trace=execve,openat,open,fcntl'],
-      ...['-o', join(traces, 't')],
-      ...[process.execPath, '--disable-warning=ExperimentalWarning', MAIN],
-      ...['build', '--progress=quiet', '-t', 'counted', 'app'],
-    ],
-    {
-      cwd: rig.work,
-      env: { PATH: process.env['PATH'], HOME: rig.root, VARVE_ROOT: rig.store },
-      encoding: 'utf8',
-    },
-  );
-  assert.equal(run.status, 0, run.stderr);
-  const calls = readdirSync(traces).flatMap((file) =>
-    readFileSync(join(traces, file), 'utf8').split('\n'),
-  );
-  const count = (pattern: RegExp): number => calls.filter((call) => pattern.test(call)).length;
+  const count = tracedBuild(rig, ['execve', 'openat', 'open', 'fcntl']);
   const layers = count(/^open(at)?\(.*"[^"]*\/store\/snapshots\//);
   const notes = count(/^open(at)?\(.*"[^"]*\/store\/snapshots\/layers\/\w+(\.\w+)?\/meta\.json"/);
   return {
@@ -96,5 +79,46 @@ describe('what a build costs', { skip: needsStrace }, () => {
       started.push(build(rig).containers);
     }
     assert.deepEqual(started, [3, 2, 0, 0]);
+  });
+
+  test('what a build hashes and asks of the database follows what changed, not what there is', async () => {
+    const rows: string[] = [];
+    const costs: Work[][] = [];
+    for (const count of [2, 12]) {
+      await using rig = new Rig();
+      rig.context('app', {
+        Dockerfile: `${BUSYBOX}${steps(count)}COPY big.bin /big\nCOPY a.txt /a\n`,
+        'big.bin': 'x'.repeat(MEBIBYTE),
+        'a.txt': 'one',
+      });
+      countedBuild(rig);
+      const noop = countedBuild(rig);
+      rig.write('app/a.txt', 'two');
+      const changed = countedBuild(rig);
+      costs.push([noop, changed]);
+      for (const [what, { statements, hashedBytes }] of [
+        ['nothing changed', noop],
+        ['one file changed', changed],
+      ] as const)
+        rows.push(`${count} steps, ${what}: ${statements} statements, ${hashedBytes} bytes hashed`);
+    }
+    for (const row of rows) note(row);
+    const [[fewNoop, fewChanged] = [], [manyNoop, manyChanged] = []] = costs;
+    const perStep = (few: Work | undefined, many: Work | undefined): number =>
+      ((many?.statements ?? Number.NaN) - (few?.statements ?? Number.NaN)) / 10;
+    assert.deepEqual(
+      { noop: perStep(fewNoop, manyNoop), changed: perStep(fewChanged, manyChanged) },
+      STATEMENTS_OF_A_STEP,
+    );
+    for (const [what, work, limit] of [
+      ['few, nothing changed', fewNoop, LIMITS.noop],
+      ['few, one file changed', fewChanged, LIMITS.changed],
+    ] as const)
+      assert.ok(
+        work !== undefined &&
+          work.statements <= limit.statements &&
+          work.hashedBytes <= limit.hashedBytes,
+        `${what}: ${JSON.stringify(work)} is above ${JSON.stringify(limit)}`,
+      );
   });
 });
