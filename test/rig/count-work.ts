@@ -28,7 +28,8 @@ function before(object: object, name: string, count: (args: readonly unknown[]) 
   if (typeof found !== 'function') throw new Error(`no method ${name}`);
   Reflect.set(object, name, function counted(this: unknown, ...args: unknown[]): unknown {
     count(args);
-    return Reflect.apply(found, this, args);
+    const result: unknown = Reflect.apply(found, this, args);
+    return result;
   });
 }
 
