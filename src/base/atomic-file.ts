@@ -1,14 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from './errno.ts';
-
-/** How temporary names begin. */
-const TEMPORARY = '.tmp-';
+import { isAbandoned, TEMPORARY, temporaryName } from './temporary-name.ts';
 
 /**
  * Writes a file that appears under its name only whole: a temporary file in the same directory, fsync, rename.
- * The temporary name starts with `.tmp-`; a crash leaves at most that. `durable: false` leaves the fsync out, for files
+ * The temporary name starts with `.tmp-` and says whose it is; a crash leaves at most that. `durable: false` leaves the fsync out, for files
  * that the user can make again and that no store refers to.
  */
 export async function writeAtomically(
@@ -17,15 +14,12 @@ export async function writeAtomically(
   options: { readonly mode?: number; readonly durable?: boolean } = {},
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const tmp = join(
-    dirname(path),
-    `${TEMPORARY}${basename(path).slice(0, 40)}-${randomBytes(6).toString('hex')}`,
-  );
+  const tmp = join(dirname(path), temporaryName(basename(path)));
   try {
     const file = await open(tmp, 'wx', options.mode ?? 0o644);
     try {
       if (typeof data === 'string' || data instanceof Uint8Array) await file.writeFile(data);
-      else for await (const chunk of data) await file.write(chunk);
+      else for await (const chunk of data) await writeAll(file, chunk);
       if (options.durable !== false) await file.sync();
     } finally {
       await file.close();
@@ -37,9 +31,18 @@ export async function writeAtomically(
   }
 }
 
+/** Writes all of some bytes where the file stands; `FileHandle.write` may write less than it was given (a nearly full disk). */
+export async function writeAll(file: FileHandle, data: Uint8Array, from?: number): Promise<void> {
+  for (let at = 0; at < data.length; ) {
+    const position = from === undefined ? null : from + at;
+    const { bytesWritten } = await file.write(data, at, data.length - at, position);
+    at += bytesWritten;
+  }
+}
+
 /**
- * Removes what killed processes left under temporary names in a directory. Whose a name is cannot be told: one that was
- * written to within `olderThanMs` may still be somebody's. Returns how many it removed.
+ * Removes what killed processes left under temporary names in a directory. Of a process that cannot be looked up here, one that
+ * was written to within `olderThanMs` may still be somebody's. Returns how many it removed.
  */
 export async function sweepTemporaries(
   dir: string,
@@ -50,7 +53,8 @@ export async function sweepTemporaries(
     if (!name.startsWith(TEMPORARY)) continue;
     const path = join(dir, name);
     const info = await stat(path).catch(ifAbsent(undefined));
-    if (info === undefined || options.now - info.mtimeMs < options.olderThanMs) continue;
+    if (info === undefined) continue;
+    if (!isAbandoned(name) && options.now - info.mtimeMs < options.olderThanMs) continue;
     await rm(path, { force: true });
     removed++;
   }

@@ -1,4 +1,4 @@
-export { sweepTemporaries, writeAtomically } from './atomic-file.ts';
+export { sweepTemporaries, writeAll, writeAtomically } from './atomic-file.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
 export { diskFailure, isDiskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';
@@ -39,3 +39,4 @@ export {
 } from './source.ts';
 export { didYouMean, editDistance } from './suggest.ts';
 export { TempDir } from './temp-dir.ts';
+export { isAbandoned, removeAbandoned, temporaryName } from './temporary-name.ts';

@@ -39,11 +39,12 @@ export class LeaseTable implements Leases {
   }
 
   /** As `sweep`; a store that cannot be written keeps them, and they count no more for anybody. */
-  sweepIfPossible(): void {
+  sweepIfPossible(): number {
     try {
-      this.sweep();
+      return this.sweep();
     } catch (e) {
       if (!(e instanceof FailureError)) throw e;
+      return 0;
     }
   }
 

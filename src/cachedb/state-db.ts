@@ -64,6 +64,8 @@ export interface StateDb extends Disposable {
   readonly upkeep: UpkeepDb;
   /** Set when the database was lost or damaged; to be said to the user. */
   readonly recovery?: Recovery;
+  /** Leases of dead processes that were dropped: such a process may have left unfinished files. */
+  readonly abandoned: number;
   /** Statements executed so far. */
   statements(): number;
   close(): void;
@@ -100,7 +102,7 @@ function assemble(
 ): StateDb {
   const layers = new Layers(db, clock);
   const leases = new LeaseTable(db, clock);
-  leases.sweepIfPossible();
+  const abandoned = leases.sweepIfPossible();
   return {
     cache: new Records(db, layers, clock),
     layers,
@@ -112,6 +114,7 @@ function assemble(
     traces: new Traces(db),
     upkeep: new Upkeep(db, leases, clock),
     ...(recovery === undefined ? {} : { recovery }),
+    abandoned,
     statements: () => db.executed,
     close: () => db.close(),
     [Symbol.dispose]: () => db.close(),

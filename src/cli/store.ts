@@ -5,6 +5,7 @@ import { openStateDb, type StateDb } from '../cachedb/index.ts';
 import { createContentStore, createNamesFile } from '../content/index.ts';
 import type { ContentStore } from '../ports/index.ts';
 import { type Io, storeRoot } from './io.ts';
+import { removeUnfinished } from './unfinished.ts';
 
 /** The store on disk, opened. */
 export interface Store extends Disposable {
@@ -56,6 +57,7 @@ export function openStore(io: Io): Result<Store> {
       `warning[ST020]: the state database was lost or damaged and made anew: ${kept}${aside}\n`,
     );
   }
+  if (db.value.abandoned > 0) removeUnfinished(root);
   const content = createContentStore(paths.content);
   return ok({ root, content, db: db.value, [Symbol.dispose]: () => db.value.close() });
 }

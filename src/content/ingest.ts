@@ -1,4 +1,4 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ import {
   isErrno,
   ok,
   type Result,
+  temporaryName,
+  writeAll,
 } from '../base/index.ts';
 import type { Blob, IngestOptions } from '../ports/index.ts';
 import { storeFailure } from './failures.ts';
@@ -42,7 +44,7 @@ export async function ingestBlob(
   const { partialKey } = options;
   const work =
     partialKey === undefined
-      ? join(target.ingestDir, `tmp-${randomBytes(8).toString('hex')}`)
+      ? join(target.ingestDir, temporaryName('blob'))
       : await claimPartial(target.ingestDir, partialKey);
   let keep = partialKey !== undefined;
   try {
@@ -118,14 +120,6 @@ async function append(
     written.size += chunk.length;
   }
   return undefined;
-}
-
-/** `FileHandle.write` may write less than it was given (a nearly full disk). */
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.length; ) {
-    const { bytesWritten } = await file.write(chunk, at, chunk.length - at);
-    at += bytesWritten;
-  }
 }
 
 function mismatch(doing: string, want: IngestOptions, got: Blob): Failure | undefined {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -17,6 +16,7 @@ import {
   isRecord,
   parseDigest,
   parseJson,
+  temporaryName,
 } from '../base/index.ts';
 import type { ImageRow } from '../ports/index.ts';
 import { storeFailure } from './failures.ts';
@@ -92,7 +92,7 @@ function save(root: string, path: string, rows: readonly ImageRow[]): void {
         [REF]: row.name.slice(row.name.lastIndexOf(':') + 1),
       },
     }));
-  const tmp = join(root, `.tmp-index-${randomBytes(6).toString('hex')}`);
+  const tmp = join(root, temporaryName('index'));
   try {
     mkdirSync(root, { recursive: true });
     const fd = openSync(tmp, 'wx', 0o644);

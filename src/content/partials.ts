@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hexOf, isErrno, livenessOf, ownIdentity, sha256 } from '../base/index.ts';
+import { hexOf, isAbandoned, isErrno, livenessOf, ownIdentity, sha256 } from '../base/index.ts';
 
 /*
  * Partial downloads in `ingest/`: `<key>.part` belongs to nobody; `<key>.<owner>.<random>.work` is being written by the
@@ -51,7 +51,7 @@ async function candidates(
   for (const file of await namesIn(dir)) {
     if (!file.startsWith(`${name}.`)) continue;
     const [, owner = '', , kind] = file.split('.');
-    const free = file === `${name}.part` || (kind === 'work' && isAbandoned(owner));
+    const free = file === `${name}.part` || (kind === 'work' && hasEnded(owner));
     const size = free ? await lengthOf(join(dir, file)) : undefined;
     if (size !== undefined) found.push({ path: join(dir, file), size });
   }
@@ -64,16 +64,17 @@ export async function sweepIngest(dir: string, olderThanMs: number, now: number)
   for (const file of await namesIn(dir)) {
     const path = join(dir, file);
     const info = await stat(path).catch(() => undefined);
-    if (info === undefined || now - info.mtimeMs < olderThanMs) continue;
+    if (info === undefined) continue;
+    if (!isAbandoned(file) && now - info.mtimeMs < olderThanMs) continue;
     const [, owner = '', , kind] = file.split('.');
-    if (kind === 'work' && !isAbandoned(owner)) continue;
+    if (kind === 'work' && !hasEnded(owner)) continue;
     await rm(path, { force: true });
     removed++;
   }
   return removed;
 }
 
-function isAbandoned(owner: string): boolean {
+function hasEnded(owner: string): boolean {
   return livenessOf(Buffer.from(owner, 'hex').toString()) === 'ended';
 }
 

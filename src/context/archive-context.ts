@@ -119,7 +119,8 @@ async function unpack(
     case 'file': {
       const fd = openSync(target, 'wx', 0o600);
       try {
-        for await (const chunk of reader.data()) writeSync(fd, chunk);
+        for await (const chunk of reader.data())
+          for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
       } finally {
         closeSync(fd);
       }

@@ -1,8 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { err, failure, fsPath, ok, type Result } from '../base/index.ts';
+import {
+  err,
+  failure,
+  fsPath,
+  ok,
+  type Result,
+  removeAbandoned,
+  temporaryName,
+  writeAll,
+} from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { MemoDb } from '../ports/index.ts';
 import { type ArchiveTarget, writeFailure } from './image-output.ts';
@@ -67,7 +75,9 @@ async function writeSparse(
   path: string,
   { to, signal }: { readonly to: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  const tmp = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}`);
+  // What a killed process left is as large as a disk.
+  removeAbandoned(dirname(to));
+  const tmp = join(dirname(to), temporaryName(basename(to)));
   try {
     await using target = await open(tmp, 'wx');
     const size = tree.lstat(path)?.size ?? 0;
@@ -75,7 +85,7 @@ async function writeSparse(
     if (local === undefined) {
       let at = 0;
       for await (const chunk of tree.read(path, signal)) {
-        await target.write(chunk, 0, chunk.length, at);
+        await writeAll(target, chunk, at);
         at += chunk.length;
       }
     } else await copyBlocks(local, target, signal);
@@ -99,7 +109,7 @@ async function copyBlocks(
     const { bytesRead } = await source.read(block, 0, BLOCK, at);
     if (bytesRead === 0) return;
     if (block.compare(zeros, 0, bytesRead, 0, bytesRead) !== 0)
-      await target.write(block, 0, bytesRead, at);
+      await writeAll(target, block.subarray(0, bytesRead), at);
     at += bytesRead;
   }
 }

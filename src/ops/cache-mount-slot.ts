@@ -18,6 +18,7 @@ import {
   isRecord,
   parseDigest,
   parseJson,
+  temporaryName,
 } from '../base/index.ts';
 import { tryLock } from '../sys/index.ts';
 
@@ -181,7 +182,7 @@ function readJson(path: string): Readonly<Record<string, unknown>> | undefined {
 }
 
 function writeWhole(slot: string, name: string, text: string): void {
-  const tmp = join(slot, `.tmp-${name}`);
+  const tmp = join(slot, temporaryName(name));
   writeFileSync(tmp, text);
   renameSync(tmp, join(slot, name));
 }

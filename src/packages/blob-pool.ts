@@ -12,6 +12,7 @@ import {
   noteUse,
   ok,
   type Result,
+  writeAll,
 } from '../base/index.ts';
 import type { TransferProgress, WorkLocks } from '../ports/index.ts';
 import { type Answer, type Fetcher, refuseStatus, unreachableUrl } from './http.ts';
@@ -188,7 +189,7 @@ async function receive(
       await file.truncate(0);
       return err(tooLong(wanted, url));
     }
-    await file.write(chunk, 0, chunk.length, at);
+    await writeAll(file, chunk, at);
     at += chunk.length;
     options.progress?.(at, wanted.size);
   }

@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FailureError, isErrno } from '../base/index.ts';
+import { FailureError, isErrno, removeAbandoned, temporaryName } from '../base/index.ts';
 import type { EarlierData } from './pack-data.ts';
 import { COPIED, LARGE } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
@@ -22,28 +22,27 @@ export class RecentPacks {
 
   /** Directory names of the layers made last under a name. */
   of(like: string): string[] {
-    try {
-      const lines = readFileSync(this.#path(like), 'utf8').split('\n');
-      return lines.filter((name) => NAME.test(name)).slice(0, KEPT);
-    } catch (e) {
-      if (isErrno(e, 'ENOENT')) return [];
-      throw e;
-    }
+    return linesOf(this.#path(like))
+      .filter((name) => NAME.test(name))
+      .slice(0, KEPT);
   }
 
   add(like: string, name: string): void {
     const names = [name, ...this.of(like).filter((other) => other !== name)].slice(0, KEPT);
     mkdirSync(this.#dir, { recursive: true });
-    const temporary = join(this.#dir, `.${randomBytes(6).toString('hex')}`);
+    const temporary = join(this.#dir, temporaryName('names'));
     writeFileSync(temporary, `${names.join('\n')}\n`);
     renameSync(temporary, this.#path(like));
   }
 
   /** Forgets names whose layers are gone. */
   sweep(exists: (name: string) => boolean): void {
+    removeAbandoned(this.#dir);
     for (const file of namesOf(this.#dir)) {
+      // Another process is about to give it its name.
+      if (file.startsWith('.')) continue;
       const path = join(this.#dir, file);
-      const names = file.startsWith('.') ? [] : readFileSync(path, 'utf8').split('\n');
+      const names = linesOf(path);
       if (!names.some((name) => NAME.test(name) && exists(name))) rmSync(path, { force: true });
     }
   }
@@ -54,6 +53,16 @@ export class RecentPacks {
 }
 
 const NAME = /^[0-9a-f]{24}\.pack$/;
+
+/** Lines of a file; none when another process has removed it. */
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n');
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return [];
+    throw e;
+  }
+}
 
 function namesOf(dir: string): string[] {
   try {

@@ -10,8 +10,8 @@ import { World } from '../torture/world.ts';
 
 /** Writes at which a layer, a key or a configuration of the cache comes in. */
 const POINTS = [
-  'write content/ingest/tmp-*',
-  'sync content/ingest/tmp-*',
+  'write content/ingest/.tmp-blob-*',
+  'sync content/ingest/.tmp-blob-*',
   'write snapshots/work/*/layer/fs/*',
   'db insert into result',
 ];

@@ -252,6 +252,7 @@ class Faults {
     if (base === undefined) return undefined;
     const rest = file
       .slice(base.length + 1)
+      .replace(/(\.tmp-)p\d+t\d+b[0-9a-f]{6}n[0-9a-f]{6}-/, '$1')
       .replace(/[0-9a-f]{6,}/g, '*')
       .replace(/\/fs\/.*$/, '/fs/*')
       .replace(/\d+/g, '#');
