@@ -43,16 +43,13 @@ import { OutputTail } from './exec-output.ts';
 import { type ExecUser, lookUpUser } from './exec-user.ts';
 import { contentKeyOf, keyOf } from './op-keys.ts';
 import { SecretMask } from './secret-mask.ts';
+import { endText, type HeldLimits, type LimitDeps, memoryText } from './step-limits.ts';
 import { MAX_USER_FILE_BYTES } from './user-database.ts';
 
 /** What exec ops need. One driver serves one build: it remembers which cache mounts the build has used. */
-export interface ExecDriverDeps extends Omit<MountDeps, 'startsEmpty'> {
+export interface ExecDriverDeps extends Omit<MountDeps, 'startsEmpty'>, LimitDeps {
   readonly sandbox: Sandbox;
   readonly clock: Clock;
-  /** Limits of a step, by its name as it is shown. */
-  readonly limitsOf?: (name: string) => SandboxLimits;
-  /** What all steps of the build together may use. */
-  readonly group?: SandboxGroup;
   /** Where the full log of a step is kept. */
   readonly logPath?: (vertex: Digest) => string | undefined;
 }
@@ -269,39 +266,26 @@ function startOf(path: string): Uint8Array | undefined {
 function stepFailure(
   op: ExecOp,
   exit: SandboxExit,
-  more: {
+  more: HeldLimits & {
     readonly root: string;
     readonly tail: OutputTail;
-    readonly limits: SandboxLimits | undefined;
-    readonly group: SandboxGroup | undefined;
     readonly log: string | undefined;
   },
 ): Result<never> {
   const command = quoteGo(op.meta.args.join(' '));
-  const why = exit.timedOut
-    ? `time limit of ${(more.limits?.timeoutMs ?? 0) / 1000} s exceeded`
-    : `exit code: ${exit.code}`;
   const lines = more.tail.lines();
-  const help = exit.outOfMemory
-    ? memoryText(more)
-    : execFormatHelp(lines, (path) => startOf(inRoot(more.root, path)));
+  const help =
+    memoryText(exit, more) ?? execFormatHelp(lines, (path) => startOf(inRoot(more.root, path)));
   const details = [...lines, ...(more.log === undefined ? [] : [`full log: ${more.log}`])];
   return err(
-    failure('SB010', 1, `process ${command} did not complete successfully: ${why}`, {
-      ...(help === undefined ? {} : { help }),
-      ...(details.length === 0 ? {} : { details }),
-    }),
+    failure(
+      'SB010',
+      1,
+      `process ${command} did not complete successfully: ${endText(exit, more)}`,
+      {
+        ...(help === undefined ? {} : { help }),
+        ...(details.length === 0 ? {} : { details }),
+      },
+    ),
   );
-}
-
-function memoryText(more: {
-  readonly limits: SandboxLimits | undefined;
-  readonly group: SandboxGroup | undefined;
-}): string {
-  const [step, build] = [more.limits?.memoryBytes, more.group?.limits.memoryBytes];
-  const reached = [
-    ...(step === undefined ? [] : [`the memory limit of ${step} bytes`]),
-    ...(build === undefined ? [] : [`the build's memory limit of ${build} bytes`]),
-  ];
-  return `a process was ended because ${reached.join(' or ')} was reached`;
 }

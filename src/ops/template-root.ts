@@ -10,8 +10,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { err, failure, ok, type Result } from '../base/index.ts';
-import type { Clock, OpContext, Packages, Sandbox, SandboxMount } from '../ports/index.ts';
+import type {
+  Clock,
+  OpContext,
+  Packages,
+  Sandbox,
+  SandboxLimits,
+  SandboxMount,
+} from '../ports/index.ts';
 import type { LockedPackage, TemplateLock } from '../template/index.ts';
+import { endText, type LimitDeps, memoryText } from './step-limits.ts';
 import { writeExtras } from './template-extras.ts';
 
 /** A package and the name of its file in the package directory. */
@@ -32,7 +40,7 @@ export interface RootPlan {
   readonly epoch: number;
 }
 
-interface RootDeps {
+interface RootDeps extends LimitDeps {
   readonly packages: Packages;
   readonly sandbox: Sandbox;
   readonly clock: Clock;
@@ -57,11 +65,14 @@ export async function buildRoot(
 ): Promise<Result<void>> {
   const bootstrapped = await bootstrap(plan, deps, context);
   if (!bootstrapped.ok) return bootstrapped;
+  const limits = remaining(deps, context);
   const last = plan.packages.reduce((max, p) => Math.max(max, p.locked.step), 0);
   for (let step = 0; step <= last; step++) {
     const files = plan.packages.filter((p) => p.locked.step === step).map((p) => p.file);
     const installed =
-      files.length === 0 ? ok(undefined) : await install(plan, deps, { context, step, files });
+      files.length === 0
+        ? ok(undefined)
+        : await install(plan, deps, { context, step, files, limits });
     if (!installed.ok) return installed;
   }
   return writeExtras(plan);
@@ -125,9 +136,12 @@ async function install(
     readonly context: OpContext;
     readonly step: number;
     readonly files: readonly string[];
+    readonly limits: () => SandboxLimits | undefined;
   },
 ): Promise<Result<void>> {
   const { context, step, files } = what;
+  const held = { limits: deps.limitsOf?.(nameOf(context)), group: deps.group };
+  const limits = what.limits();
   const tail = new Tail();
   const mounts: SandboxMount[] = [
     { kind: 'bind', source: plan.packageDir, target: PACKAGE_MOUNT, readonly: true },
@@ -161,6 +175,8 @@ async function install(
       mounts,
       extraHosts: [],
       ulimits: [],
+      ...(limits === undefined ? {} : { limits }),
+      ...(deps.group === undefined ? {} : { group: deps.group }),
       removeMountStubs: true,
     },
     {
@@ -178,13 +194,26 @@ async function install(
     },
   );
   if (!exit.ok) return exit;
-  if (exit.value.code === 0) return ok(undefined);
+  if (exit.value.code === 0 && !exit.value.timedOut) return ok(undefined);
   return err(
-    failure('PK050', 1, `dpkg cannot install the packages (exit code ${exit.value.code})`, {
+    failure('PK050', 1, `dpkg cannot install the packages (${endText(exit.value, held)})`, {
       details: tail.lines(),
-      help: 'the output above names the package and its script',
+      help: memoryText(exit.value, held) ?? 'the output above names the package and its script',
     }),
   );
+}
+
+const nameOf = ({ vertex }: OpContext): string =>
+  vertex.metadata.description['llb.customname'] ?? '';
+
+/** The limits of the step, whose runs of dpkg share its time. */
+function remaining(deps: RootDeps, context: OpContext): () => SandboxLimits | undefined {
+  const began = deps.clock.now();
+  return () => {
+    const limits = deps.limitsOf?.(nameOf(context));
+    if (limits?.timeoutMs === undefined) return limits;
+    return { ...limits, timeoutMs: Math.max(1, limits.timeoutMs - (deps.clock.now() - began)) };
+  };
 }
 
 function environment(epoch: number): string[] {

@@ -20,11 +20,12 @@ import {
   parseLock,
   type TemplateLock,
 } from '../template/index.ts';
+import type { LimitDeps } from './step-limits.ts';
 import { buildRoot, type LocalPackage } from './template-root.ts';
 import { tidyRoot } from './template-tidy.ts';
 
 /** What making a root file system needs. */
-export interface TemplateDeps {
+export interface TemplateDeps extends LimitDeps {
   readonly packages: Packages;
   readonly snapshots: Snapshotter;
   readonly sandbox: Sandbox;

@@ -240,7 +240,7 @@ test(
       },
       {
         code: 'PK050',
-        message: 'dpkg cannot install the packages (exit code 1)',
+        message: 'dpkg cannot install the packages (exit code: 1)',
         said: true,
         named: ' broken',
         left: [],
