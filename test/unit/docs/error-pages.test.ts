@@ -32,3 +32,17 @@ test('every page of a failure code begins with a title that names the code, and 
   });
   deepEqual(wrong, []);
 });
+
+test('every page of a failure code has an example: what is printed with its code, or a file that is wrong', () => {
+  const wrong = pages.filter((page) => {
+    const code = page.replace('.md', '');
+    const text = readFileSync(join(root, 'docs/errors', page), 'utf8');
+    const blocks = [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)];
+    return !blocks.some(
+      ([, language = '', body = '']) =>
+        body.trim() !== '' &&
+        (language !== '' || body.startsWith('$ ') || body.includes(`[${code}]: `)),
+    );
+  });
+  deepEqual(wrong, []);
+});
