@@ -71,6 +71,8 @@ export interface TemplatePackages extends Packages {
       readonly identifier: string;
       readonly attrs: Readonly<Record<string, string>>;
       readonly config: unknown;
+      /** It is made from nothing, whatever is cached. */
+      readonly clean?: boolean;
     }>
   >;
 }

@@ -31,83 +31,132 @@ export function lazyPackages(
     );
   };
   const packages = (): Promise<PackageStore> => (opened ??= open());
+  const known = new Map<string, Promise<Result<TemplateLock>>>();
   return {
     obtain: async (...args) => await (await packages()).obtain(...args),
     extract: async (...args) => await (await packages()).extract(...args),
     builtAt: async (...args) => await (await packages()).builtAt(...args),
     lockTemplate: (file, platform, signal) =>
-      lockTemplate(io, packages, { file, platform, signal, given }),
+      lockTemplate({ io, packages, given, known }, { file, platform, signal }),
   };
+}
+
+/** What choosing packages needs. */
+interface LockWorld {
+  readonly io: Io;
+  readonly packages: () => Promise<PackageStore>;
+  readonly given: GivenTemplates | undefined;
+  /** Locks of this command, by name and architecture: parts of a lock ask for it again. */
+  readonly known: Map<string, Promise<Result<TemplateLock>>>;
+}
+
+/** A template to be locked. */
+interface LockWanted {
+  readonly file: string;
+  readonly platform: Platform;
+  readonly signal: AbortSignal;
 }
 
 /** Templates that are not files of their own, by the name that stands for them, and how all are resolved. */
 export interface GivenTemplates {
   readonly templates: ReadonlyMap<string, Template>;
+  /** Roots with some packages of another's lock, by the name that stands for them. */
+  readonly parts: ReadonlyMap<
+    string,
+    { readonly of: string; readonly packages: readonly string[] }
+  >;
   /** Locks to be used as they are, by name. */
   readonly locks: ReadonlyMap<string, TemplateLock>;
   /** A root without a lock is a failure. */
   readonly frozen: boolean;
   /** Nothing is asked of a mirror. */
   readonly offline: boolean;
+  /** Roots are made from nothing. */
+  readonly clean: boolean;
   /** Is told each lock. */
   readonly onLock: (name: string, lock: TemplateLock) => void;
 }
 
+/** What is given where templates are files. */
+export const NO_TEMPLATES: Omit<GivenTemplates, 'clean'> = {
+  templates: new Map(),
+  parts: new Map(),
+  locks: new Map(),
+  frozen: false,
+  offline: false,
+  onLock: () => undefined,
+};
+
 async function lockTemplate(
-  io: Io,
-  packages: () => Promise<PackageStore>,
-  what: {
-    readonly file: string;
-    readonly platform: Platform;
-    readonly signal: AbortSignal;
-    readonly given: GivenTemplates | undefined;
-  },
+  world: LockWorld,
+  what: LockWanted,
 ): ReturnType<TemplatePackages['lockTemplate']> {
-  const { debianArchitecture, imageConfigOf, parseTemplate, templateSource } = await import(
+  const { debianArchitecture, imageConfigOf, templateSource } = await import(
     '../template/index.ts'
   );
-  const { given } = what;
-  const known = given?.templates.get(what.file);
-  const template = known === undefined ? readTemplate(io, what.file, parseTemplate) : ok(known);
+  const { os, architecture } = what.platform;
+  const debian = debianArchitecture(what.platform);
+  if (debian === undefined)
+    return err(failure('TP006', 2, `Debian has no architecture for ${os}/${architecture}`));
+  const lock = await lockNamed(world, what, debian);
+  if (!lock.ok) return lock;
+  const source = templateSource(what.file, lock.value);
+  const config = {
+    ...{ architecture, os, config: imageConfigOf(lock.value.config) },
+    // The root is one layer: without an entry of its own it would take that of the first step after it.
+    history: [
+      { created_by: `varve compose ${what.file} (${lock.value.packages.length} packages)` },
+    ],
+  };
+  const clean = world.given?.clean === true ? { clean: true } : {};
+  return { ok: true, value: { ...source, config, ...clean } };
+}
+
+/** The lock of a name: once a command, and of a part out of the lock that it is a part of. */
+async function lockNamed(
+  world: LockWorld,
+  what: LockWanted,
+  architecture: string,
+): Promise<Result<TemplateLock>> {
+  const part = world.given?.parts.get(what.file);
+  if (part !== undefined) {
+    const whole = await lockNamed(world, { ...what, file: part.of }, architecture);
+    if (!whole.ok) return whole;
+    const { partOfLock } = await import('../template/index.ts');
+    return ok(partOfLock(whole.value, part.packages) ?? whole.value);
+  }
+  const key = `${what.file}\0${architecture}`;
+  const lock = world.known.get(key) ?? makeLock(world, what, architecture);
+  world.known.set(key, lock);
+  return await lock;
+}
+
+async function makeLock(
+  { io, packages, given }: LockWorld,
+  { file, signal }: LockWanted,
+  architecture: string,
+): Promise<Result<TemplateLock>> {
+  const { parseTemplate } = await import('../template/index.ts');
+  const known = given?.templates.get(file);
+  const template = known === undefined ? readTemplate(io, file, parseTemplate) : ok(known);
   if (!template.ok) return template;
-  const architecture = debianArchitecture(what.platform);
-  if (architecture === undefined)
-    return err(
-      failure(
-        'TP006',
-        2,
-        `Debian has no architecture for ${what.platform.os}/${what.platform.architecture}`,
-      ),
-    );
-  const locked = given?.locks.get(what.file);
+  const locked = given?.locks.get(file);
   if (given?.frozen === true && locked === undefined)
     return err(
-      failure('TP010', 2, `the lock file has nothing of ${what.file}`, {
+      failure('TP010', 2, `the lock file has nothing of ${file}`, {
         help: 'make the lock again: build the same without --frozen',
       }),
     );
   const lock =
     locked === undefined
       ? await (await packages()).resolve(template.value, {
-          architecture,
+          ...{ architecture, signal },
           refresh: given?.offline === true ? 'never' : 'auto',
           warn: (message) => io.err(`warning[PK000]: ${message}\n`),
-          signal: what.signal,
         })
       : ok(locked);
-  if (!lock.ok) return lock;
-  given?.onLock(what.file, lock.value);
-  const source = templateSource(what.file, lock.value);
-  const config = {
-    architecture: what.platform.architecture,
-    os: what.platform.os,
-    config: imageConfigOf(lock.value.config),
-    // The root is one layer: without an entry of its own it would take that of the first step after it.
-    history: [
-      { created_by: `varve compose ${what.file} (${lock.value.packages.length} packages)` },
-    ],
-  };
-  return { ok: true, value: { ...source, config } };
+  if (lock.ok) given?.onLock(file, lock.value);
+  return lock;
 }
 
 function readTemplate(

@@ -4,6 +4,7 @@ import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { loadCompiled } from './load-compiled.ts';
+import { addCompose } from './program-compose.ts';
 import { collect, type Run, wrongEnvironment } from './program-run.ts';
 import { addHistory, addImage, addReport, addWhy } from './program-show.ts';
 import { addProject } from './project-commands.ts';
@@ -65,7 +66,7 @@ function createProgram(io: Io, setExit: SetExit): Command {
     };
   addBuild(program, run);
   addProject(program, run, { collect, progress: progressOption });
-  addCompose(program, run);
+  addCompose(program, run, progressOption);
   addImage(program, run);
   addHistory(program, run);
   addWhy(program, run);
@@ -176,53 +177,6 @@ function addBuild(program: Command, run: Run): void {
 function progressOption(): Option {
   const modes = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
   return new Option('--progress <mode>', 'how progress is shown').choices(modes);
-}
-
-function addCompose(program: Command, run: Run): void {
-  const compose = program
-    .command('compose <template>')
-    .description('build a root file system, image or bootable disk from an OS template')
-    .option('-t, --tag <name>', 'name the image', collect)
-    .option('--platform <platform>', 'build for this platform')
-    .option(
-      '-o, --output <spec>',
-      'type=raw|qcow2|vhd|vmdk|oci|docker|tar|local|image|registry,dest=…',
-      collect,
-    )
-    .option('--push', 'push the image to its registry')
-    .option('--boot-test [mode]', 'boot the disk in QEMU: efi (default) or direct')
-    .option('--boot-marker <text>', 'what the serial console must show (default "login:")')
-    .option('--boot-timeout <seconds>', 'how long that may take (default 600)')
-    .option('--lock <file>', 'write which packages were chosen')
-    .option('--frozen', 'use the packages of the lock file (default TEMPLATE.lock)')
-    .option('--offline', 'fetch nothing')
-    .option('--spdx <file>', 'write an inventory of packages (SPDX 2.3)')
-    .option('--cyclonedx <file>', 'write an inventory of packages (CycloneDX 1.5)')
-    .option('--dot <file>', 'write which package needs which (Graphviz)')
-    .option('--no-cache', 'make it again')
-    .option('--metadata-file <path>', 'write what was built as JSON')
-    .option('--iidfile <path>', 'write the image ID')
-    .option('--json', 'print events as JSON lines on standard output')
-    .option('-q, --quiet', 'print the image ID only')
-    .addOption(progressOption())
-    .action(
-      run<[string, Record<string, unknown>]>(async () => {
-        const { composeCommand } = await import('./commands/compose.ts');
-        return (io, template, options) => composeCommand(io, template, options);
-      }),
-    );
-  const check = async (): Promise<typeof import('./commands/compose-check.ts')> =>
-    import('./commands/compose-check.ts');
-  compose
-    .command('validate <template>')
-    .description('check a template; nothing is fetched')
-    .option('--merged', 'print it as JSON with what it extends')
-    .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeValidate));
-  compose
-    .command('inspect <template>')
-    .description('show partitions and packages of a template')
-    .option('--json', 'print JSON')
-    .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeInspect));
 }
 
 function addLint(program: Command, run: Run): void {

@@ -13,18 +13,20 @@ export const passwordSecret = (name: string): string => `varve-password-${name}`
 
 /**
  * The stages `initramfs` (kernel and initramfs in `/varve`) and `configured` (the root as it will be on the disk). The
- * initramfs depends on packages and on its own files only, so that other configuration leaves it cached.
+ * initramfs is made in a root of the packages that it needs: other packages and other configuration leave it cached,
+ * unless the stage `concerned` finds that they take part in it.
  */
 export function configurationStages(plan: DiskPlan): readonly string[] {
   const { template: t, files } = plan;
   const copies = [...files].map(([final, path]) => [final, copy(path, final)] as const);
   const early = copies.filter(([final]) => FOR_INITRAMFS.test(final)).map(([, line]) => line);
   const late = copies.filter(([final]) => !FOR_INITRAMFS.test(final)).map(([, line]) => line);
-  const base = [
-    `FROM ${CONTEXTS.root} AS base`,
-    run([], script(shellFile('/etc/fstab', fstab(plan.layout)), ...mountPoints(plan))),
-    ...early,
-  ].join('\n');
+  const beginning = (stage: string, from: string): string =>
+    [
+      `FROM ${from} AS ${stage}`,
+      run([], script(shellFile('/etc/fstab', fstab(plan.layout)), ...mountPoints(plan))),
+      ...early,
+    ].join('\n');
   const configured = [
     'FROM base AS configured',
     run([], system(plan)),
@@ -35,7 +37,48 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
     ...t.commands.map(({ value }) => `RUN --network=none ${JSON.stringify(['bash', '-c', value])}`),
     run([], seal()),
   ].join('\n');
-  return [base, initramfs(plan), configured];
+  return [
+    beginning('base', CONTEXTS.root),
+    beginning('kernel', CONTEXTS.kernel),
+    concerned(plan),
+    initramfs(plan),
+    configured,
+  ];
+}
+
+/** What a step sees that is no part of its root, or is its own. */
+const NOT_OF_THE_ROOT = '/proc /sys /dev /in /out /tmp /etc/hosts /etc/resolv.conf'.split(' ');
+
+/** Lists of files of packages with the paths that a merged /usr gives them (dpkg keeps those of the archives). */
+const MERGED = "sed -E 's#^/(s?bin|lib[0-9x]*)/#/usr/&#; s#^/usr//#/usr/#'";
+
+/**
+ * `/out` has what is in the whole root and comes from no package of the kernel's, if another package takes part in the
+ * initramfs, and else nothing. It stands on the whole root, whose content no key needs then; of the other root only the
+ * names of packages matter.
+ */
+function concerned({ provider }: DiskPlan): string {
+  const paths = (provider.initramfs?.concerns ?? []).map((path) => `-e ${quoted(path)}`);
+  return [
+    `FROM ${CONTEXTS.root} AS concerned`,
+    run(
+      [`--mount=type=bind,from=${CONTEXTS.kernel},source=/var/lib/dpkg/info,target=/in`],
+      script(
+        'mkdir /out',
+        'for list in /var/lib/dpkg/info/*.list; do',
+        `if [ ! -e "/in/\${list##*/}" ] && grep -qE ${paths.join(' ')} "$list"; then`,
+        'echo "${list##*/} takes part in the initramfs"',
+        `${MERGED} /in/*.list > /tmp/known`,
+        `find / -xdev \\( ${NOT_OF_THE_ROOT.map((path) => `-path ${path}`).join(' -o ')} \\) -prune -o ! -type d -print > /tmp/all`,
+        "awk 'NR == FNR { known[$0]; next } !($0 in known)' /tmp/known /tmp/all > /tmp/more",
+        'while read -r name; do mkdir -p "/out${name%/*}"; cp -dp "$name" "/out$name"; done < /tmp/more',
+        'rm /tmp/known /tmp/all /tmp/more',
+        'break',
+        'fi',
+        'done',
+      ),
+    ),
+  ].join('\n');
 }
 
 const copy = (from: string, to: string): string =>
@@ -51,11 +94,12 @@ const EPOCH = 'export SOURCE_DATE_EPOCH=$(stat -c %Y /var/lib/dpkg/status)';
 
 function initramfs({ provider }: DiskPlan): string {
   return [
-    'FROM base AS initramfs',
+    'FROM kernel AS initramfs',
     run(
-      [],
+      ['--mount=type=bind,from=concerned,source=/out,target=/in'],
       script(
         EPOCH,
+        'cp -a --remove-destination /in/. /',
         'kernel=$(basename "$(ls -d /boot/vmlinuz-* | sort -V | tail -n 1)" | sed s/^vmlinuz-//)',
         'rm -f /boot/initrd.img-*',
         provider.initramfs?.command ?? ':',
@@ -72,6 +116,19 @@ function initramfs({ provider }: DiskPlan): string {
 const hostName = (t: OsTemplate): string =>
   t.system.hostname ?? t.image.name.toLowerCase().replaceAll('_', '-');
 
+const HOST_KEYS = `[Unit]
+Description=Keys of this host for ssh
+Before=ssh.service
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/ssh-keygen -A
+
+[Install]
+WantedBy=multi-user.target
+`;
+
 /** Host name, network and identity; the kernel is in the unified kernel image, its initramfs is not needed twice. */
 function system({ template: t }: DiskPlan): string {
   const network = '[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n';
@@ -83,6 +140,12 @@ function system({ template: t }: DiskPlan): string {
     'mkdir -p /etc/systemd/network /etc/systemd/system/multi-user.target.wants',
     shellFile('/etc/systemd/network/80-dhcp.network', network),
     'ln -sf /usr/lib/systemd/system/systemd-networkd.service /etc/systemd/system/multi-user.target.wants/',
+    'fi',
+    // Keys of a host are no part of an image: the first boot makes them.
+    'if [ -e /usr/bin/ssh-keygen ] && [ -d /etc/systemd/system ]; then',
+    shellFile('/etc/systemd/system/ssh-host-keys.service', HOST_KEYS),
+    'mkdir -p /etc/systemd/system/multi-user.target.wants',
+    'ln -sf ../ssh-host-keys.service /etc/systemd/system/multi-user.target.wants/',
     'fi',
     'passwd -l root >/dev/null 2>&1 || usermod -p "!" root',
   );

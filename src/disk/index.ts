@@ -13,6 +13,7 @@ export {
   type DiskKind,
   type DiskPlan,
   PACKAGES_STAGE,
+  TREE_STAGE,
 } from './plan.ts';
 export { cycloneDxDocument, type InventorySubject, spdxDocument } from './sbom.ts';
 export { diskStages } from './stages.ts';

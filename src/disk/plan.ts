@@ -24,6 +24,7 @@ export interface BootTest {
 /** Names of the contexts that the stages begin with: root file systems made from templates, and files of the template. */
 export const CONTEXTS = {
   root: 'os-root',
+  kernel: 'os-kernel-root',
   disk: 'os-disk-tools',
   convert: 'os-convert-tools',
   boot: 'os-boot-tools',
@@ -43,6 +44,8 @@ export interface DiskPlan {
 
 /** Name of the stage whose `/out` holds the disk. */
 export const DISK_STAGE = 'disk';
+/** Name of the stage that is the root of packages, before anything is configured. */
+export const TREE_STAGE = 'root';
 /** Name of the stage that holds the database of installed packages. */
 export const PACKAGES_STAGE = 'packages';
 

@@ -3,7 +3,14 @@ import { configurationStages } from './configure.ts';
 import { convertStage } from './convert.ts';
 import type { DiskLayout, DiskPartition } from './layout.ts';
 import { makeFs } from './make-fs.ts';
-import { CONTEXTS, commandLine, DISK_STAGE, type DiskPlan, PACKAGES_STAGE } from './plan.ts';
+import {
+  CONTEXTS,
+  commandLine,
+  DISK_STAGE,
+  type DiskPlan,
+  PACKAGES_STAGE,
+  TREE_STAGE,
+} from './plan.ts';
 import { quoted, run, script, shellFile } from './shell.ts';
 
 /**
@@ -18,6 +25,7 @@ export function diskStages(plan: DiskPlan): string {
     espStage(plan),
     ...layout.partitions.filter((p) => p !== layout.esp).flatMap((p) => fsStages(plan, p)),
     assemblyStage(layout),
+    `FROM ${CONTEXTS.root} AS ${TREE_STAGE}`,
     `FROM scratch AS ${PACKAGES_STAGE}\nCOPY --from=configured /var/lib/dpkg/status /dpkg-status`,
     ...plan.formats.flatMap((format) => convertStage(format)),
     ...(plan.boot === undefined ? [] : [bootStage(plan, plan.boot)]),
@@ -81,6 +89,8 @@ function espStage({ template, provider, layout }: DiskPlan): string {
   ].join('\n');
 }
 
+const fsStage = (p: DiskPartition): string => `fs-${p.id.toLowerCase()}`;
+
 /** The content of one partition; what other partitions hold is not in it. */
 function fsStages(plan: DiskPlan, p: DiskPartition): readonly string[] {
   const below = plan.layout.partitions.filter(
@@ -92,7 +102,7 @@ function fsStages(plan: DiskPlan, p: DiskPartition): readonly string[] {
       other.mountPoint !== p.mountPoint &&
       `${other.mountPoint}/`.startsWith(p.mountPoint === '/' ? '/' : `${p.mountPoint}/`),
   );
-  const name = `fs-${p.id.toLowerCase()}`;
+  const name = fsStage(p);
   const make = [
     `FROM ${CONTEXTS.disk} AS ${name}`,
     run(
@@ -109,13 +119,53 @@ function fsStages(plan: DiskPlan, p: DiskPartition): readonly string[] {
   return [cut, make];
 }
 
-/** GUID partition table and content; empty blocks stay holes. */
+/**
+ * Partition table and content; empty blocks stay holes. The stage stands on the file system of the root: what it stands on is
+ * known by its key, so that the largest file of all is not read to be known by its content.
+ */
 function assemblyStage(layout: DiskLayout): string {
-  const others = layout.partitions.filter((p) => p !== layout.esp);
+  const mounted = layout.partitions.filter((p) => p !== layout.esp && p !== layout.root);
   const image = (p: DiskPartition): string =>
-    p === layout.esp ? '/in/esp/esp.img' : `/in/${p.id}/${p.id}.img`;
+    p === layout.esp
+      ? '/in/esp/esp.img'
+      : p === layout.root
+        ? `/out/${p.id}.img`
+        : `/in/${p.id}/${p.id}.img`;
   const rest = layout.partitions.find((p) => p.size === undefined);
-  const table = [
+  return [
+    `FROM ${fsStage(layout.root)} AS ${DISK_STAGE}`,
+    run(
+      [
+        '--mount=type=bind,from=esp,source=/out,target=/in/esp',
+        ...mounted.map(
+          (p) => `--mount=type=bind,from=${fsStage(p)},source=/out,target=/in/${p.id}`,
+        ),
+      ],
+      script(
+        rest === undefined
+          ? 'rest=0'
+          : `rest=$(( ($(stat -c %s ${image(rest)}) + 1048575) / 1048576 * 1048576 ))`,
+        layout.size === undefined
+          ? `size=$(( ${Math.max(...layout.partitions.map((p) => p.start + (p.size ?? 0)))} + rest + 1048576 ))`
+          : `size=${layout.size}`,
+        shellFile('/tmp/table', partitionTable(layout)),
+        'sed -i "s/@REST@/$((rest / 512))/" /tmp/table',
+        'truncate -s "$size" /out/disk.raw',
+        'sfdisk -q /out/disk.raw < /tmp/table',
+        'rm /tmp/table',
+        ...layout.partitions.map(
+          (p) =>
+            `dd if=${image(p)} of=/out/disk.raw bs=1M seek=${p.start} oflag=seek_bytes conv=notrunc,sparse status=none`,
+        ),
+        `rm ${image(layout.root)}`,
+      ),
+    ),
+  ].join('\n');
+}
+
+/** What sfdisk(8) makes the table of. */
+function partitionTable(layout: DiskLayout): string {
+  return [
     `label: ${layout.table}`,
     `label-id: ${layout.id}`,
     'unit: sectors',
@@ -130,34 +180,5 @@ function assemblyStage(layout: DiskLayout): string {
           ...(layout.table === 'gpt' ? [`uuid=${p.uuid}`, `name="${p.name}"`] : []),
         ].join(', '),
       ),
-  ].join('\n');
-  return [
-    `FROM ${CONTEXTS.disk} AS ${DISK_STAGE}`,
-    run(
-      [
-        '--mount=type=bind,from=esp,source=/out,target=/in/esp',
-        ...others.map(
-          (p) => `--mount=type=bind,from=fs-${p.id.toLowerCase()},source=/out,target=/in/${p.id}`,
-        ),
-      ],
-      script(
-        'mkdir -p /out',
-        rest === undefined
-          ? 'rest=0'
-          : `rest=$(( ($(stat -c %s ${image(rest)}) + 1048575) / 1048576 * 1048576 ))`,
-        layout.size === undefined
-          ? `size=$(( ${Math.max(...layout.partitions.map((p) => p.start + (p.size ?? 0)))} + rest + 1048576 ))`
-          : `size=${layout.size}`,
-        shellFile('/tmp/table', table),
-        'sed -i "s/@REST@/$((rest / 512))/" /tmp/table',
-        'truncate -s "$size" /out/disk.raw',
-        'sfdisk -q /out/disk.raw < /tmp/table',
-        'rm /tmp/table',
-        ...layout.partitions.map(
-          (p) =>
-            `dd if=${image(p)} of=/out/disk.raw bs=1M seek=${p.start} oflag=seek_bytes conv=notrunc,sparse status=none`,
-        ),
-      ),
-    ),
   ].join('\n');
 }

@@ -288,7 +288,8 @@ export class BaseResolver {
     this.#asBase(state, answer.config);
     const description = { [CUSTOM_NAME]: `[context ${name}] compose ${file}` };
     const { identifier, attrs } = answer;
-    const output = sourceNode(identifier, { attrs, metadata: { description } });
+    const metadata = { description, ...(answer.clean === true ? { ignoreCache: true } : {}) };
+    const output = sourceNode(identifier, { attrs, metadata });
     state.state = freshState(output, new EnvList());
   }
 }

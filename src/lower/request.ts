@@ -86,6 +86,8 @@ export interface TemplateAnswer {
   readonly identifier: string;
   readonly attrs: Readonly<Record<string, string>>;
   readonly config: unknown;
+  /** It is made from nothing, whatever is cached. */
+  readonly clean?: boolean;
 }
 
 /** A stage as shown by `--call=targets` and in reports. */

@@ -1,6 +1,6 @@
 import { err, failure } from '../base/index.ts';
 import type { SourceOp, Vertex } from '../llb/index.ts';
-import type { OpDriver, OpResolver, Packages } from '../ports/index.ts';
+import type { CacheDb, Leases, OpDriver, OpResolver, Packages, WorkLocks } from '../ports/index.ts';
 import { createDiffDriver } from './diff-driver.ts';
 import { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 import { createFileDriver } from './file-driver.ts';
@@ -9,7 +9,12 @@ import { createGitDriver, type GitDriverDeps, isGitSource } from './source-git.t
 import { createHttpDriver, type HttpDriverDeps, isHttpSource } from './source-http.ts';
 import { createImageDriver, type ImageDriverDeps, isImageSource } from './source-image.ts';
 import { createLocalDriver, isLocalSource, type LocalSources } from './source-local.ts';
-import { createTemplateDriver, isTemplateSource } from './template-source.ts';
+import {
+  createTemplateDriver,
+  isTemplateSource,
+  type LazyShelf,
+  lazyShelf,
+} from './template-source.ts';
 
 /** Everything that the ops of one build work with. */
 export interface OpWorld
@@ -21,6 +26,9 @@ export interface OpWorld
   readonly packages: Packages;
   /** A directory on the store's file system for temporary files. */
   readonly workDir: string;
+  readonly cache: CacheDb;
+  readonly locks: WorkLocks;
+  readonly leases: Leases;
 }
 
 /** The driver of each op of one build. */
@@ -30,6 +38,8 @@ export function createOpResolver(world: OpWorld): OpResolver {
   const file = createFileDriver(world);
   const merge = createMergeDriver(world);
   const diff = createDiffDriver(world);
+  // One for all roots of a build: they wait for one another.
+  const shelf = lazyShelf({ ...world, snapshots: world.snapshotter });
   return ({ op }: Vertex): OpDriver => {
     const { body } = op;
     switch (body.kind) {
@@ -42,20 +52,20 @@ export function createOpResolver(world: OpWorld): OpResolver {
       case 'diff':
         return diff;
       case 'source':
-        return sourceDriver(body.source, world);
+        return sourceDriver(body.source, world, shelf);
       case 'terminal':
         throw new Error('the end of a definition is no step');
     }
   };
 }
 
-function sourceDriver(source: SourceOp, world: OpWorld): OpDriver {
+function sourceDriver(source: SourceOp, world: OpWorld, shelf: LazyShelf): OpDriver {
   if (isLocalSource(source)) return createLocalDriver(source, world);
   if (isImageSource(source)) return createImageDriver(source, world);
   if (isHttpSource(source)) return createHttpDriver(source, world);
   if (isGitSource(source)) return createGitDriver(source, world);
   if (isTemplateSource(source))
-    return createTemplateDriver(source, { ...world, snapshots: world.snapshotter });
+    return createTemplateDriver(source, { ...world, snapshots: world.snapshotter }, shelf);
   return refusing(source);
 }
 

@@ -20,6 +20,7 @@ import type {
 } from '../ports/index.ts';
 import type { LockedPackage, TemplateLock } from '../template/index.ts';
 import { endText, type LimitDeps, memoryText } from './step-limits.ts';
+import { canonicalRoot } from './template-canonical.ts';
 import { writeExtras } from './template-extras.ts';
 
 /** A package and the name of its file in the package directory. */
@@ -30,9 +31,12 @@ export interface LocalPackage {
 
 /** A root file system to be made. */
 export interface RootPlan {
-  /** An empty directory that nothing else writes to. */
+  /** A directory that nothing else writes to. */
   readonly root: string;
+  /** The directory is empty; otherwise it holds a root with the lock's other packages. */
+  readonly fromNothing: boolean;
   readonly lock: TemplateLock;
+  /** The packages to be installed. */
   readonly packages: readonly LocalPackage[];
   /** Directory that holds the packages' files and nothing else. */
   readonly packageDir: string;
@@ -63,7 +67,7 @@ export async function buildRoot(
   deps: RootDeps,
   context: OpContext,
 ): Promise<Result<void>> {
-  const bootstrapped = await bootstrap(plan, deps, context);
+  const bootstrapped = plan.fromNothing ? await bootstrap(plan, deps, context) : ok(undefined);
   if (!bootstrapped.ok) return bootstrapped;
   const limits = remaining(deps, context);
   const last = plan.packages.reduce((max, p) => Math.max(max, p.locked.step), 0);
@@ -75,6 +79,11 @@ export async function buildRoot(
         : await install(plan, deps, { context, step, files, limits });
     if (!installed.ok) return installed;
   }
+  canonicalRoot(plan.root, {
+    epoch: plan.epoch,
+    uids: plan.lock.users.map((u) => u.uid),
+    gids: plan.lock.users.map((u) => u.gid),
+  });
   return writeExtras(plan);
 }
 
@@ -225,6 +234,8 @@ function environment(epoch: number): string[] {
     'DEBIAN_FRONTEND=noninteractive',
     'DEBCONF_NONINTERACTIVE_SEEN=true',
     'PYTHONHASHSEED=0',
+    // An initramfs depends on all packages: whoever boots the root makes it (/etc/kernel/postinst.d/initramfs-tools).
+    'INITRD=No',
     `SOURCE_DATE_EPOCH=${epoch}`,
   ];
 }

@@ -40,21 +40,21 @@ const REMOVED = [
 /** Directories that a running system fills, and what packages have in them. */
 const EMPTIED: readonly (readonly [dir: string, kept: readonly string[]])[] = [
   ['run', ['lock']],
+  ['var/cache/man', []],
   ['tmp', []],
   ['var/tmp', []],
 ];
 
-/**
- * Takes out of a finished root what differs between two runs, and sets times later than `epoch` (seconds) to it, so that
- * the same lock gives the same bytes.
- */
-export function tidyRoot(root: string, epoch: number): void {
+/** Takes out of a finished root what differs between two runs, so that the same lock gives the same bytes. */
+export function tidyRoot(root: string): void {
   for (const path of REMOVED) rmSync(join(root, path), { force: true });
   for (const [dir, kept] of EMPTIED)
     for (const name of names(join(root, dir)))
       if (!kept.includes(name)) rmSync(join(root, dir, name), { recursive: true, force: true });
+  // Every machine of an image would have the same.
+  for (const name of names(join(root, 'etc/ssh')))
+    if (/^ssh_host_\w+_key(?:\.pub)?$/.test(name)) rmSync(join(root, 'etc/ssh', name));
   emptyMachineId(join(root, 'etc/machine-id'));
-  clampTimes(root, BigInt(epoch) * 1_000_000_000n);
 }
 
 /** An empty file makes the first boot choose an id (machine-id(5)); where there was none, none is made. */
@@ -71,11 +71,22 @@ function names(dir: string): readonly string[] {
   }
 }
 
-function clampTimes(root: string, latestNs: bigint): void {
+/**
+ * Sets every time that is later than `after` to `to` (seconds): what comes out of packages keeps its own, whatever was made
+ * here has one time, whenever it was made.
+ */
+export function clampTimes(
+  root: string,
+  times: { readonly after: number; readonly to: number },
+): void {
+  const [latestNs, toNs] = [
+    BigInt(times.after) * 1_000_000_000n,
+    BigInt(times.to) * 1_000_000_000n,
+  ];
   const todo = [root];
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
     const entry = lstatSync(fsPath(path), { bigint: true });
-    if (entry.mtimeNs > latestNs) setTimes(path, { atimeNs: latestNs, mtimeNs: latestNs });
+    if (entry.mtimeNs > latestNs) setTimes(path, { atimeNs: toNs, mtimeNs: toNs });
     if (!entry.isDirectory()) continue;
     for (const name of readdirSync(fsPath(path), { encoding: 'buffer' }))
       todo.push(`${path}/${nameOfBytes(name)}`);

@@ -8,12 +8,12 @@ import type {
   Clock,
   OpContext,
   OpDriver,
-  OpResult,
   Packages,
   Sandbox,
   Snapshotter,
 } from '../ports/index.ts';
 import {
+  bareLock,
   LOCK_ATTR,
   type LockedPackage,
   lockKey,
@@ -22,7 +22,8 @@ import {
 } from '../template/index.ts';
 import type { LimitDeps } from './step-limits.ts';
 import { buildRoot, type LocalPackage } from './template-root.ts';
-import { tidyRoot } from './template-tidy.ts';
+import { type EarlierRoot, essentialLock, isBare, type RootShelf } from './template-shelf.ts';
+import { clampTimes, tidyRoot } from './template-tidy.ts';
 
 /** What making a root file system needs. */
 export interface TemplateDeps extends LimitDeps {
@@ -32,6 +33,8 @@ export interface TemplateDeps extends LimitDeps {
   readonly clock: Clock;
   /** A directory on the store's file system for temporary files. */
   readonly workDir: string;
+  /** Roots made earlier, to begin with; absent: every root is made from nothing. */
+  readonly shelf?: RootShelf;
 }
 
 /**
@@ -46,7 +49,9 @@ export function templateDriver(source: SourceOp, deps: TemplateDeps): OpDriver {
     },
     run: async (context) => {
       const lock = readLock(source);
-      return lock.ok ? await makeLayer(lock.value, context, deps) : lock;
+      if (!lock.ok) return lock;
+      const made = await makeRoot(lock.value, context, deps);
+      return made.ok ? ok([made.value.chain]) : made;
     },
   };
 }
@@ -62,12 +67,59 @@ function cacheMap(source: SourceOp): Result<CacheMap> {
   return ok({ digest: lockKey(lock.value), deps: [], describes });
 }
 
-async function makeLayer(
+/** Seconds since the epoch of what has one. */
+interface Times {
+  readonly epoch: number;
+  readonly newest: number;
+}
+
+/** Makes the root of a lock, on the nearest earlier root where there is a shelf of them and the step may use what is known. */
+async function makeRoot(
   lock: TemplateLock,
   context: OpContext,
   deps: TemplateDeps,
-): Promise<Result<readonly OpResult[]>> {
-  const fetched = await fetchAll(lock, context, deps);
+): Promise<Result<EarlierRoot>> {
+  const shelf = context.vertex.metadata.ignoreCache ? undefined : deps.shelf;
+  if (shelf === undefined) return await layerOf(lock, undefined, { context, deps });
+  return await shelf.whileUnderWay(lock, async () => await onShelf(lock, shelf, context, deps));
+}
+
+/**
+ * A root on the nearest earlier one. Files and accounts come on a root of the packages alone, packages on the nearest root
+ * with some of them, and the first root of a distribution on that of its essential packages, so that later ones have it.
+ */
+async function onShelf(
+  lock: TemplateLock,
+  shelf: RootShelf,
+  context: OpContext,
+  deps: TemplateDeps,
+): Promise<Result<EarlierRoot>> {
+  const started = deps.clock.now();
+  const essential = essentialLock(lock);
+  const first = isBare(lock) ? essential : bareLock(lock);
+  const isFirst = isBare(lock) && essential.packages.length === lock.packages.length;
+  let base = await shelf.nearest(lock);
+  if ((base === undefined || !isBare(lock)) && !isFirst) {
+    const made = await shelf.once(first, context.signal, async () => {
+      return await onShelf(first, shelf, context, deps);
+    });
+    if (!made.ok) return made;
+    base = made.value;
+  }
+  await using _held = base === undefined ? undefined : shelf.hold(base);
+  const made = await layerOf(lock, base, { context, deps });
+  if (made.ok) shelf.add(lock, made.value, deps.clock.now() - started);
+  return made;
+}
+
+/** One layer with the whole root: what `base` lacks is installed on it. */
+async function layerOf(
+  lock: TemplateLock,
+  base: EarlierRoot | undefined,
+  { context, deps }: { readonly context: OpContext; readonly deps: TemplateDeps },
+): Promise<Result<EarlierRoot>> {
+  const missing = lock.packages.filter((p) => base?.packages.has(p.sha256) !== true);
+  const fetched = await fetchAll(lock, missing, { context, deps });
   if (!fetched.ok) return fetched;
   await using work = await TempDir.create(deps.workDir, 'template-');
   const packages: LocalPackage[] = [];
@@ -76,20 +128,27 @@ async function makeLayer(
     await linkOrCopy(path, join(work.path, file));
     packages.push({ locked, file });
   }
-  const epoch = await newest(fetched.value, deps.packages);
-  if (!epoch.ok) return epoch;
-  await using layer = await deps.snapshots.begin([]);
+  const times = await timesOf(fetched.value, base, deps.packages);
+  if (!times.ok) return times;
+  const { epoch, newest } = times.value;
+  await using layer = await deps.snapshots.begin(base?.chain ?? []);
   {
     await using mounted = await layer.mount();
     const built = await buildRoot(
-      { root: mounted.path, lock, packages, packageDir: work.path, epoch: epoch.value },
+      {
+        ...{ root: mounted.path, lock, packages, packageDir: work.path, epoch },
+        fromNothing: base === undefined,
+      },
       { ...deps, id: `template-${randomBytes(6).toString('hex')}` },
       context,
     );
     if (!built.ok) return built;
-    tidyRoot(mounted.path, epoch.value);
+    tidyRoot(mounted.path);
   }
-  return ok([[await layer.commit({ createdAt: deps.clock.now() })]]);
+  // What lies below was tidied when it was made.
+  clampTimes(layer.upper, { after: newest, to: epoch });
+  const ref = await layer.commit({ createdAt: deps.clock.now(), standalone: true });
+  return ok({ chain: [ref], epoch, newest, packages: new Set(lock.packages.map((p) => p.sha256)) });
 }
 
 interface FetchedPackage {
@@ -100,23 +159,23 @@ interface FetchedPackage {
 /** Everything at once: the pool bounds the downloads, and one line of progress stands for all of them. */
 async function fetchAll(
   lock: TemplateLock,
-  context: OpContext,
-  deps: TemplateDeps,
+  wanted: readonly LockedPackage[],
+  { context, deps }: { readonly context: OpContext; readonly deps: TemplateDeps },
 ): Promise<Result<readonly FetchedPackage[]>> {
-  const total = lock.packages.reduce((sum, p) => sum + p.size, 0);
+  const total = wanted.reduce((sum, p) => sum + p.size, 0);
   const arrived = new Map<string, number>();
   const report = (completed: boolean): void =>
     context.emit({
       type: 'status',
       vertex: context.vertex.digest,
-      id: `fetch ${lock.packages.length} packages`,
+      id: `fetch ${wanted.length} packages`,
       at: deps.clock.now(),
       current: completed ? total : [...arrived.values()].reduce((sum, n) => sum + n, 0),
       total,
       completed,
     });
   const results = await Promise.all(
-    lock.packages.map(async (locked) => {
+    wanted.map(async (locked) => {
       const progress = (current: number): void => {
         arrived.set(locked.sha256, current);
         report(false);
@@ -135,18 +194,24 @@ async function fetchAll(
   return ok(fetched);
 }
 
-/** The root's time: when the newest of its packages was built. It depends on nothing but the lock. */
-async function newest(
+/**
+ * The root's time is when the newest of its essential packages was built: roots that begin with one another agree on it,
+ * and it depends on nothing but the lock.
+ */
+async function timesOf(
   fetched: readonly FetchedPackage[],
+  base: Times | undefined,
   packages: Packages,
-): Promise<Result<number>> {
-  let newest = 0;
-  for (const { path } of fetched) {
+): Promise<Result<Times>> {
+  let { epoch, newest } = base ?? { epoch: 0, newest: 0 };
+  for (const { locked, path } of fetched) {
     const builtAt = await packages.builtAt(path);
     if (!builtAt.ok) return builtAt;
     newest = Math.max(newest, builtAt.value);
+    if (base === undefined && locked.step === 0) epoch = Math.max(epoch, builtAt.value);
   }
-  return newest > 0 ? ok(newest) : err(failure('PK050', 2, 'the template chooses no packages'));
+  if (newest === 0) return err(failure('PK050', 2, 'the template chooses no packages'));
+  return ok({ epoch: epoch === 0 ? newest : epoch, newest });
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {

@@ -9,10 +9,9 @@ const MAX_STEPS = 64;
  * 7.2), and never before what it Depends on.
  */
 export function installSteps(
-  universe: Universe,
   chosen: readonly Candidate[],
+  targets: ReadonlyMap<string, readonly NeedTarget[]>,
 ): ReadonlyMap<string, number> {
-  const targets = needTargets(universe, chosen);
   const steps = new Map<string, number>();
   for (const name of essentialClosure(chosen, targets)) steps.set(name, 0);
   const rest = chosen.map((c) => c.record.name).filter((name) => !steps.has(name));
@@ -29,16 +28,17 @@ export function installSteps(
   return steps;
 }
 
-interface Target {
+/** A chosen package that meets a need of another. */
+export interface NeedTarget {
   readonly field: Need['field'];
   readonly name: string;
 }
 
 /** For each package the chosen packages that meet its needs. */
-function needTargets(
+export function needTargets(
   universe: Universe,
   chosen: readonly Candidate[],
-): ReadonlyMap<string, readonly Target[]> {
+): ReadonlyMap<string, readonly NeedTarget[]> {
   const bearers = new Map<string, Candidate[]>();
   for (const candidate of chosen)
     for (const name of new Set([candidate.record.name, ...candidate.provides.map((p) => p.name)]))
@@ -59,7 +59,7 @@ function needTargets(
 
 function essentialClosure(
   chosen: readonly Candidate[],
-  targets: ReadonlyMap<string, readonly Target[]>,
+  targets: ReadonlyMap<string, readonly NeedTarget[]>,
 ): ReadonlySet<string> {
   const found = new Set(chosen.filter((c) => c.record.essential).map((c) => c.record.name));
   // A set's iterator visits what is added behind it.
@@ -67,7 +67,7 @@ function essentialClosure(
   return found;
 }
 
-function earliest(targets: readonly Target[], steps: ReadonlyMap<string, number>): number {
+function earliest(targets: readonly NeedTarget[], steps: ReadonlyMap<string, number>): number {
   let step = 1;
   for (const { field, name } of targets) {
     const other = steps.get(name) ?? 0;

@@ -55,7 +55,7 @@ interface LoadedSuite {
 }
 
 /** Changed when the same inputs would give another lock. */
-const MEMO_FORMAT = 'varve.lock.v1';
+const MEMO_FORMAT = 'varve.lock.v2';
 
 /**
  * Makes every choice that a template leaves open: the mirrors' current state (verified), then the packages. The same

@@ -9,7 +9,7 @@ import {
 } from '../base/index.ts';
 import type { LockedPackage, PackageWish, Template, Variant } from '../template/index.ts';
 import type { Chosen } from './explain.ts';
-import { installSteps } from './install-steps.ts';
+import { installSteps, needTargets } from './install-steps.ts';
 import { resolve } from './resolver.ts';
 import { type Candidate, Universe, type UniverseIndex } from './universe.ts';
 
@@ -96,10 +96,9 @@ function lockPackages(
   universe: Universe,
   chosen: ReadonlyMap<string, Chosen>,
 ): readonly LockedPackage[] {
-  const steps = installSteps(
-    universe,
-    [...chosen.values()].map((c) => c.candidate),
-  );
+  const candidates = [...chosen.values()].map((c) => c.candidate);
+  const targets = needTargets(universe, candidates);
+  const steps = installSteps(candidates, targets);
   return [...chosen.values()]
     .map(({ candidate, manual, reason }) => ({
       name: candidate.record.name,
@@ -112,6 +111,9 @@ function lockPackages(
       step: steps.get(candidate.record.name) ?? 0,
       manual,
       reason,
+      needs: [...new Set((targets.get(candidate.record.name) ?? []).map((t) => t.name))].sort(
+        byCodeUnit,
+      ),
     }))
     .sort((a, b) => byCodeUnit(a.name, b.name) || byCodeUnit(a.architecture, b.architecture));
 }

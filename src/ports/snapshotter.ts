@@ -98,8 +98,11 @@ export interface ActiveLayer extends AsyncDisposable {
   readonly lower: FileTree;
   /** Mounts parents and upper read-write as one tree until disposed. */
   mount(): Promise<MountedTree>;
-  /** Makes the layer permanent under its id. */
-  commit(options: { readonly createdAt: Millis }): Promise<LayerRef>;
+  /**
+   * Makes the layer permanent under its id. `standalone`: it takes in all that its parents have and needs them no more;
+   * unchanged files are shared with theirs on disk.
+   */
+  commit(options: { readonly createdAt: Millis; readonly standalone?: boolean }): Promise<LayerRef>;
 }
 
 /** Options of `Snapshotter.pack`. */

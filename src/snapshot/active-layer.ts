@@ -6,6 +6,7 @@ import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, LayerRef, MountedTree } from '../ports/index.ts';
 import { mountOverlay, unmount } from '../sys/index.ts';
 import { unmountIfMounted, type WorkDir } from './layout.ts';
+import { takeIn } from './take-in.ts';
 
 interface ActiveParts {
   readonly id: LayerId;
@@ -69,11 +70,16 @@ export class DirectoryLayer implements ActiveLayer {
     return tree;
   }
 
-  async commit(options: { readonly createdAt: number }): Promise<LayerRef> {
+  async commit(options: {
+    readonly createdAt: number;
+    readonly standalone?: boolean;
+  }): Promise<LayerRef> {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     if (this.#mounts.size > 0) throw new Error('the layer is still mounted');
     const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
-    await this.#parts.install([...this.parents, ref]);
+    if (options.standalone === true && this.parents.length > 0)
+      takeIn(await this.#parts.lowerDirs(), this.upper);
+    await this.#parts.install(options.standalone === true ? [ref] : [...this.parents, ref]);
     this.#state = 'committed';
     await this.#parts.work[Symbol.asyncDispose]();
     return ref;

@@ -15,15 +15,20 @@ export class DigestFile implements DigestMemo {
     this.#path = path;
   }
 
+  /** The line that remembers a digest. */
+  static line(path: string, digest: Digest): string {
+    const body = `${hexOf(digest)} ${JSON.stringify(path)}`;
+    return `${checksum(body)} ${body}\n`;
+  }
+
   get(path: string): Digest | undefined {
     return this.#load().get(path);
   }
 
   set(path: string, digest: Digest): void {
     this.#load().set(path, digest);
-    const body = `${hexOf(digest)} ${JSON.stringify(path)}`;
     try {
-      appendFileSync(this.#path, `${checksum(body)} ${body}\n`);
+      appendFileSync(this.#path, DigestFile.line(path, digest));
     } catch (e) {
       // A layer that is being removed, or a full disk: the digest is only not remembered.
       if (!isErrno(e, 'ENOENT', 'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES')) throw e;

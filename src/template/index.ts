@@ -1,4 +1,5 @@
 export {
+  bareLock,
   debianArchitecture,
   encodeLock,
   imageConfigOf,
@@ -8,6 +9,7 @@ export {
   lockKey,
   lockOf,
   parseLock,
+  partOfLock,
   TEMPLATE_SCHEME,
   type TemplateLock,
   templateSource,

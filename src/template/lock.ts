@@ -48,6 +48,8 @@ export interface LockedPackage {
   readonly manual: boolean;
   /** Why it is here, for people: `asked for`, `needed by libc6 (Depends: libgcc-s1)`. */
   readonly reason: string;
+  /** Names of the other packages of the lock that meet what it needs; absent in locks that do not say. */
+  readonly needs?: readonly string[] | undefined;
 }
 
 /** A template with every choice made: the same lock gives the same root file system on every machine. */
@@ -79,7 +81,7 @@ export function templateSource(
 }
 
 /** Raised when the way roots are made changes their content: part of every key. */
-const ROOT_FORMAT = 'varve.root.v1';
+const ROOT_FORMAT = 'varve.root.v2';
 
 const digest = z.string().transform((text, context) => {
   const value = parseDigest(text);
@@ -121,6 +123,7 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
       step: natural,
       manual: z.boolean(),
       reason: z.string(),
+      needs: texts.optional(),
     }),
   ),
   aptSources: z.boolean(),
@@ -237,6 +240,37 @@ export function debianArchitecture(platform: {
   const rows = ARCHITECTURES.filter(([, oci]) => oci === platform.architecture);
   return (rows.find(([, , variant]) => variant === platform.variant) ?? rows[0])?.[0];
 }
+
+/**
+ * The same lock with nothing in it but packages: those that `wanted` names with all that they need, and those without which
+ * nothing can be installed. Undefined where the lock does not say what needs what.
+ */
+export function partOfLock(
+  lock: TemplateLock,
+  wanted: readonly string[],
+): TemplateLock | undefined {
+  const byName = new Map(lock.packages.map((p) => [p.name, p]));
+  const kept = new Set(lock.packages.filter((p) => p.step === 0).map((p) => p.name));
+  for (const name of wanted) if (byName.has(name)) kept.add(name);
+  // A set's iterator visits what is added behind it.
+  for (const name of kept) {
+    const needs = byName.get(name)?.needs;
+    if (needs === undefined) return undefined;
+    for (const need of needs) kept.add(need);
+  }
+  return {
+    ...bareLock(lock),
+    packages: lock.packages.filter((p) => kept.has(p.name)).map((p) => ({ ...p, manual: false })),
+  };
+}
+
+/** A lock without files, accounts and sources of its own: what roots begin with. */
+export const bareLock = (lock: TemplateLock): TemplateLock => ({
+  ...lock,
+  aptSources: false,
+  files: [],
+  users: [],
+});
 
 /** What the front end makes of a template before it is resolved: everything but the packages. */
 export function lockOf(

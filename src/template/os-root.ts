@@ -11,6 +11,8 @@ const PINNED = /^([a-z0-9][a-z0-9+.-]*)_([0-9][0-9A-Za-z.+:~-]*)$/;
 /** The root file systems that a disk is made with. */
 export interface OsRoots {
   readonly root: Template;
+  /** Packages of the root that a kernel and its initramfs are made with: a root of them is part of it. */
+  readonly kernel: readonly string[];
   /** What makes file systems and partition tables. */
   readonly disk: Template;
   /** What converts disks. */
@@ -57,17 +59,27 @@ export function osRoots(t: OsTemplate, provider: Provider): Result<OsRoots> {
   });
   return ok({
     root: { ...base, packages: wishes.value },
+    kernel: wishes.value
+      .map((w) => w.name)
+      .filter((name) => ownPackages(t, provider).includes(name)),
     disk: of(tools.disk),
     convert: of(tools.convert),
     boot: of(tools.boot),
   });
 }
 
-function packageWishes(t: OsTemplate, provider: Provider): Result<readonly PackageWish[]> {
+/** What a system has to have to boot. */
+function ownPackages(t: OsTemplate, provider: Provider): readonly string[] {
   const kernels = t.system.kernel?.packages ?? [provider.kernel[t.target.arch] ?? ''];
-  const given = [...provider.packages, ...(provider.initramfs?.packages ?? []), ...kernels];
+  return [...provider.packages, ...(provider.initramfs?.packages ?? []), ...kernels];
+}
+
+function packageWishes(t: OsTemplate, provider: Provider): Result<readonly PackageWish[]> {
   const asked: Placed<string>[] = [
-    ...given.map((value) => ({ value, ...t.at(['systemConfig', 'kernel', 'packages']) })),
+    ...ownPackages(t, provider).map((value) => ({
+      value,
+      ...t.at(['systemConfig', 'kernel', 'packages']),
+    })),
     ...t.packages,
   ];
   const wishes = new Map<string, PackageWish>();

@@ -16,7 +16,14 @@ const schema = z.strictObject({
   variant: z.enum(['essential', 'apt', 'minbase', 'important', 'standard']).default('essential'),
   packages: texts.default([]),
   kernel: byArch.default({}),
-  initramfs: z.strictObject({ packages: texts, command: z.string() }).optional(),
+  initramfs: z
+    .strictObject({
+      packages: texts,
+      command: z.string(),
+      /** Extended regular expressions: a package with such a path takes part in the initramfs. */
+      concerns: texts.min(1),
+    })
+    .optional(),
   stub: byArch.default({}),
   efiName: byArch.default({}),
   tools: z.strictObject({ disk: texts, convert: texts, boot: texts }).optional(),

@@ -217,3 +217,60 @@ test(
     );
   },
 );
+
+test(
+  'one package more is installed on the nearest earlier root, and the disk is that of a clean build',
+  skip,
+  async () => {
+    await using world = new Rig();
+    writeTemplate(world);
+    await compose(world, ...DISK);
+    writeTemplate(world, { packages: 'extra' });
+    const grown = await compose(world, ...DISK);
+    assert.deepEqual(
+      {
+        executed: executed(grown),
+        installed: [...grown.stderr.matchAll(/ Setting up (\S+) /g)].map(([, name]) => name),
+      },
+      {
+        executed: ['base', 'concerned', 'configured', 'disk', 'fs-rootfs'],
+        installed: ['extra'],
+      },
+    );
+    const before = digest(join(world.work, 'disk.img'));
+    const clean = await compose(world, '--clean', ...DISK);
+    assert.equal(clean.status, 0, clean.stderr);
+    assert.ok(clean.stderr.includes('Setting up tiny-base'));
+    assert.equal(digest(join(world.work, 'disk.img')), before);
+    const verified = await world.varve(['compose', 'verify', 'os.yml']);
+    assert.deepEqual(
+      [verified.status, /^\d+ files: the same as from nothing\n$/.test(verified.stdout)],
+      [0, true],
+      verified.stderr,
+    );
+  },
+);
+
+test('a package that takes part in the initramfs makes it again', skip, async () => {
+  await using world = new Rig();
+  writeTemplate(world);
+  await compose(world, ...DISK);
+  writeTemplate(world, { packages: 'hooked' });
+  const run = await compose(world, ...DISK);
+  assert.deepEqual(executed(run), [
+    'base',
+    'concerned',
+    'configured',
+    'disk',
+    'esp',
+    'fs-rootfs',
+    'initramfs',
+    'uki',
+  ]);
+  const efi = execFileSync(
+    'mcopy',
+    ['-n', '-i', `${join(world.work, 'disk.img')}@@1M`, '::/EFI/BOOT/BOOTX64.EFI', '-'],
+    { encoding: 'latin1', maxBuffer: 1 << 26 },
+  );
+  assert.ok(efi.includes('initramfs of 6.1-tiny\na hook\n'));
+});

@@ -118,7 +118,7 @@ export class DiskRepo implements AsyncDisposable {
         name: 'initramfs-tools',
         files: {
           'usr/sbin/update-initramfs':
-            '#!/bin/sh\n{ echo initramfs of "$3"; cat /etc/initramfs-tools/* 2>/dev/null || :; } > "/boot/initrd.img-$3"\n',
+            '#!/bin/sh\n{ echo initramfs of "$3"; cat /etc/initramfs-tools/* /usr/share/initramfs-tools/hooks/* 2>/dev/null || :; } > "/boot/initrd.img-$3"\n',
         },
         modes: { 'usr/sbin/update-initramfs': 0o755 },
       },
@@ -126,6 +126,7 @@ export class DiskRepo implements AsyncDisposable {
         name: 'linux-image-cloud-amd64',
         files: { 'boot/vmlinuz-6.1-tiny': 'kernel\n' },
       },
+      { name: 'hooked', files: { 'usr/share/initramfs-tools/hooks/hooked': 'a hook\n' } },
       { name: 'extra', files: { 'usr/share/extra': 'more\n' } },
     );
     const stub = join(this.#dir, 'stub');

@@ -143,7 +143,11 @@ function wantingImage(request: BuildRequest, options: Options): BuildRequest {
     options.is('quiet') ||
     options.text('iidfile') !== undefined ||
     options.text('metadataFile') !== undefined;
-  const asked = options.list('output').length > 0 || options.is('push') || options.is('load');
+  const asked =
+    options.list('output').length > 0 ||
+    options.is('push') ||
+    options.is('load') ||
+    request.outputs.some((output) => output.type !== 'image');
   return asked || named ? request : { ...request, outputs: [] };
 }
 

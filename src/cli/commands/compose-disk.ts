@@ -14,6 +14,7 @@ import {
   formatStage,
   layOut,
   passwordSecret,
+  TREE_STAGE,
 } from '../../disk/index.ts';
 import { type OsRoots, osRoots, type Template, type TemplateLock } from '../../template/index.ts';
 import { composeRequest, type Options } from '../build-request.ts';
@@ -27,6 +28,7 @@ import { writeInventory } from '../compose/inventory.ts';
 import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
 import { checkLock, readLocks, writeLocks } from '../compose/lock-file.ts';
 import { stageFiles } from '../compose/stage-files.ts';
+import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
 import type { GivenTemplates } from '../lazy-packages.ts';
 import { type Store, storePaths } from '../store.ts';
@@ -60,12 +62,22 @@ export async function composeDisk(
     text: diskStages({ ...plan, files: files.value }),
   });
   if (!request.ok) return fail(io, request.error);
-  const run = async (stage: string, wanted: BuildRequest['outputs']): Promise<number> =>
+  const run = async (
+    stage: string,
+    wanted: BuildRequest['outputs'],
+    clean = options.is('clean'),
+  ): Promise<number> =>
     await runBuild(io, store, {
       ...work,
-      request: { ...request.value, target: stage, outputs: wanted },
-      templates: templates.value.given,
+      request: {
+        ...request.value,
+        ...(clean ? { noCache: 'all' } : {}),
+        ...{ target: stage, outputs: wanted },
+      },
+      templates: { ...templates.value.given, clean },
     });
+  if (options.is('verify'))
+    return await verifyTree(io, store, async (wanted, clean) => run(TREE_STAGE, wanted, clean));
   for (const [stage, wanted] of byStage(outputs, plan)) {
     const code = await run(stage, wanted);
     if (code !== 0) return code;
@@ -186,7 +198,9 @@ function bootTest(options: Options): Result<BootTest | undefined> {
   return ok({ mode, marker: options.text('bootMarker') ?? 'login:', timeoutS });
 }
 
-const ROOTS: readonly (keyof OsRoots)[] = ['root', 'disk', 'convert', 'boot'];
+/** Roots that have templates. */
+type RootName = Exclude<keyof OsRoots, 'kernel'>;
+const ROOTS: readonly RootName[] = ['root', 'disk', 'convert', 'boot'];
 
 /** The templates of the roots under the names that the stages know them by, and where their locks come from. */
 function givenTemplates(
@@ -194,7 +208,7 @@ function givenTemplates(
   what: { readonly file: string; readonly roots: OsRoots; readonly options: Options },
 ): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
   const { options, roots } = what;
-  const nameOf = (root: keyof OsRoots): string => contextName(what.file, root);
+  const nameOf = (root: RootName): string => contextName(what.file, root);
   const templates = new Map<string, Template>(ROOTS.map((r) => [nameOf(r), roots[r]]));
   const frozen = new Map<string, TemplateLock>();
   if (options.is('frozen')) {
@@ -212,9 +226,13 @@ function givenTemplates(
   const locks = new Map<string, TemplateLock>();
   const given: GivenTemplates = {
     templates,
+    parts: new Map([
+      [contextName(what.file, 'kernel'), { of: nameOf('root'), packages: roots.kernel }],
+    ]),
     locks: frozen,
     offline: options.is('offline'),
     frozen: options.is('frozen'),
+    clean: options.is('clean'),
     onLock: (name, lock) => {
       const root = ROOTS.find((r) => nameOf(r) === name);
       if (root !== undefined) locks.set(root, lock);
@@ -224,7 +242,7 @@ function givenTemplates(
 }
 
 const contextName = (file: string, root: keyof OsRoots): string =>
-  root === 'root' ? file : `${file} (${root} tools)`;
+  root === 'root' ? file : `${file} (${root}${root === 'kernel' ? '' : ' tools'})`;
 
 async function stagesRequest(
   io: Io,
@@ -255,7 +273,7 @@ async function stagesRequest(
       password === undefined ? [] : [[passwordSecret(name), Buffer.from(password)] as const],
     ),
   );
-  const contexts = ROOTS.map((root): readonly [string, NamedContext] => [
+  const contexts = ([...ROOTS, 'kernel'] as const).map((root): readonly [string, NamedContext] => [
     CONTEXTS[root],
     { kind: 'template', file: contextName(file, root) },
   ]);

@@ -1,7 +1,10 @@
+import type { BuildRequest } from '../../build/index.ts';
 import { isOsTemplate } from '../../template/index.ts';
 import { composeRequest, Options } from '../build-request.ts';
 import { readSource } from '../compose/load-template.ts';
+import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
+import { NO_TEMPLATES } from '../lazy-packages.ts';
 import { openStore } from '../store.ts';
 import { runBuild } from './build.ts';
 import { composeDisk } from './compose-disk.ts';
@@ -23,5 +26,20 @@ export async function composeCommand(
     return await composeDisk(io, store, { file: template, options, resources });
   const request = await composeRequest(io, template, options, { root: store.root, resources });
   if (!request.ok) return fail(io, request.error);
-  return await runBuild(io, store, { request: request.value, options, resources });
+  const run = async (outputs: BuildRequest['outputs'], clean: boolean): Promise<number> =>
+    await runBuild(io, store, {
+      request: { ...request.value, outputs, ...(clean ? { noCache: 'all' } : {}) },
+      ...{ options, resources, templates: { ...NO_TEMPLATES, clean } },
+    });
+  if (options.is('verify')) return await verifyTree(io, store, run);
+  return await run(request.value.outputs, options.is('clean'));
+}
+
+/** `varve compose verify TEMPLATE`. */
+export async function composeVerify(
+  io: Io,
+  template: string,
+  values: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  return await composeCommand(io, template, { ...values, verify: true });
 }

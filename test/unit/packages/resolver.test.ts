@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Result, renderFailure } from '../../../src/base/index.ts';
 import type { Chosen } from '../../../src/packages/explain.ts';
-import { installSteps } from '../../../src/packages/install-steps.ts';
+import { installSteps, needTargets } from '../../../src/packages/install-steps.ts';
 import { compactIndex, PackagesIndex } from '../../../src/packages/packages-index.ts';
 import { resolve } from '../../../src/packages/resolver.ts';
 import { Universe } from '../../../src/packages/universe.ts';
@@ -250,14 +250,17 @@ test('a package is installed behind what it Pre-Depends on', () => {
   const candidates = ['base', 'lib', 'app', 'b', 'c', 'late'].flatMap(
     (n) => universe.candidate(n) ?? [],
   );
-  assert.deepEqual(Object.fromEntries(installSteps(universe, candidates)), {
-    base: 0,
-    lib: 0,
-    app: 2,
-    b: 2,
-    c: 1,
-    late: 3,
-  });
+  assert.deepEqual(
+    Object.fromEntries(installSteps(candidates, needTargets(universe, candidates))),
+    {
+      base: 0,
+      lib: 0,
+      app: 2,
+      b: 2,
+      c: 1,
+      late: 3,
+    },
+  );
 });
 
 test('stanzas that are not well-formed are left out of an index, the others are not', () => {
