@@ -35,7 +35,7 @@ test('the runs of dpkg have the limits of their step and of the build, and share
     const group = { id: 'b', limits: { memoryBytes: 2 ** 30 } };
     const made = await buildRoot(
       {
-        ...{ root, lock, packageDir: root, epoch: 1 },
+        ...{ root, lock, packageDir: root, epoch: 1, fromNothing: true },
         packages: [
           { locked: locked('base-files', 0), file: 'base-files.deb' },
           { locked: locked('app', 1), file: 'app.deb' },
