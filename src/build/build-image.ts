@@ -120,6 +120,7 @@ function describe(request: BuildRequest): string {
     dockerfile: request.dockerfile.shown,
     context: request.context.describes,
     project: projectOf(request),
+    branch: request.branch,
     target: request.target,
     buildArgs: Object.keys(request.buildArgs),
     platforms: request.platforms.map(formatPlatform),

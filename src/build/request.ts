@@ -11,6 +11,8 @@ import type { LimitsByName } from './step-limits.ts';
 export interface BuildRequest {
   /** For the history: a tag, or the context as given. */
   readonly name: string;
+  /** For the history: the branch that is built. */
+  readonly branch?: string;
   readonly dockerfile: DockerfileLocation;
   readonly context: LocalSource;
   /** Contexts made of an archive, or fetched, are taken whole. */

@@ -10,6 +10,7 @@ import { buildLimits, limitsByName, stepLimits } from './flags/limits.ts';
 import { outputFlag } from './flags/output.ts';
 import { secretFlag, sshFlag } from './flags/secrets.ts';
 import { byteSize, extraHost, keyValues, platform, ulimit } from './flags/values.ts';
+import { branchOf } from './git-branch.ts';
 import type { Io } from './io.ts';
 import { namedContexts } from './named-contexts.ts';
 import { openRemote, remoteAddress } from './remote-address.ts';
@@ -78,7 +79,9 @@ export async function buildRequest(
   if (!named.ok) return named;
   const target = options.text('target');
   const cgroupParent = options.text('cgroupParent');
+  const branch = branchOf(io.env, places.value.context.root);
   return ok({
+    ...(branch === undefined ? {} : { branch }),
     name: parsed.value.tags[0] ?? places.value.remote?.shown ?? context ?? '.',
     ...places.value,
     ...parsed.value,

@@ -15,3 +15,4 @@ export type {
   VertexStatus,
   VertexWarning,
 } from './event.ts';
+export { joinStepName, type StepName, stepNameParts } from './step-name.ts';

@@ -12,15 +12,19 @@ export interface ImageFiles {
   readonly files: ReadonlyMap<string, ImageFile>;
   /** Per layer: bytes of its files that later layers write again or remove. */
   readonly wasted: readonly number[];
+  /** Per layer: its paths that later layers write again or remove. */
+  readonly lost: readonly ReadonlySet<string>[];
 }
 
 /** Lays layers over each other (OCI image-spec, layer.md, "Applying Changesets"). */
 export function imageFiles(layers: readonly (readonly LayerFile[])[]): ImageFiles {
   const files = new Map<string, ImageFile>();
   const wasted = layers.map(() => 0);
+  const lost = layers.map(() => new Set<string>());
   const drop = (path: string): void => {
     const old = files.get(path);
     if (old === undefined) return;
+    if (old.type !== 'dir') lost[old.layer]?.add(path);
     if (old.type === 'file') wasted[old.layer] = (wasted[old.layer] ?? 0) + old.size;
     files.delete(path);
   };
@@ -40,7 +44,7 @@ export function imageFiles(layers: readonly (readonly LayerFile[])[]): ImageFile
       files.set(entry.path, { ...entry, layer });
     }
   }
-  return { files, wasted };
+  return { files, wasted, lost };
 }
 
 /** One path that differs between two images. */

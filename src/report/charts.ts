@@ -34,7 +34,7 @@ export const THEMES: Readonly<Record<'light' | 'dark', Theme>> = {
 const WIDTH = 960;
 
 /** Draws an option of the chart library as SVG text. */
-function svg(option: Readonly<Record<string, unknown>>, height: number): string {
+export function drawSvg(option: Readonly<Record<string, unknown>>, height: number): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   try {
     chart.setOption({ animation: false, ...option });
@@ -46,7 +46,8 @@ function svg(option: Readonly<Record<string, unknown>>, height: number): string 
 
 const seconds = (ms: number): number => Math.round(ms / 10) / 100;
 
-const short = (text: string, width: number): string =>
+/** Text of a label, cut where it is too long. */
+export const shortText = (text: string, width: number): string =>
   text.length > width ? `${text.slice(0, width - 1)}…` : text;
 
 function colourOf(step: TimelineStep, theme: Theme): string {
@@ -63,7 +64,7 @@ export function timelineChart(steps: readonly TimelineStep[], theme: Theme): str
     value: Math.max(seconds(step.tookMs), 0.01),
     itemStyle: { color: colourOf(step, theme) },
   }));
-  return svg(
+  return drawSvg(
     {
       grid: { left: 320, right: 30, top: 10, bottom: 40 },
       xAxis: {
@@ -78,7 +79,7 @@ export function timelineChart(steps: readonly TimelineStep[], theme: Theme): str
       yAxis: {
         type: 'category',
         inverse: true,
-        data: steps.map(({ name }) => short(name, 44)),
+        data: steps.map(({ name }) => shortText(name, 44)),
         axisLabel: label,
         axisLine: { lineStyle: { color: theme.faint } },
       },
@@ -110,7 +111,7 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
     columns.set(column, row + 1);
     return {
       id: step.vertex,
-      name: short(step.name.replace(/^\[[^\]]*\]\s*/, ''), 22),
+      name: shortText(step.name.replace(/^\[[^\]]*\]\s*/, ''), 22),
       x: column * 170,
       y: row * 60 + (column % 2) * 18,
       symbol: 'roundRect',
@@ -123,7 +124,7 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
     inputs.filter((input) => known.has(input)).map((input) => ({ source: input, target: vertex })),
   );
   const rows = Math.max(1, ...columns.values());
-  return svg(
+  return drawSvg(
     {
       series: [
         {
@@ -166,12 +167,12 @@ function depthsOf(steps: readonly TimelineStep[]): ReadonlyMap<string, number> {
 /** Layers by size, what is wasted in each in another colour. */
 export function layersChart({ layers }: ReportData, theme: Theme): string {
   const data = layers.map(({ madeBy, size, wasted }, i) => ({
-    name: `${i + 1} ${short(madeBy, 40)}`,
+    name: `${i + 1} ${shortText(madeBy, 40)}`,
     value: size,
     itemStyle: { color: theme.ran },
     children: [
       {
-        name: `${i + 1} ${short(madeBy, 40)}`,
+        name: `${i + 1} ${shortText(madeBy, 40)}`,
         value: Math.max(size - wasted, 0),
         itemStyle: { color: theme.ran },
       },
@@ -186,7 +187,7 @@ export function layersChart({ layers }: ReportData, theme: Theme): string {
         : []),
     ],
   }));
-  return svg(
+  return drawSvg(
     {
       series: [
         {
@@ -219,7 +220,7 @@ export function trendChart({ trend }: ReportData, theme: Theme): string {
   const rate = trend.map(({ hits, runs }) =>
     hits + runs === 0 ? 0 : Math.round((100 * hits) / (hits + runs)),
   );
-  return svg(
+  return drawSvg(
     {
       legend: { textStyle: label, bottom: 0 },
       grid: { left: 60, right: 60, top: 30, bottom: 60 },

@@ -1,6 +1,7 @@
 import type { Digest } from '../base/index.ts';
 import type { ChangeKind } from '../events/index.ts';
 import type { HistoryDb, StepRow } from '../ports/index.ts';
+import { branchTrends, causeTrends, stepTrends, took, trendOf } from './trends.ts';
 
 /** A build of the history. */
 export type ReportedBuild = ReturnType<HistoryDb['builds']>[number];
@@ -37,6 +38,17 @@ export interface TrendPoint {
   /** Milliseconds that the steps found would have taken, as they last did. */
   readonly savedMs: number;
   readonly failed: boolean;
+  /** Of what branch it was built; empty where nothing said it. */
+  readonly branch: string;
+}
+
+/** All builds of one branch. */
+export interface BranchTrend {
+  readonly name: string;
+  readonly builds: number;
+  readonly hits: number;
+  readonly runs: number;
+  readonly savedMs: number;
 }
 
 /** One step over all builds. */
@@ -45,6 +57,10 @@ export interface StepTrend {
   readonly hits: number;
   readonly runs: number;
   readonly totalMs: number;
+  /** What became of it in each build, oldest first, as `trend` has them; undefined where the build had no such step. */
+  readonly states: readonly ('found' | 'ran' | undefined)[];
+  /** Times found and all times, by branch. */
+  readonly branches: Readonly<Record<string, { readonly hits: number; readonly of: number }>>;
 }
 
 /** A difference that made steps run. */
@@ -62,8 +78,18 @@ export interface ReportLayer {
   readonly size: number;
   /** Bytes of its files that later layers write again or remove. */
   readonly wasted: number;
-  /** The largest files. */
-  readonly files: readonly { readonly path: string; readonly size: number }[];
+  /** The largest files, largest first. */
+  readonly files: readonly ReportFile[];
+  /** Files that are not among them, and their bytes. */
+  readonly more: { readonly files: number; readonly size: number };
+}
+
+/** A file of a layer. */
+export interface ReportFile {
+  readonly path: string;
+  readonly size: number;
+  /** A later layer writes it again or removes it. */
+  readonly wasted?: true;
 }
 
 /** Space of the store by kind. */
@@ -80,6 +106,8 @@ export interface ReportData {
   readonly layers: readonly ReportLayer[];
   /** Oldest first. */
   readonly trend: readonly TrendPoint[];
+  /** Most builds first. */
+  readonly branches: readonly BranchTrend[];
   readonly steps: readonly StepTrend[];
   readonly causes: readonly CauseTrend[];
   readonly store: readonly StoreUse[];
@@ -103,25 +131,12 @@ export function reportData({ at, builds, layers, store }: ReportInput): ReportDa
     ...(last === undefined ? {} : { last: { build: last.build, steps: timeline(last) } }),
     layers,
     trend: trendOf(oldestFirst),
-    steps: stepTrends(builds),
+    branches: branchTrends(trendOf(oldestFirst)),
+    steps: stepTrends(oldestFirst),
     causes: causeTrends(builds),
     store,
   };
 }
-
-const own = (steps: readonly StepRow[]): readonly StepRow[] =>
-  steps.filter(({ decision }) => decision !== undefined);
-
-const took = ({ state, startedAt, completedAt }: StepRow): number =>
-  state === 'cached' || startedAt === undefined || completedAt === undefined
-    ? 0
-    : completedAt - startedAt;
-
-/** A step's name without its number, so that it is one over builds. */
-export const lastingName = (name: string): string =>
-  name
-    .replace(/^\[([^\]]*?)\s*\d+\/\d+\]/, (_, stage: string) => (stage === '' ? '' : `[${stage}]`))
-    .trim();
 
 function timeline({ build, steps }: BuildSteps): readonly TimelineStep[] {
   const critical = criticalPath(steps);
@@ -164,76 +179,4 @@ function criticalPath(steps: readonly StepRow[]): ReadonlySet<Digest> {
   for (let at: Digest | undefined = top.vertex; at !== undefined; at = longest.get(at)?.before)
     path.add(at);
   return path;
-}
-
-function trendOf(builds: readonly BuildSteps[]): readonly TrendPoint[] {
-  const cost = new Map<string, number>();
-  return builds.map(({ build, steps }) => {
-    let savedMs = 0;
-    for (const step of own(steps)) {
-      const name = lastingName(step.name);
-      if (step.state === 'cached') savedMs += cost.get(name) ?? 0;
-      else cost.set(name, took(step));
-    }
-    const hits = own(steps).filter(({ state }) => state === 'cached').length;
-    return {
-      id: build.id,
-      name: build.name,
-      at: build.startedAt,
-      tookMs: (build.finishedAt ?? build.startedAt) - build.startedAt,
-      hits,
-      runs: own(steps).length - hits,
-      savedMs,
-      failed: build.error !== undefined,
-    };
-  });
-}
-
-function stepTrends(builds: readonly BuildSteps[]): readonly StepTrend[] {
-  const trends = new Map<string, { hits: number; runs: number; totalMs: number }>();
-  for (const step of builds.flatMap(({ steps }) => own(steps))) {
-    const name = lastingName(step.name);
-    const trend = trends.get(name) ?? { hits: 0, runs: 0, totalMs: 0 };
-    if (step.state === 'cached') trend.hits++;
-    else trend.runs++;
-    trend.totalMs += took(step);
-    trends.set(name, trend);
-  }
-  return [...trends]
-    .map(([name, trend]) => ({ name, ...trend }))
-    .sort((a, b) => b.totalMs - a.totalMs);
-}
-
-function causeTrends(builds: readonly BuildSteps[]): readonly CauseTrend[] {
-  const trends = new Map<
-    string,
-    { kind: ChangeKind; name: string; builds: Set<string>; costMs: number }
-  >();
-  for (const { build, steps } of builds) {
-    const roots = new Map(
-      own(steps).flatMap(({ name, decision }) => {
-        const [change] = decision?.cause?.changes ?? [];
-        return change === undefined ? [] : [[name, change] as const];
-      }),
-    );
-    for (const step of own(steps)) {
-      const { cause } = step.decision ?? {};
-      if (step.state === 'cached' || cause === undefined) continue;
-      const change = roots.get(cause.step) ?? cause.changes[0];
-      if (change === undefined || change.kind === 'first time') continue;
-      const key = `${change.kind} ${change.name}`;
-      const trend = trends.get(key) ?? {
-        kind: change.kind,
-        name: change.name,
-        builds: new Set(),
-        costMs: 0,
-      };
-      trend.builds.add(build.id);
-      trend.costMs += took(step);
-      trends.set(key, trend);
-    }
-  }
-  return [...trends.values()]
-    .map(({ kind, name, builds: ids, costMs }) => ({ kind, name, builds: ids.size, costMs }))
-    .sort((a, b) => b.costMs - a.costMs);
 }

@@ -31,6 +31,16 @@ export function reportMarkdown(data: ReportData): string {
       data.steps.map((s) => [s.name, percent(s.hits, s.hits + s.runs), secondsText(s.totalMs)]),
     ),
     ...part(
+      'Branches',
+      ['branch', 'builds', 'hit rate', 'saved'],
+      data.branches
+        .filter(({ name }) => name !== '')
+        .map((b) => [
+          ...[b.name, String(b.builds), percent(b.hits, b.hits + b.runs)],
+          secondsText(b.savedMs),
+        ]),
+    ),
+    ...part(
       'Layers',
       ['layer', 'size', 'wasted'],
       data.layers.map((l) => [l.madeBy, bytesText(l.size), bytesText(l.wasted)]),
@@ -64,7 +74,7 @@ const inline = (text: string): string =>
   text.replaceAll(/\s+/g, ' ').replaceAll(/[\\`*_[\]<>|#]/g, (mark) => `\\${mark}`);
 
 /** A report as Prometheus text (exposition format 0.0.4). */
-export function reportPrometheus({ trend, causes, store }: ReportData): string {
+export function reportPrometheus({ trend, branches, causes, store }: ReportData): string {
   const last = trend.at(-1);
   const sum = (of: (point: (typeof trend)[number]) => number): number =>
     trend.reduce((total, point) => total + of(point), 0);
@@ -96,6 +106,16 @@ export function reportPrometheus({ trend, causes, store }: ReportData): string {
     ...(last === undefined
       ? []
       : one('varve_last_build_seconds', 'Time of the last build.', last.tookMs / 1000)),
+    ...metric(
+      'varve_branch_hit_ratio',
+      'Share of steps found in the builds of a branch.',
+      branches
+        .filter(({ name }) => name !== '')
+        .map((b) => {
+          const ratio = b.hits / Math.max(1, b.hits + b.runs);
+          return `varve_branch_hit_ratio{branch="${label(b.name)}"} ${Math.round(1000 * ratio) / 1000}`;
+        }),
+    ),
     ...metric(
       'varve_miss_seconds',
       'Time of steps that ran, by what had changed.',

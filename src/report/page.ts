@@ -8,13 +8,21 @@ import {
   trendChart,
 } from './charts.ts';
 import type { ReportData } from './data.ts';
-import { bytesText, dateText, percent, secondsText } from './text.ts';
+import { layerTree } from './layer-tree.ts';
+import { branchChart, stepGrid } from './step-charts.ts';
+import { bytesText, dateText, escapeHtml, percent, secondsText } from './text.ts';
 
 /** A cell that is not to be broken. */
 const NUMBER = /^[\d. -]+ ?(?:s|min|%|[kMGT]?B|[\d: -]+UTC)?$/;
 
 /** Rows shown of long tables. */
 const ROWS = 25;
+
+/** Branches that have a column of their own. */
+const BRANCHES = 4;
+
+/** Files named in the table of layers. */
+const NAMED = 3;
 
 /** Steps drawn in a chart; the tables have them all. */
 const DRAWN = 60;
@@ -69,6 +77,7 @@ export function reportPage(data: ReportData): string {
             figure(
               (theme) => layersChart(data, theme),
               'Layers by size. Red: bytes that a later layer writes again or removes.',
+              'marks',
             ),
             table(
               ['layer', 'size', 'wasted', 'largest files'],
@@ -76,9 +85,14 @@ export function reportPage(data: ReportData): string {
                 madeBy,
                 bytesText(size),
                 wasted === 0 ? '' : bytesText(wasted),
-                files.map((file) => `${file.path} (${bytesText(file.size)})`).join(', '),
+                files
+                  .slice(0, NAMED)
+                  .map((file) => `${file.path} (${bytesText(file.size)})`)
+                  .join(', '),
               ]),
             ),
+            '<h3>Files</h3>',
+            layerTree(data.layers),
           ),
         ]),
     section(
@@ -111,17 +125,21 @@ export function reportPage(data: ReportData): string {
         data.causes.map((c) => [c.name, c.kind, String(c.builds), secondsText(c.costMs)]),
       ),
     ),
+    stepsSection(data),
     section(
-      'steps',
-      'Steps over time',
+      'branches',
+      'Branches',
+      figure(
+        (theme) => branchChart(data, theme),
+        'Share of steps found in the builds of each branch.',
+      ),
       table(
-        ['step', 'found', 'ran', 'hit rate', 'time in all'],
-        data.steps.map((s) => [
-          s.name,
-          String(s.hits),
-          String(s.runs),
-          percent(s.hits, s.hits + s.runs),
-          secondsText(s.totalMs),
+        ['branch', 'builds', 'found', 'ran', 'hit rate', 'saved'],
+        data.branches.map((b) => [
+          b.name === '' ? 'no branch' : b.name,
+          ...[String(b.builds), String(b.hits), String(b.runs)],
+          percent(b.hits, b.hits + b.runs),
+          secondsText(b.savedMs),
         ]),
       ),
     ),
@@ -136,7 +154,7 @@ export function reportPage(data: ReportData): string {
     section('advice', 'Advice', adviceHtml(data)),
   ];
   const links = sections.map(
-    ({ id, heading }) => `<li><a href="#${id}">${escape(heading)}</a></li>`,
+    ({ id, heading }) => `<li><a href="#${id}">${escapeHtml(heading)}</a></li>`,
   );
   return `<!doctype html>
 <html lang="en">
@@ -144,12 +162,12 @@ export function reportPage(data: ReportData): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escape(title)}</title>
+<title>${escapeHtml(title)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the report</a>
-<header><h1>${escape(title)}</h1><p>Made ${dateText(data.at)}</p></header>
+<header><h1>${escapeHtml(title)}</h1><p>Made ${dateText(data.at)}</p></header>
 <nav aria-label="Parts of the report"><ul>${links.join('')}</ul></nav>
 <main id="main">
 ${sections.map(({ html }) => html).join('\n')}
@@ -159,6 +177,34 @@ ${sections.map(({ html }) => html).join('\n')}
 `;
 }
 
+/** Steps over builds, with the hit rate in each of the branches that were built most. */
+function stepsSection(data: ReportData): Section {
+  const branches = data.branches.length < 2 ? [] : data.branches.slice(0, BRANCHES);
+  return section(
+    'steps',
+    'Steps over time',
+    figure(
+      (theme) => stepGrid(data, theme),
+      'Each step in each build, oldest first: low grey marks were found, high orange ones ran.',
+    ),
+    table(
+      [
+        ...['step', 'found', 'ran', 'hit rate', 'time in all'],
+        ...branches.map(({ name }) => (name === '' ? 'no branch' : name)),
+      ],
+      data.steps.map((s) => [
+        s.name,
+        ...[String(s.hits), String(s.runs), percent(s.hits, s.hits + s.runs)],
+        secondsText(s.totalMs),
+        ...branches.map(({ name }) => {
+          const of = s.branches[name];
+          return of === undefined ? '' : percent(of.hits, of.of);
+        }),
+      ]),
+    ),
+  );
+}
+
 interface Section {
   readonly id: string;
   readonly heading: string;
@@ -166,16 +212,16 @@ interface Section {
 }
 
 function section(id: string, heading: string, ...parts: readonly string[]): Section {
-  const html = `<section id="${id}" aria-labelledby="${id}-h"><h2 id="${id}-h">${escape(heading)}</h2>${parts.join('')}</section>`;
+  const html = `<section id="${id}" aria-labelledby="${id}-h"><h2 id="${id}-h">${escapeHtml(heading)}</h2>${parts.join('')}</section>`;
   return { id, heading, html };
 }
 
 /** A chart in both appearances, of which the reader's system shows one; readers of screens get the caption and the table. */
-function figure(draw: (theme: Theme) => string, caption: string): string {
+function figure(draw: (theme: Theme) => string, caption: string, words = ''): string {
   const both = (['light', 'dark'] as const).map(
-    (name) => `<div class="chart ${name}" aria-hidden="true">${draw(THEMES[name])}</div>`,
+    (name) => `<div class="chart ${name} ${words}" aria-hidden="true">${draw(THEMES[name])}</div>`,
   );
-  return `<figure>${both.join('')}<figcaption>${escape(caption)}</figcaption></figure>`;
+  return `<figure>${both.join('')}<figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -184,13 +230,13 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     some
       .map(([first = '', ...cells]) => {
         const rest = cells
-          .map((cell) => `<td${NUMBER.test(cell) ? ' class="n"' : ''}>${escape(cell)}</td>`)
+          .map((cell) => `<td${NUMBER.test(cell) ? ' class="n"' : ''}>${escapeHtml(cell)}</td>`)
           .join('');
-        return `<tr><th scope="row">${escape(first)}</th>${rest}</tr>`;
+        return `<tr><th scope="row">${escapeHtml(first)}</th>${rest}</tr>`;
       })
       .join('');
   const whole = (some: readonly (readonly string[])[]): string =>
-    `<div class="scroll" tabindex="0" role="region" aria-label="${escape(head.join(', '))}"><table><thead><tr>${head.map((h) => `<th scope="col">${escape(h)}</th>`).join('')}</tr></thead><tbody>${body(some)}</tbody></table></div>`;
+    `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(head.join(', '))}"><table><thead><tr>${head.map((h) => `<th scope="col">${escapeHtml(h)}</th>`).join('')}</tr></thead><tbody>${body(some)}</tbody></table></div>`;
   if (rows.length <= ROWS) return whole(rows);
   const more = rows.length - ROWS;
   return `${whole(rows.slice(0, ROWS))}<details><summary>${more} more</summary>${whole(rows.slice(ROWS))}</details>`;
@@ -213,28 +259,18 @@ function summary({ last, trend, store }: ReportData): string {
     [`Saved in ${trend.length} builds`, secondsText(saved)],
     ['Store', bytesText(bytes)],
   ];
-  return `<dl>${facts.map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(value)}</dd></div>`).join('')}</dl>`;
+  return `<dl>${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
 }
 
 function adviceHtml(data: ReportData): string {
   const advice = adviceOf(data);
   if (advice.length === 0) return '<p>Nothing stands out.</p>';
-  return `<ul>${advice.map(({ text, gain }) => `<li>${escape(text)} <strong>${escape(gain)}</strong></li>`).join('')}</ul>`;
-}
-
-/** Text for HTML; control characters would be no HTML. */
-function escape(text: string): string {
-  return text
-    .replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '\uFFFD')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
+  return `<ul>${advice.map(({ text, gain }) => `<li>${escapeHtml(text)} <strong>${escapeHtml(gain)}</strong></li>`).join('')}</ul>`;
 }
 
 const STYLE = `
-:root{--text:#1c2733;--page:#ffffff;--card:#f4f6f8;--line:#c3ccd6;--link:#10558f}
-@media (prefers-color-scheme:dark){:root{--text:#e4eaf0;--page:#12181f;--card:#1b232c;--line:#3a4653;--link:#7dbcf0}}
+:root{--text:#1c2733;--page:#ffffff;--card:#f4f6f8;--line:#c3ccd6;--link:#10558f;--wasted:#a3122a}
+@media (prefers-color-scheme:dark){:root{--text:#e4eaf0;--page:#12181f;--card:#1b232c;--line:#3a4653;--link:#7dbcf0;--wasted:#ff8f9c}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem;max-width:64rem;background:var(--page);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:0 0 .75rem}
@@ -254,5 +290,12 @@ table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:
 th,td{text-align:left;vertical-align:top;padding:.25rem .5rem;border-bottom:1px solid var(--line)}
 td.n{white-space:nowrap}
 tbody th{font-weight:normal;overflow-wrap:anywhere;min-width:14rem}
+h3{font-size:1rem;margin:1rem 0 .5rem}
+.tree,.tree ul{list-style:none;margin:0;padding-left:1.25rem;font-size:.85rem}
+.tree{padding-left:0}
+.tree summary{cursor:pointer;overflow-wrap:anywhere}
+.tree li{padding:.1rem 0}
+.size{font-variant-numeric:tabular-nums;white-space:nowrap}
+.wasted{color:var(--wasted);font-weight:600}
 @media print{nav,.skip{display:none}section{break-inside:avoid}}
 `;

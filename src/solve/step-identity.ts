@@ -1,3 +1,4 @@
+import { joinStepName, stepNameParts } from '../events/index.ts';
 import type { Vertex } from '../llb/index.ts';
 import { nameOf } from './progress.ts';
 
@@ -24,17 +25,14 @@ export const NO_TEXTS: StepTexts = {
  * `[stage-1] RUN make`.
  */
 export function stepIdentity(vertex: Vertex, texts: StepTexts = NO_TEXTS): string {
-  const name = nameOf(vertex);
-  const head = /^\[([^\]]*)\]\s*/.exec(name);
-  const label = (head?.[1] ?? '').replace(COUNTER, '').replace(PLATFORM, '').trim();
-  const text = writtenText(name.slice(head?.[0].length ?? 0), texts.textOf(vertex));
-  return label === '' ? text : `[${label}] ${text}`;
+  const { label, text } = stepNameParts(nameOf(vertex));
+  return joinStepName({
+    label: label.replace(PLATFORM, '').trim(),
+    text: writtenText(text, texts.textOf(vertex)),
+  });
 }
 
-/** At the end of a label. */
-const COUNTER = /\s*\d+\/\d+$/;
-
-/** At its beginning: a step for another platform differs by its platform. */
+/** At the beginning of a label: a step for another platform differs by its platform. */
 const PLATFORM = /^[a-z]+\/[a-z0-9]+(?:\/v\d+)?(?=\s|$)/;
 
 /** The author's text, where it is the step's own: what a base image's triggers do is named by its FROM. */
@@ -51,5 +49,5 @@ const firstWord = (text: string): string => /^\S*/.exec(text)?.[0].toUpperCase()
 
 /** The part of an identity that the author wrote. */
 export function textOfIdentity(identity: string): string {
-  return identity.replace(/^\[[^\]]*\]\s*/, '');
+  return stepNameParts(identity).text;
 }

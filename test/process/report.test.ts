@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { sha256 } from '../../src/base/index.ts';
+import { BrowserPage, needsChromium } from '../rig/chromium.ts';
+import { note } from '../rig/golden.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
 
 const FILE = `${BUSYBOX}COPY code /code
 RUN busybox chown -R 5 /code && echo built > /out
@@ -25,6 +24,65 @@ async function builtTwice(): Promise<Rig> {
 
 /** The size in the header of a PNG file (PNG 3rd edition, 11.2.1). */
 const sizeOfPng = (png: Buffer): readonly number[] => [png.readUInt32BE(16), png.readUInt32BE(20)];
+
+/** The contrast of every text of the page with what is behind it (WCAG 2.2, 1.4.3). */
+const CONTRASTS = `() => {
+  const channels = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (at) => {
+    for (let e = at; e; e = e.parentElement) {
+      const colour = channels(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) {
+    const e = texts.currentNode.parentElement;
+    const text = texts.currentNode.data.trim();
+    const shown = e.checkVisibility() && text !== '';
+    if (!shown || e.tagName === 'STYLE') continue;
+    // Text on the marks of the map of layers is drawn on their colour, which is no background of an element.
+    const svg = e.closest('svg');
+    const own = svg === null ? channels(getComputedStyle(e).color) : channels(getComputedStyle(e.closest('text')).fill);
+    const back = behind(svg ?? e);
+    if (svg !== null && svg.closest('.marks') !== null) continue;
+    const [a, b] = [light(own), light(back)].sort((x, y) => y - x);
+    found.push([text.slice(0, 40), (a + 0.05) / (b + 0.05)]);
+  }
+  return found;
+}`;
+
+/** The element that has the focus, as its tag and text. */
+const FOCUSED =
+  '(({ tagName, textContent, ariaLabel }) => `${tagName.toLowerCase()} ${(ariaLabel ?? textContent).trim().slice(0, 60)}`)(document.activeElement)';
+
+/** Roles and names as readers of screens are told them. */
+async function rolesOf(
+  page: BrowserPage,
+): Promise<readonly (readonly [role: string, name: string])[]> {
+  // The protocol's accessibility tree.
+  const { nodes } = (await page.call('Accessibility.getFullAXTree')) as {
+    readonly nodes: readonly {
+      readonly ignored: boolean;
+      readonly role?: { readonly value: string };
+      readonly name?: { readonly value: string };
+    }[];
+  };
+  return nodes
+    .filter(({ ignored }) => !ignored)
+    .map(({ role, name }) => [role?.value ?? '', name?.value ?? ''] as const);
+}
+
+/** Screenshots are kept for people where `VARVE_SCREENSHOTS` names a directory. */
+function writeShot(name: string, png: Buffer): void {
+  const dir = process.env['VARVE_SCREENSHOTS'];
+  if (dir !== undefined) writeFileSync(join(dir, `${name}.png`), png);
+}
 
 describe('varve report', { skip: needsSteps }, () => {
   test('prints what the history of real builds says', async () => {
@@ -62,37 +120,105 @@ describe('varve report', { skip: needsSteps }, () => {
     );
   });
 
-  test('makes a page that a browser draws, light and dark', {
-    skip: existsSync(CHROMIUM) ? false : 'needs chromium',
+  test('makes a page that a browser draws, light and dark, usable by keyboard and by readers of screens', {
+    skip: needsChromium,
   }, async () => {
     await using rig = await builtTwice();
     const made = await rig.varve(['report', '-o', 'r.html']);
     assert.deepEqual(made, { status: 0, stdout: '', stderr: 'wrote r.html\n' });
-    const shots = ['0', '1'].map((scheme) => {
-      const png = join(rig.root, `${scheme}.png`);
-      const run = spawnSync(
-        CHROMIUM,
-        [
-          ...['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars'],
-          ...['--host-resolver-rules=MAP * ~NOTFOUND', `--user-data-dir=${rig.root}/chromium`],
-          `--blink-settings=preferredColorScheme=${scheme}`,
-          ...['--window-size=1000,1200', `--screenshot=${png}`, `file://${rig.work}/r.html`],
-        ],
-        { encoding: 'utf8' },
+    await using page = await BrowserPage.open(`file://${rig.work}/r.html`, rig.root);
+    const shots: Buffer[] = [];
+    const contrast: number[] = [];
+    for (const scheme of ['light', 'dark'] as const) {
+      await page.prefer(scheme);
+      const png = await page.screenshot();
+      shots.push(png);
+      writeShot(`report-${scheme}`, png);
+      // Numbers, by the function above.
+      const ratios = (await page.evaluate(`(${CONTRASTS})()`)) as readonly (readonly [
+        string,
+        number,
+      ])[];
+      assert.deepEqual(
+        ratios.filter(([, ratio]) => ratio < 4.5),
+        [],
       );
-      assert.equal(run.status, 0, run.stderr);
-      return readFileSync(png);
-    });
-    assert.deepEqual(shots.map(sizeOfPng), [
-      [1000, 1200],
-      [1000, 1200],
-    ]);
+      contrast.push(Math.min(...ratios.map(([, ratio]) => ratio)));
+    }
+    assert.deepEqual(
+      shots.map((png) => sizeOfPng(png)[0]),
+      [1000, 1000],
+    );
     // A blank page of this size is a few kilobytes.
     assert.deepEqual(
       shots.map(({ length }) => length > 40_000),
       [true, true],
     );
     assert.notEqual(sha256(shots[0] ?? ''), sha256(shots[1] ?? ''));
+
+    const roles = await rolesOf(page);
+    assert.deepEqual(
+      {
+        once: ['banner', 'navigation', 'main'].map(
+          (role) => roles.filter(([each]) => each === role).length,
+        ),
+        unnamed: roles.filter(
+          ([role, name]) =>
+            /^(?:link|region|table|navigation|heading|figure)$/.test(role) &&
+            name === '' &&
+            role !== 'table' &&
+            role !== 'figure',
+        ),
+        headings: roles
+          .filter(([role]) => role === 'heading')
+          .map(([, name]) => name)
+          .slice(1),
+      },
+      {
+        once: [1, 1, 1],
+        unnamed: [],
+        headings: [
+          ...['Summary', 'Time line of the last build', 'Graph', 'Layers', 'Files'],
+          ...[
+            'Builds over time',
+            'Causes of misses',
+            'Steps over time',
+            'Branches',
+            'The store',
+            'Advice',
+          ],
+        ],
+      },
+    );
+    const order: string[] = [];
+    for (let i = 0; i < 40; i++) {
+      await page.press('Tab');
+      const at = String(await page.evaluate(FOCUSED));
+      if (at.startsWith('body')) break;
+      order.push(at);
+    }
+    const first = order.findIndex((each) => each.startsWith('summary 1 COPY busybox'));
+    assert.deepEqual(
+      {
+        skip: order[0],
+        links: order.slice(1, 11).every((each) => each.startsWith('a ')),
+        layers: order
+          .slice(first, first + 4)
+          .map((each) => each.replace(/ \d.*$/, '').slice(0, 24)),
+      },
+      {
+        skip: 'a Skip to the report',
+        links: true,
+        layers: ['summary', 'summary', 'summary', 'summary'],
+      },
+    );
+    // A layer is opened by Enter where the focus is.
+    await page.evaluate("document.querySelector('.tree summary').focus()");
+    await page.press('Enter');
+    assert.equal(await page.evaluate("document.querySelector('.tree details').open"), true);
+    note(
+      `contrast of text at least ${contrast.map((ratio) => ratio.toFixed(1)).join(' (light) and ')} (dark); ${order.length} stops of the tab key; ${roles.length} named parts`,
+    );
   });
 
   test('image diff names what differs, and ends like diff(1)', async () => {

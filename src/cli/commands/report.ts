@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { FailureError, failure, type GoJson, isErrno } from '../../base/index.ts';
+import { byCodeUnit, FailureError, failure, type GoJson, isErrno } from '../../base/index.ts';
 import { inspectImage, type StoredImage } from '../../image/index.ts';
 import {
   type BuildSteps,
@@ -23,7 +23,7 @@ type Options = Readonly<Record<string, unknown>>;
 const BUILDS = 200;
 
 /** Files named of a layer. */
-const FILES = 3;
+const FILES = 60;
 
 /** `varve report`: what the history says, as a page, JSON, Markdown or Prometheus text. */
 export function reportCommand(io: Io, options: Options): Promise<number> {
@@ -109,16 +109,22 @@ async function reportLayers(
   store: Store,
   image: StoredImage,
 ): Promise<readonly ReportLayer[]> {
-  const { layers, wasted } = await readImageFiles(store, image, io.signal);
+  const { layers, wasted, lost } = await readImageFiles(store, image, io.signal);
   const made = image.config.history.filter((h) => h.empty_layer !== true);
-  return layers.map((files, i) => ({
-    madeBy: made[i]?.created_by ?? '',
-    size: files.reduce((sum, { size }) => sum + size, 0),
-    wasted: wasted[i] ?? 0,
-    files: files
+  return layers.map((entries, i) => {
+    const files = entries
       .filter(({ type }) => type === 'file')
-      .sort((a, b) => b.size - a.size)
-      .slice(0, FILES)
-      .map(({ path, size }) => ({ path, size })),
-  }));
+      .sort((a, b) => b.size - a.size || byCodeUnit(a.path, b.path));
+    const rest = files.slice(FILES);
+    return {
+      madeBy: made[i]?.created_by ?? '',
+      size: files.reduce((sum, { size }) => sum + size, 0),
+      wasted: wasted[i] ?? 0,
+      files: files.slice(0, FILES).map(({ path, size }) => ({
+        ...{ path, size },
+        ...(lost[i]?.has(path) === true ? { wasted: true as const } : {}),
+      })),
+      more: { files: rest.length, size: rest.reduce((sum, { size }) => sum + size, 0) },
+    };
+  });
 }

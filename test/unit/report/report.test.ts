@@ -3,9 +3,11 @@ import { describe, test } from 'node:test';
 import { type Digest, sha256 } from '../../../src/base/index.ts';
 import type { Change, RootCause } from '../../../src/events/index.ts';
 import type { StepRow } from '../../../src/ports/index.ts';
+import { THEMES } from '../../../src/report/charts.ts';
 import {
   adviceOf,
   type BuildSteps,
+  type ReportInput,
   reportData,
   reportMarkdown,
   reportPage,
@@ -46,7 +48,13 @@ function build(at: number, costs: readonly [number, number] | undefined): BuildS
   const from = START + at;
   const tookMs = costs === undefined ? 100 : costs[0] + costs[1] + 100;
   return {
-    build: { id: `b${at}`, name: 'app', request: '{}', startedAt: from, finishedAt: from + tookMs },
+    build: {
+      id: `b${at}`,
+      name: 'app',
+      request: at > 1500 ? '{"branch":"main"}' : '{}',
+      startedAt: from,
+      finishedAt: from + tookMs,
+    },
     steps: [
       step(COPY, '[1/2] COPY . /app', {
         from: from + 50,
@@ -61,7 +69,7 @@ function build(at: number, costs: readonly [number, number] | undefined): BuildS
   };
 }
 
-const INPUT = {
+const INPUT: ReportInput = {
   at: START,
   builds: [build(3000, [100, 900]), build(2000, undefined), build(1000, [200, 1800])],
   layers: [
@@ -69,24 +77,37 @@ const INPUT = {
       madeBy: 'COPY . /app',
       size: 5_000_000,
       wasted: 4_000_000,
-      files: [{ path: 'app/m', size: 4_000_000 }],
+      files: [
+        { path: 'app/models/deep/m', size: 4_000_000, wasted: true },
+        { path: 'app/<x>', size: 900_000 },
+      ],
+      more: { files: 12, size: 100_000 },
     },
-    { madeBy: 'RUN chown', size: 4_000_000, wasted: 0, files: [] },
+    { madeBy: 'RUN chown', size: 4_000_000, wasted: 0, files: [], more: { files: 0, size: 0 } },
   ],
   store: [{ kind: 'layer', bytes: 9_000_000 }],
 };
 
 describe('a report', () => {
   test('counts builds, steps and causes, and finds the critical path', () => {
-    const { last, trend, steps, causes } = reportData(INPUT);
+    const { last, trend, steps, causes, branches } = reportData(INPUT);
+    const over = {
+      ...{ hits: 1, runs: 2, states: ['ran', 'found', 'ran'] },
+      branches: { '': { hits: 0, of: 1 }, main: { hits: 1, of: 2 } },
+    };
     assert.deepEqual(
       {
+        branches,
         steps: last?.steps.map((s) => [s.name, s.from, s.tookMs, s.critical]),
         trend,
         times: steps,
         causes,
       },
       {
+        branches: [
+          { name: 'main', builds: 2, hits: 2, runs: 2, savedMs: 2000 },
+          { name: '', builds: 1, hits: 0, runs: 2, savedMs: 0 },
+        ],
         steps: [
           ['[1/2] COPY . /app', 50, 100, true],
           ['[2/2] RUN make <all>', 150, 900, true],
@@ -101,6 +122,7 @@ describe('a report', () => {
             runs: 2,
             savedMs: 0,
             failed: false,
+            branch: '',
           },
           {
             id: 'b2000',
@@ -111,6 +133,7 @@ describe('a report', () => {
             runs: 0,
             savedMs: 2000,
             failed: false,
+            branch: 'main',
           },
           {
             id: 'b3000',
@@ -121,11 +144,12 @@ describe('a report', () => {
             runs: 2,
             savedMs: 0,
             failed: false,
+            branch: 'main',
           },
         ],
         times: [
-          { name: 'RUN make <all>', hits: 1, runs: 2, totalMs: 2700 },
-          { name: 'COPY . /app', hits: 1, runs: 2, totalMs: 300 },
+          { name: 'RUN make <all>', totalMs: 2700, ...over },
+          { name: 'COPY . /app', totalMs: 300, ...over },
         ],
         causes: [{ kind: 'file', name: 'README.md', builds: 2, costMs: 3000 }],
       },
@@ -172,6 +196,12 @@ describe('a report', () => {
 | RUN make \\<all\\> | 33 % | 2.70 s |
 | COPY . /app | 33 % | 0.30 s |
 
+## Branches
+
+| branch | builds | hit rate | saved |
+| --- | --- | --- | --- |
+| main | 2 | 50 % | 2.00 s |
+
 ## Layers
 
 | layer | size | wasted |
@@ -201,6 +231,7 @@ describe('a report', () => {
       'varve_build_seconds 3.3',
       'varve_saved_seconds 2',
       'varve_last_build_seconds 1.1',
+      'varve_branch_hit_ratio{branch="main"} 0.5',
       'varve_miss_seconds{kind="file",name="README.md"} 3',
       'varve_store_bytes{kind="layer"} 9000000',
       '',
@@ -222,9 +253,9 @@ describe('a report', () => {
       {
         headings: [
           ...['Summary', 'Time line of the last build', 'Graph', 'Layers', 'Builds over time'],
-          ...['Causes of misses', 'Steps over time', 'The store', 'Advice'],
+          ...['Causes of misses', 'Steps over time', 'Branches', 'The store', 'Advice'],
         ],
-        charts: 8,
+        charts: 12,
         // Names of XML vocabularies.
         addresses: ['http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink'],
         active: null,
@@ -232,6 +263,44 @@ describe('a report', () => {
         raw: false,
       },
     );
+  });
+
+  test('has the files of layers as a tree that opens by keyboard, with what is wasted', () => {
+    const page = reportPage(reportData(INPUT));
+    const tree = page.slice(
+      page.indexOf('<ul class="tree"'),
+      page.indexOf('</section>', page.indexOf('<ul class="tree"')),
+    );
+    assert.equal(
+      tree.replaceAll(/<span class="size">([^<]*)<\/span>/g, '($1)'),
+      '<ul class="tree" aria-label="Files of each layer"><li><details><summary>1 COPY . /app (5.0 MB) <strong class="wasted">4.0 MB of it written again or removed later</strong></summary><ul><li><details><summary>app/ (4.9 MB) <strong class="wasted">4.0 MB of it written again or removed later</strong></summary><ul><li><details><summary>models/deep/ (4.0 MB) <strong class="wasted">written again or removed later</strong></summary><ul><li>m (4.0 MB) <strong class="wasted">written again or removed later</strong></li></ul></details></li><li>&lt;x&gt; (900.0 kB)</li></ul></details></li><li>and 12 smaller files, 100.0 kB</li></ul></details></li><li>2 RUN chown (4.0 MB)</li></ul>',
+    );
+  });
+
+  test('colours of charts have the contrast that WCAG 2.2 asks for, against the page and for text on marks', () => {
+    const light = (colour: string): number => {
+      const [r = 0, g = 0, b = 0] = [1, 3, 5]
+        .map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255)
+        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (a: string, b: string): number => {
+      const [dark = 0, bright = 0] = [light(a), light(b)].sort((x, y) => x - y);
+      return (bright + 0.05) / (dark + 0.05);
+    };
+    const cards = { light: '#f4f6f8', dark: '#1b232c' };
+    const tooLow = (['light', 'dark'] as const).flatMap((name) => {
+      const { text, cached, ran, critical, failed, wasted, onMark } = THEMES[name];
+      return [
+        [`${name} text`, contrast(text, cards[name]), 4.5] as const,
+        ...Object.entries({ cached, ran, critical, failed, wasted }).map(
+          ([mark, colour]) => [`${name} ${mark}`, contrast(colour, cards[name]), 3] as const,
+        ),
+        [`${name} text on a layer`, contrast(onMark, ran), 4.5] as const,
+        [`${name} text on waste`, contrast(onMark, wasted), 4.5] as const,
+      ].filter(([, ratio, least]) => ratio < least);
+    });
+    assert.deepEqual(tooLow, []);
   });
 
   test('of a history without builds says so', () => {
