@@ -51,6 +51,11 @@ export class Records implements CacheDb {
     return [...found];
   }
 
+  knows(digest: Digest): boolean {
+    const sql = 'SELECT 1 FROM record WHERE digest = ? AND root = 0 LIMIT 1';
+    return this.#db.get(sql, digest) !== undefined;
+  }
+
   ensureRecord(digest: Digest, inputs: readonly (readonly RecordInput[])[]): RecordId {
     if (inputs.length === 0) return this.ensureRoot(digest);
     return this.#db.write(() => {

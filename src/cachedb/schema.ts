@@ -176,4 +176,8 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE trace ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX trace_record ON trace (record, id) WHERE record IS NOT NULL;
   `,
+  `
+  -- Whether anything is known of an op, whatever it stands on.
+  CREATE INDEX record_inner ON record (digest) WHERE root = 0;
+  `,
 ];

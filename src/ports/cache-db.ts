@@ -17,6 +17,8 @@ export interface CacheDb {
   ensureRoot(digest: Digest): RecordId;
   /** Records reached from any of `parents` through input `input` with this digest and selector. */
   children(parents: readonly RecordId[], link: RecordLink): readonly RecordId[];
+  /** Whether there is a record with this digest that has inputs. */
+  knows(digest: Digest): boolean;
   /** Makes or finds the record below these inputs: for input i each of `inputs[i]` is an alternative parent. */
   ensureRecord(digest: Digest, inputs: readonly (readonly RecordInput[])[]): RecordId;
   /** Adds alternatives for one input of a record: the record is found below these parents as well from now on. */

@@ -116,8 +116,17 @@ export class Edge {
 
   async #findSlow(): Promise<Result<void>> {
     const fast = await this.fast();
-    if (!fast.ok || this.keys.size > 0) return fast;
+    if (!fast.ok || this.keys.size > 0 || this.#isNew()) return fast;
     return await this.#deepen('until-key');
+  }
+
+  /**
+   * No record was ever made of this op, whatever it stood on: nothing can be found, so no input is executed to find out
+   * whether another one is needed. All of them are, at once.
+   */
+  #isNew(): boolean {
+    const { cache } = this.#build.deps;
+    return this.keys.size === 0 && this.inputs.length > 0 && !cache.knows(this.recordDigest);
   }
 
   /** Content look-up: inputs that matched nothing first; all others only when those leave no common record. */
@@ -156,9 +165,11 @@ export class Edge {
     const fast = await this.fast();
     if (!fast.ok) return fast;
     if (await this.#findResult('definition')) return ok(this.chain);
-    const slow = await (this.keys.size > 0 ? this.#deepen('all') : this.slow());
-    if (!slow.ok) return slow;
-    if (await this.#findResult('content')) return ok(this.chain);
+    if (!this.#isNew()) {
+      const slow = await (this.keys.size > 0 ? this.#deepen('all') : this.slow());
+      if (!slow.ok) return slow;
+      if (await this.#findResult('content')) return ok(this.chain);
+    }
     const inputs = await allOk(this.inputs.map((input) => input.complete()));
     if (!inputs.ok) return inputs;
     const { deps } = this.work.map;

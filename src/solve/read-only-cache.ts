@@ -26,6 +26,7 @@ export function readOnlyCache(cache: CacheDb): CacheDb {
       const real = parents.filter(isReal);
       return real.length === 0 ? [] : cache.children(real, link);
     },
+    knows: (digest) => cache.knows(digest),
     ensureRecord: () => {
       throw new Error('a plan makes no records');
     },

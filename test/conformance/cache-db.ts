@@ -52,6 +52,13 @@ export function runCacheDbTests(name: string, make: () => CacheDbs): void {
     assert.deepEqual(cache.inputsOf(record), [[{ record: a, selector: SEL }], [{ record: b }]]);
   });
 
+  check('an op is known when a record below inputs was made of it', ({ cache }) => {
+    const root = cache.ensureRoot(A);
+    const before = [cache.knows(OP), cache.knows(A)];
+    cache.ensureRecord(OP, [[{ record: root }]]);
+    assert.deepEqual([before, cache.knows(OP), cache.knows(A)], [[false, false], true, false]);
+  });
+
   check(
     'a record below one known alternative is the same record, and learns the others',
     ({ cache }) => {

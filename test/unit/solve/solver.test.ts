@@ -86,6 +86,36 @@ test('a diamond executes its shared step once', async () => {
   assert.deepEqual(world.executed.sort(), ['base', 'join', 'left', 'right', 'shared']);
 });
 
+test('stages that are copied from one after another are built at once when nothing is known of them', {
+  timeout: 20_000,
+}, async () => {
+  using world = new World();
+  const begun = {
+    left: Promise.withResolvers<undefined>(),
+    right: Promise.withResolvers<undefined>(),
+  };
+  // Each ends only when the other has begun.
+  const stage = (own: 'left' | 'right', other: 'left' | 'right'): FakeStep => ({
+    ...run(own, 'base', () => ({ [own]: '1' })),
+    during: async () => {
+      begun[own].resolve(undefined);
+      await begun[other].promise;
+    },
+  });
+  const { chain } = await world.build([
+    image('base'),
+    stage('left', 'right'),
+    stage('right', 'left'),
+    {
+      name: 'take left',
+      inputs: [{ step: 'left', select: ['left'] }],
+      makes: ([left = {}]) => left,
+    },
+    copy('take right', 'take left', 'right', ['right']),
+  ]);
+  assert.deepEqual(world.files(chain), { left: '1', right: '1' });
+});
+
 test('two outputs of one step come from one execution', async () => {
   using world = new World();
   const steps: FakeStep[] = [
