@@ -1,4 +1,5 @@
 import { closeSync, constants, copyFileSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
@@ -11,6 +12,9 @@ import { readFile, readSmallFile } from './read-file.ts';
 
 /** Files from this size on are kept as files of their own: a directory made of the layer shares their bytes. */
 export const LARGE_FILE = 256 * 1024;
+/** Files from this size on are copied by another thread. */
+const LONG_COPY = 4 * 1024 * 1024;
+const COPY_FLAGS = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
 const BUFFER = 1024 * 1024;
 
 /** Where the data of one file lies in a packed layer. */
@@ -69,6 +73,7 @@ export class PackData {
     }
     const disk = tree.diskPath(path);
     if (disk === undefined) return this.#stream(tree.read(path, signal), source);
+    if (entry.size >= LONG_COPY) return this.#longCopy(from, disk, source);
     const stored =
       entry.size < LARGE_FILE
         ? this.#small(readSmallFile(disk, entry.size), source)
@@ -80,13 +85,14 @@ export class PackData {
 
   write(data: Uint8Array): StoredData {
     if (data.length < LARGE_FILE) return this.#small(data, -1);
-    const fd = this.#openLarge();
+    const offset = this.#newLarge();
+    const fd = openSync(this.#largePath(offset), 'wx', 0o600);
     try {
       writeAll(fd, data);
     } finally {
       closeSync(fd);
     }
-    return this.#storedLarge(data.length, -1);
+    return { kind: 'large', offset, size: data.length, crc: 0, source: -1 };
   }
 
   async stream(data: AsyncIterable<Uint8Array>): Promise<StoredData> {
@@ -127,6 +133,7 @@ export class PackData {
   async #stream(data: AsyncIterable<Uint8Array>, source: number): Promise<StoredData> {
     const head: Uint8Array[] = [];
     let size = 0;
+    let offset = -1;
     let fd: number | undefined;
     try {
       for await (const chunk of data) {
@@ -137,7 +144,8 @@ export class PackData {
           continue;
         }
         if (fd === undefined) {
-          fd = this.#openLarge();
+          offset = this.#newLarge();
+          fd = openSync(this.#largePath(offset), 'wx', 0o600);
           for (const part of head) writeAll(fd, part);
         }
         writeAll(fd, chunk);
@@ -147,24 +155,30 @@ export class PackData {
     }
     return fd === undefined
       ? this.#small(Buffer.concat(head), source)
-      : this.#storedLarge(size, source);
+      : { kind: 'large', offset, size, crc: 0, source };
   }
 
   #largeCopy(disk: string, size: number, source: number): StoredData {
-    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
-    const target = join(this.#dir, 'large', String(this.#large++));
-    const flags = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
-    copyFileSync(fsPath(disk), target, flags);
-    return this.#storedLarge(size, source);
+    const offset = this.#newLarge();
+    copyFileSync(fsPath(disk), this.#largePath(offset), COPY_FLAGS);
+    return { kind: 'large', offset, size, crc: 0, source };
   }
 
-  #openLarge(): number {
-    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
-    return openSync(join(this.#dir, 'large', String(this.#large++)), 'wx', 0o600);
+  /** Copies on another thread: other steps go on meanwhile. */
+  async #longCopy(from: CopySource, disk: string, source: number): Promise<StoredData> {
+    const offset = this.#newLarge();
+    await copyFile(fsPath(disk), this.#largePath(offset), COPY_FLAGS);
+    from.tree.diskPath(from.path);
+    return { kind: 'large', offset, size: from.entry.size, crc: 0, source };
   }
 
-  #storedLarge(size: number, source: number): StoredData {
-    return { kind: 'large', offset: this.#large - 1, size, crc: 0, source };
+  #newLarge(): number {
+    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
+    return this.#large++;
+  }
+
+  #largePath(offset: number): string {
+    return join(this.#dir, 'large', String(offset));
   }
 
   #small(bytes: Uint8Array, source: number): StoredData {
