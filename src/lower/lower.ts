@@ -4,12 +4,11 @@ import {
   lintLines,
   lintStages,
   type ParsedDockerfile,
-  PatternMatcher,
   parseDockerfile,
   parseInstructions,
   parseTrigger,
 } from '../dockerfile/index.ts';
-import { marshalGraph, normalisePlatform, type OpPlatform } from '../llb/index.ts';
+import { marshalGraph, normalisePlatform } from '../llb/index.ts';
 import { BaseResolver } from './bases.ts';
 import { Budget } from './budget.ts';
 import { globalArguments, platformArgs, proxyOf } from './build-args.ts';
@@ -17,14 +16,10 @@ import { checkDefaultBases } from './checks.ts';
 import { dispatch, enterDirectory } from './dispatch.ts';
 import type { EnvList } from './env-list.ts';
 import { answeredEpoch, epochText, epochValue, withEpoch } from './epoch.ts';
+import { finalImage } from './final-image.ts';
 import { ignorePatterns } from './ignore-patterns.ts';
-import {
-  cloneImage,
-  DEFAULT_PATH,
-  encodeImage,
-  type ImageConfig,
-  imageSize,
-} from './image-config.ts';
+import { ignoredBy } from './ignored.ts';
+import { cloneImage, DEFAULT_PATH, encodeImage, imageSize } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import { mainContext } from './main-context.ts';
 import { outlineOf } from './outline.ts';
@@ -241,24 +236,6 @@ function lintBases(
   }
 }
 
-/** Patterns that leave nothing of a context. */
-const EVERYTHING: ReadonlySet<string> = new Set(['*', '**', '**/*']);
-
-/**
- * What is certainly left out of the context: nothing is where a pattern takes files back, and the context itself only by a
- * pattern for everything (BuildKit dockerfile2llb/validations.go, `validateCopySourcePath`).
- */
-function ignoredBy(excludes: readonly string[]): ((path: string) => boolean) | undefined {
-  if (excludes.length === 0 || excludes.some((p) => p.startsWith('!'))) return undefined;
-  const matcher = PatternMatcher.create(excludes);
-  if (!matcher.ok) return undefined;
-  const all = excludes.some((p) => EVERYTHING.has(p));
-  return (path) =>
-    path === '.' || path === '/'
-      ? all && matcher.value.matchesOrParentMatches(path)
-      : matcher.value.matchesOrParentMatches(path);
-}
-
 /** Puts the triggers of a stage's base in front of its instructions; true when these read from other stages. */
 function fireTriggers(list: StageList, state: StageState): boolean {
   if (state.triggered || state.stage === undefined || state.dispatched) return false;
@@ -294,24 +271,4 @@ function inherit(state: StageState, base: StageState, budget: Budget): void {
   state.baseImage = base.baseImage;
   for (const [key, value] of base.buildArgs) state.buildArgs.set(key, value);
   state.workdirSet = base.workdirSet;
-}
-
-function finalImage(
-  target: StageState,
-  request: LowerRequest,
-  targetPlatform: OpPlatform,
-): ImageConfig {
-  const image = cloneImage(target.image);
-  const labels = Object.entries(request.labels ?? {});
-  if (labels.length > 0) image.config.Labels = new Map([...image.config.Labels, ...labels]);
-  if (request.platform !== undefined) image.platform = withTarget(image.platform, targetPlatform);
-  image.platform = normalisePlatform(image.platform);
-  return image;
-}
-
-/** The platform of an image whose target was asked for: variant and version of a base for the same system stay where none is asked for. */
-function withTarget(own: OpPlatform, target: OpPlatform): OpPlatform {
-  const isSame = own.OS === target.OS && own.Architecture === target.Architecture;
-  const kept = isSame ? own : { OSFeatures: own.OSFeatures ?? [] };
-  return { ...kept, ...target };
 }
