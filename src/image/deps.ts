@@ -24,6 +24,8 @@ export interface ImageDeps {
   readonly materialise: LayerFetcher;
   /** What layers that are not here have; absent: layers that were written over them are read with all of them. */
   readonly indexes?: LayerIndexes;
+  /** Processors that compression may use. */
+  readonly maxParallel?: number;
 }
 
 /** For whom layers are written: progress is reported below `vertex`. */

@@ -44,6 +44,9 @@ export interface LayerBlob {
 
 const MEMO = 'layer-rewrite.v1';
 
+/** Blocks in work at once: one a processor, within what their memory allows. */
+const blocksAtOnce = (processors: number): number => Math.min(32, Math.max(4, processors));
+
 /** The blob of the top layer of `chain`: one that exists already, or one made now in one pass over the layer's tar. */
 export async function layerBlob(
   deps: ImageDeps,
@@ -167,6 +170,7 @@ async function make(
       : compress(hashed(), {
           format: compression,
           signal,
+          ...(deps.maxParallel === undefined ? {} : { parallel: blocksAtOnce(deps.maxParallel) }),
           ...(level === undefined ? {} : { level }),
         });
   try {

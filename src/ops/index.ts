@@ -14,16 +14,16 @@ export {
   isImageSource,
   ociPlatform,
 } from './source-image.ts';
-export { createLayerIndexes, type LayerIndexDeps } from './source-image-index.ts';
-export { rememberImageChain, withLocalLayers } from './source-image-local.ts';
 export {
   type BlobDownload,
   type BlobFetcher,
   createBlobDownload,
   createBlobFetcher,
-  createMaterializer,
   type MaterializerDeps,
-} from './source-image-materialize.ts';
+} from './source-image-fetch.ts';
+export { createLayerIndexes, type LayerIndexDeps } from './source-image-index.ts';
+export { rememberImageChain, withLocalLayers } from './source-image-local.ts';
+export { createMaterializer } from './source-image-materialize.ts';
 export {
   createImageResolver,
   type FoundImage,

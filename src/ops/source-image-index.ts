@@ -28,7 +28,7 @@ import type {
   Snapshotter,
   TreeContext,
 } from '../ports/index.ts';
-import type { BlobDownload } from './source-image-materialize.ts';
+import type { BlobDownload } from './source-image-fetch.ts';
 
 /** What the indexes of layers are found with. */
 export interface LayerIndexDeps {

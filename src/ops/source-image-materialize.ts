@@ -3,9 +3,7 @@ import { decompress } from '../archive/index.ts';
 import {
   digestOfHex,
   err,
-  type Failure,
   FailureError,
-  failure,
   Inflight,
   isDiskFailure,
   ok,
@@ -13,122 +11,67 @@ import {
   Semaphore,
 } from '../base/index.ts';
 import type { Descriptor } from '../oci/index.ts';
-import type {
-  Clock,
-  ContentStore,
-  LayerChain,
-  LayerDb,
-  LayerFetcher,
-  LayerOrigins,
-  LayerRef,
-  Registry,
-  Snapshotter,
-  TreeContext,
-  WorkLocks,
-} from '../ports/index.ts';
+import type { ContentStore, LayerChain, LayerFetcher, TreeContext } from '../ports/index.ts';
+import {
+  type BlobFetcher,
+  createBlobFetcher,
+  type MaterializerDeps,
+  report,
+} from './source-image-fetch.ts';
 
-/** What makes layers ready on this machine. */
-export interface MaterializerDeps {
-  readonly content: ContentStore;
-  readonly registry: Registry;
-  readonly snapshotter: Snapshotter;
-  readonly layers: LayerDb;
-  readonly locks: WorkLocks;
-  readonly clock: Clock;
-  /** A content store over a foreign OCI layout, which is only read. */
-  readonly openLayout: (dir: string) => ContentStore;
-  /** Where layers of caches in services are had from. */
-  readonly origins?: LayerOrigins;
-  /** Downloads at once; 4 when absent. */
-  readonly parallel?: number;
-  /** Told of a layer whose blob cannot be had from its origin, or is not what it was said to be. */
-  readonly onLost?: (layer: LayerRef, why: Failure) => void;
-  /** Other places that have the layer, asked in turn when its own has not. */
-  readonly elsewhere?: (layer: LayerRef) => readonly LayerRef[];
-  /** Told of each blob that came from a layer's origin. */
-  readonly onFetched?: (layer: LayerRef, blob: Descriptor) => void;
-}
-
-/** Fetches the blob of a layer into the content store (nothing is done when it is there). */
-export type BlobFetcher = (layer: LayerRef, context: TreeContext) => Promise<Result<Descriptor>>;
-
-/** Brings any blob of an origin into the content store. */
-export type BlobDownload = (
-  origin: string,
-  blob: Descriptor,
-  context: TreeContext,
-) => Promise<Result<void>>;
-
-const REPORT_MS = 100;
+/** Layers extracted at once: they are decompressed on other threads, and written on one. */
+const EXTRACTIONS = 4;
 /** Deflate expands up to 1032 times; layers of up to a GiB are let through whatever they compress to. */
 const MAX_EXPANSION = 2000;
 const ALWAYS_ALLOWED = 2 ** 30;
 
-/** Makes the fetcher of blobs: from where the layer's `origin` says. */
-export function createBlobFetcher(
-  deps: Pick<
-    MaterializerDeps,
-    | 'content'
-    | 'registry'
-    | 'layers'
-    | 'clock'
-    | 'openLayout'
-    | 'origins'
-    | 'parallel'
-    | 'onLost'
-    | 'elsewhere'
-    | 'onFetched'
-  >,
-): BlobFetcher {
-  const slots = new Semaphore(deps.parallel ?? 4);
-  return async (layer, context) => {
-    const blob = await knownBlob(deps, layer);
-    if (blob === undefined) return err(nowhere(layer));
-    if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
-    const fetched = await slots.run(context.signal, () => download(deps, layer, blob, context));
-    if (fetched.ok) {
-      deps.onFetched?.(layer, blob);
-      deps.layers.addBlob(layer.id, blob);
-      return ok(blob);
-    }
-    // The layer is where it was: that this disk cannot take it is no reason to make another.
-    if (isDiskFailure(fetched.error)) return fetched;
-    for (const other of deps.elsewhere?.(layer) ?? []) {
-      const form = other.blob;
-      if (form === undefined) continue;
-      const got = await slots.run(context.signal, () => download(deps, other, form, context));
-      if (!got.ok) continue;
-      deps.onFetched?.(other, form);
-      deps.layers.addBlob(layer.id, form);
-      return ok(form);
-    }
-    deps.onLost?.(layer, fetched.error);
-    return fetched;
-  };
-}
-
-/** Makes what brings blobs that are no layers. */
-export function createBlobDownload(
-  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout' | 'origins'>,
-): BlobDownload {
-  return (origin, blob, context) => download(deps, { origin }, blob, context);
-}
-
 /**
- * Makes a `LayerFetcher`: missing blobs are downloaded in parallel, layers are extracted lowest first, each verified
- * against its diffID; a damaged blob goes to the quarantine and is fetched once more.
+ * Makes a `LayerFetcher`: missing blobs are downloaded and extracted side by side, each verified against its digest and its
+ * diffID. A layer that takes something from those below it is extracted after them. A damaged blob goes to the quarantine and
+ * is fetched once more.
  */
 export function createMaterializer(deps: MaterializerDeps): LayerFetcher {
   const fetch = createBlobFetcher(deps);
-  const inflight = new Inflight<string, Result<void>>();
-  const extract = async (chain: LayerChain, context: TreeContext): Promise<Result<void>> => {
+  const slots = new Semaphore(Math.min(deps.maxParallel ?? EXTRACTIONS, EXTRACTIONS));
+  const inflight = new Inflight<string, Result<boolean>>();
+  /** False: the layers below have to be there first. */
+  const extract = async (
+    chain: LayerChain,
+    context: TreeContext,
+    when: 'ahead' | 'in turn',
+  ): Promise<Result<boolean>> => {
     const key = chain.map((l) => l.id).join(' ');
     return await inflight.do(key, context.signal, async (signal) => {
       const name = `extract:${createHash('sha256').update(key).digest('hex')}`;
       await using _lock = await deps.locks.lock(name, signal);
-      if (await deps.snapshotter.has(chain)) return ok(undefined);
-      return await applyTop(deps, fetch, chain, { ...context, signal });
+      if (await deps.snapshotter.has(chain)) return ok(true);
+      using _slot = await slots.acquire(signal);
+      return await applyTop(deps, fetch, chain, { ...context, signal, when });
     });
+  };
+  const bring = async (
+    chain: LayerChain,
+    context: TreeContext,
+    {
+      blob,
+      below,
+    }: {
+      readonly blob: Promise<Result<Descriptor>>;
+      readonly below: Promise<Result<void>> | undefined;
+    },
+  ): Promise<Result<void>> => {
+    const fetched = await blob;
+    if (!fetched.ok) return fetched;
+    const ahead = below === undefined ? ok(false) : await extract(chain, context, 'ahead');
+    if (!ahead.ok) return ahead;
+    const lower = await below;
+    if (lower?.ok === false || ahead.value) return lower ?? ok(undefined);
+    for (;;) {
+      // The work of another may be shared that was ahead of its layers below.
+      const done = await extract(chain, context, 'in turn');
+      if (!done.ok) return done;
+      if (done.value) return ok(undefined);
+    }
   };
   return async (chain, context) => {
     // A layer that was made over an index is here without those below it.
@@ -140,34 +83,55 @@ export function createMaterializer(deps: MaterializerDeps): LayerFetcher {
     if (missing.length === 0) return ok(undefined);
     const stop = new AbortController();
     const signal = AbortSignal.any([context.signal, stop.signal]);
-    const early = missing.flatMap((upTo) =>
-      upTo.slice(-1).map((layer) => fetch(layer, { ...context, signal })),
-    );
-    // Awaited through `extract`, which asks again; a failure there must not leave these unobserved.
-    const settled = Promise.allSettled(early);
-    try {
-      for (const [i, upTo] of missing.entries()) {
-        const blob = await early[i];
-        if (blob?.ok === false) return blob;
-        const applied = await extract(upTo, context);
-        if (!applied.ok) return applied;
-      }
-      return ok(undefined);
-    } finally {
-      stop.abort(new DOMException('the layers are not needed any more', 'AbortError'));
-      await settled;
+    const all: Promise<Result<void>>[] = [];
+    for (const upTo of missing) {
+      const [layer] = upTo.slice(-1);
+      if (layer === undefined) continue;
+      const blob = fetch(layer, { ...context, signal });
+      all.push(stopping(stop, bring(upTo, { ...context, signal }, { blob, below: all.at(-1) })));
     }
+    return await firstFailure(all, context.signal);
   };
+}
+
+/** Stops the others when one fails. */
+async function stopping(stop: AbortController, work: Promise<Result<void>>): Promise<Result<void>> {
+  const end = (): void => stop.abort(new DOMException('another layer failed', 'AbortError'));
+  try {
+    const done = await work;
+    if (!done.ok) end();
+    return done;
+  } catch (e) {
+    end();
+    throw e;
+  }
+}
+
+/** Waits for all; a failure comes before what was stopped for it. */
+async function firstFailure(
+  all: readonly Promise<Result<void>>[],
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  const ends = await Promise.allSettled(all);
+  signal.throwIfAborted();
+  for (const end of ends) if (end.status === 'fulfilled' && !end.value.ok) return end.value;
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  return ok(undefined);
+}
+
+interface Extraction extends TreeContext {
+  /** Ahead of the layers below, or with them in place. */
+  readonly when: 'ahead' | 'in turn';
 }
 
 async function applyTop(
   deps: MaterializerDeps,
   fetch: BlobFetcher,
   chain: LayerChain,
-  context: TreeContext,
-): Promise<Result<void>> {
+  context: Extraction,
+): Promise<Result<boolean>> {
   const layer = chain.at(-1);
-  if (layer === undefined) return ok(undefined);
+  if (layer === undefined) return ok(true);
   for (let attempt = 0; ; attempt++) {
     const blob = await fetch(layer, context);
     if (!blob.ok) return blob;
@@ -191,13 +155,14 @@ async function apply(
   deps: MaterializerDeps,
   chain: LayerChain,
   blob: Descriptor,
-  context: TreeContext,
-): Promise<Result<void>> {
-  const { signal } = context;
+  { signal, when }: Extraction,
+): Promise<Result<boolean>> {
   const maxBytes = Math.max(ALWAYS_ALLOWED, blob.size * MAX_EXPANSION);
   const tar = decompress(deps.content.stream(blob.digest, { signal }), { signal, maxBytes });
   try {
-    return await deps.snapshotter.apply(chain, tar, { signal });
+    if (when === 'ahead') return await deps.snapshotter.applyAhead(chain, tar, { signal });
+    const applied = await deps.snapshotter.apply(chain, tar, { signal });
+    return applied.ok ? ok(true) : applied;
   } catch (e) {
     if (e instanceof FailureError) return err(e.failure);
     throw e;
@@ -212,80 +177,4 @@ async function isWhole(
   const hash = createHash('sha256');
   for await (const chunk of content.stream(blob.digest, { signal })) hash.update(chunk);
   return digestOfHex(hash.digest('hex')) === blob.digest;
-}
-
-/** A form of the layer that is here, else one that can be had. */
-async function knownBlob(
-  deps: Pick<MaterializerDeps, 'content' | 'layers'>,
-  layer: LayerRef,
-): Promise<Descriptor | undefined> {
-  const known = deps.layers.layer(layer.id)?.blobs ?? [];
-  for (const blob of known) if ((await deps.content.size(blob.digest)) === blob.size) return blob;
-  return layer.blob ?? known[0];
-}
-
-async function download(
-  deps: Pick<MaterializerDeps, 'content' | 'registry' | 'clock' | 'openLayout' | 'origins'>,
-  layer: Partial<LayerRef>,
-  blob: Descriptor,
-  context: TreeContext,
-): Promise<Result<void>> {
-  const { signal } = context;
-  const { origin } = layer;
-  let reported = 0;
-  const progress = (current: number, total: number | undefined): void => {
-    const now = deps.clock.now();
-    const completed = current === total;
-    if (!completed && now - reported < REPORT_MS) return;
-    reported = now;
-    report(deps, context, blob.digest, {
-      current,
-      ...(total === undefined ? {} : { total }),
-      completed,
-    });
-  };
-  if (origin?.startsWith('docker-image://') === true) {
-    const repository = origin.slice('docker-image://'.length);
-    return await deps.registry.pullBlob(`${repository}@${blob.digest}`, blob, { signal, progress });
-  }
-  if (origin?.startsWith('oci-layout://') === true) {
-    const from = deps.openLayout(origin.slice('oci-layout://'.length));
-    const copied = await deps.content.ingest(from.stream(blob.digest, { signal }), {
-      signal,
-      digest: blob.digest,
-      size: blob.size,
-    });
-    progress(blob.size, blob.size);
-    return copied.ok ? ok(undefined) : copied;
-  }
-  const pulled =
-    origin === undefined ? undefined : deps.origins?.pull(origin, blob, { signal, progress });
-  return (await pulled) ?? err(nowhere(layer));
-}
-
-function nowhere(layer: Partial<LayerRef>): Failure {
-  return failure(
-    'ST020',
-    3,
-    `layer ${layer.diffId ?? layer.id ?? ''} is not on this machine, and nothing says where it can be had`,
-    {
-      help: 'build again without the cache of this step (`--no-cache-filter`)',
-    },
-  );
-}
-
-function report(
-  deps: Pick<MaterializerDeps, 'clock'>,
-  context: TreeContext,
-  id: string,
-  state: { readonly current?: number; readonly total?: number; readonly completed?: boolean },
-): void {
-  context.emit({
-    type: 'status',
-    vertex: context.vertex.digest,
-    at: deps.clock.now(),
-    id,
-    completed: false,
-    ...state,
-  });
 }

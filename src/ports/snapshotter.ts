@@ -38,6 +38,15 @@ export interface Snapshotter {
     options: { readonly signal: AbortSignal },
   ): Promise<Result<void>>;
   /**
+   * As `apply`, while layers below may still be on their way. The answer is false, and nothing is left, when the tar takes
+   * something from them: a directory that it does not describe, or the target of a hard link.
+   */
+  applyAhead(
+    chain: LayerChain,
+    tar: AsyncIterable<Uint8Array>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Result<boolean>>;
+  /**
    * Starts a new layer on top of extracted `parents`; with their tree given as `lower` they need not be extracted, and the
    * layer cannot be mounted. Disposing it without `commit` drops it.
    */

@@ -27,6 +27,7 @@ import type {
 } from '../ports/index.ts';
 
 import { inUserNamespace, syncFileSystem } from '../sys/index.ts';
+import { absentBelow, NeedsBelow } from './absent-below.ts';
 import { DirectoryLayer, makeLayerDir, mountAt } from './active-layer.ts';
 import { DigestFile } from './digest-file.ts';
 import { diskUsage } from './disk-usage.ts';
@@ -96,10 +97,33 @@ class DirectorySnapshotter implements LayerStore {
     return Promise.resolve(isHere !== undefined);
   }
 
-  async apply(
+  apply(
     chain: LayerChain,
     tar: AsyncIterable<Uint8Array>,
-    options: { readonly signal: AbortSignal },
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Result<void>> {
+    return this.#extractTar(chain, tar, { signal, lower: this.#tree(chain.slice(0, -1)) });
+  }
+
+  async applyAhead(
+    chain: LayerChain,
+    tar: AsyncIterable<Uint8Array>,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Result<boolean>> {
+    const lower = absentBelow();
+    try {
+      const done = await this.#extractTar(chain, tar, { signal, lower });
+      return done.ok ? ok(true) : done;
+    } catch (e) {
+      if (e instanceof NeedsBelow) return ok(false);
+      throw e;
+    }
+  }
+
+  async #extractTar(
+    chain: LayerChain,
+    tar: AsyncIterable<Uint8Array>,
+    options: { readonly signal: AbortSignal; readonly lower: FileTree },
   ): Promise<Result<void>> {
     const top = chain.at(-1);
     if (top === undefined) throw new Error('a tar is applied as the top layer of a chain');
@@ -108,7 +132,7 @@ class DirectorySnapshotter implements LayerStore {
     const hash = createHash('sha256');
     const extractor = new LayerExtractor({
       dir,
-      lower: this.#tree(chain.slice(0, -1)),
+      lower: options.lower,
       userXattrs: this.#userXattrs,
     });
     const done = await extractor.extract(hashed(tar, hash), options.signal);

@@ -37,6 +37,50 @@ export function runSnapshotterTests(
     assert.equal(digestOf(again), digestOf(bytes));
   });
 
+  check(
+    'a tar that describes its directories is applied ahead of the layers below it',
+    async (s) => {
+      const [below, above] = [STACK[0] ?? [], [{ name: 'own/' }, { name: 'own/f', data: '1' }]];
+      const bytes = tarOf(above);
+      const lower = chainOf([], digestOf(tarOf(below)));
+      const chain = chainOf(lower, digestOf(bytes));
+      assert.deepEqual(await s.applyAhead(chain, chunked(bytes), { signal }), {
+        ok: true,
+        value: true,
+      });
+      assert.deepEqual([await s.has(chain), await s.has(lower)], [true, false]);
+      assert.ok((await s.apply(lower, chunked(tarOf(below)), { signal })).ok);
+      await collectable(await s.tree(chain), '/own/f', '1');
+    },
+  );
+
+  check(
+    'a tar that takes something from the layers below it waits for them, and leaves nothing',
+    async (s, root) => {
+      const below = tarOf([
+        { name: 'd/', mode: 0o700 },
+        { name: 'd/f', data: '1' },
+      ]);
+      for (const above of [
+        [{ name: 'd/g', data: '2' }],
+        [{ name: 'e/' }, { name: 'e/link', type: 'hardlink' as const, link: 'd/f' }],
+      ]) {
+        const bytes = tarOf(above);
+        const chain = chainOf(chainOf([], digestOf(below)), digestOf(bytes));
+        assert.deepEqual(await s.applyAhead(chain, chunked(bytes), { signal }), {
+          ok: true,
+          value: false,
+        });
+        assert.equal(await s.has(chain), false);
+      }
+      const left = readdirSync(root, { recursive: true, withFileTypes: true });
+      assert.deepEqual(
+        left.filter((entry) => !entry.isDirectory()).map(({ name }) => name),
+        [],
+      );
+    },
+  );
+
   check('the merged tree and a mount of the same chain show the same', async (s) => {
     const chain = await stacked(s, STACK);
     const tree = await s.tree(chain);

@@ -103,3 +103,28 @@ async function downloaded(rig: Rig, servers: CacheServers, type: ServerType): Pr
   assert.ok(bytes > 500 && bytes < 20_000, `${type}: ${bytes} bytes`);
   return bytes;
 }
+
+/** Requests of a build all of whose steps a cache has: nothing but what leads to its records. */
+const REQUESTS: Readonly<Record<ServerType, readonly string[]>> = {
+  registry: ['GET manifest', 'GET blob'],
+  s3: ['GET manifest'],
+  // Two indexes are asked after, at the same time; one is there.
+  gha: ['POST', 'POST', 'GET blob'],
+};
+
+test('a build all of whose steps a cache has asks for what leads to its records, and for nothing else', async () => {
+  await using rig = world();
+  await using servers = await startCacheServers();
+  const asked: Record<string, readonly string[]> = {};
+  for (const type of ['registry', 's3', 'gha'] as const) {
+    const good = servers.good[type];
+    await build(rig, `one-${type}`, ['--cache-to', `${good.to},mode=max`], good.env);
+    await using place = await servers.open(type, () => undefined);
+    const flags = ['--cache-from', place.from, '-t', 'x'];
+    assert.deepEqual(await build(rig, `two-${type}`, flags, place.env), { done: [], warnings: 0 });
+    asked[type] = place.seen.map(({ method, path }) =>
+      `${method} ${/manifest|blob/.exec(path)?.[0] ?? ''}`.trim(),
+    );
+  }
+  assert.deepEqual(asked, REQUESTS);
+});

@@ -57,7 +57,7 @@ function tarOf(name: string, data: Uint8Array): Buffer {
 }
 
 /** A snapshotter that keeps tars, and applies only what has the promised diffID. */
-class TarSnapshotter implements Pick<Snapshotter, 'has' | 'apply' | 'tar'> {
+class TarSnapshotter implements Pick<Snapshotter, 'has' | 'apply' | 'applyAhead' | 'tar'> {
   readonly tars = new Map<LayerId, Uint8Array>();
   readonly applied: LayerId[] = [];
   has(chain: LayerChain): Promise<boolean> {
@@ -77,6 +77,13 @@ class TarSnapshotter implements Pick<Snapshotter, 'has' | 'apply' | 'tar'> {
     this.tars.set(top.id, Buffer.concat(parts));
     this.applied.push(top.id);
     return ok(undefined);
+  }
+  async applyAhead(
+    chain: LayerChain,
+    tar: AsyncIterable<Uint8Array>,
+  ): ReturnType<Snapshotter['applyAhead']> {
+    await this.apply(chain, tar);
+    return ok(true);
   }
   async *tar(chain: LayerChain): AsyncGenerator<Uint8Array> {
     const top = chain.at(-1);
@@ -219,7 +226,8 @@ for (const mediaTypes of ['oci', 'docker'] as const) {
       );
       assert.deepEqual(await there.materialise(chain, context), ok(undefined));
     }
-    assert.deepEqual(there.tars.applied, [baseId, sha256(own)]);
+    // Side by side, each once.
+    assert.deepEqual(there.tars.applied.toSorted(), [baseId, sha256(own)].toSorted());
   });
 }
 

@@ -117,6 +117,8 @@ interface Layer {
 }
 
 interface Traffic {
+  /** Methods and kinds of what was asked for, in order. */
+  readonly requests: readonly string[];
   /** Digests of blobs that were downloaded. */
   readonly pulled: readonly string[];
   readonly pulledBytes: number;
@@ -129,6 +131,7 @@ function trafficOf(proxy: FaultyProxy): Traffic {
   const gets = seen.filter((r) => r.method === 'GET');
   const url = (path: string): URL => new URL(path, 'http://registry');
   return {
+    requests: seen.map((r) => `${r.method} ${r.path.split('/').at(-2) ?? ''}`),
     pulled: gets.flatMap((r) => r.path.split('/blobs/')[1] ?? []),
     pulledBytes: gets.reduce((sum, r) => sum + r.answered, 0),
     pushedBytes: seen.reduce((sum, r) => sum + r.sent, 0),
@@ -152,8 +155,9 @@ test('a new machine runs no step and pulls no layer; one changed file is copied,
 
   const cached = await world.build('b', ['--cache-from', cache, '-t', two]);
   assert.deepEqual(states(cached.steps, 'CACHED').length, 6);
-  // The config is the only blob.
+  // The manifest and the config, and nothing else.
   assert.equal(cached.traffic.pulled.length, 1);
+  assert.deepEqual(cached.traffic.requests, ['GET manifests', 'GET blobs']);
   assert.deepEqual(cached.traffic.mounted, []);
   note(
     `all cached on a new machine: ${cached.ms.toFixed(0)} ms, ${cached.traffic.pulledBytes} bytes`,
