@@ -51,11 +51,13 @@ const because = (
   ...Object.fromEntries(above.map((layer) => [layer, `built: ${why} in ${from}`])),
 });
 
+const baseChanged = (rig: ProjectRig, ...layers: readonly string[]): Record<string, string> =>
+  Object.fromEntries(layers.map((layer) => [layer, `built: base ${rig.registry.host}/base:1`]));
+
 describe('examples of projects, changed in every documented way', { skip: needsSteps }, () => {
   test('seven layers: only what a change reaches is built, and another machine builds nothing', async () => {
     await using rig = await ProjectRig.open('comfyui-layers');
     const all = ['base', 'python', 'pytorch', 'dependencies', 'performance', 'app', 'wheels'];
-    const base = `${rig.registry.host}/base:1`;
     await play(rig, [
       {
         name: 'cold',
@@ -126,9 +128,7 @@ describe('examples of projects, changed in every documented way', { skip: needsS
         name: 'digest of the base image',
         change: (r) => r.base('second'),
         hits: '0/7',
-        built: {
-          ...Object.fromEntries(all.map((layer) => [layer, `built: base ${base}`])),
-        },
+        built: baseChanged(rig, ...all),
       },
       {
         name: 'the base image as it was, and the compiler too',
@@ -186,10 +186,22 @@ describe('examples of projects, changed in every documented way', { skip: needsS
         built: {},
       },
       {
+        name: 'comments of a list only',
+        change: (r) => r.edit('builder-scripts/pak5.txt', (t) => `# why\n\n${t}`),
+        hits: '8/8',
+        built: {},
+      },
+      {
         name: 'times of files only',
         change: (r) => ['Dockerfile', 'runner-scripts/prepare.sh'].forEach((f) => r.touch(f)),
         hits: '8/8',
         built: {},
+      },
+      {
+        name: 'digest of the base image',
+        change: (r) => r.base('second'),
+        hits: '0/8',
+        built: baseChanged(rig, 'system', 'python', 'torch', ...paks, 'nodes', 'runner'),
       },
     ]);
   });
@@ -245,6 +257,33 @@ describe('examples of projects, changed in every documented way', { skip: needsS
           change: (r) => ['csrc/k1.cu', 'vllm/serve.sh'].forEach((f) => r.touch(f)),
           hits: '5/5',
           built: {},
+        },
+        {
+          name: 'runner script: the kernels are found',
+          change: (r) => r.edit('vllm/serve.sh', (t) => `${t}# edited\n`),
+          hits: '3/7',
+          built: because('file vllm/serve.sh', 'vllm', 'openai', 'sagemaker', 'test'),
+        },
+        {
+          name: 'one list, of the runtime',
+          change: (r) => r.edit('requirements/cuda.txt', (t) => `${t}onnx\n`),
+          hits: '2/7',
+          built: because('list requirements/cuda.txt', 'runtime', ...images),
+        },
+        {
+          name: 'comments in the project file and in lists only',
+          change: (r) => {
+            r.edit('varve.yml', (t) => `# a comment\n${t}`);
+            r.edit('requirements/test.txt', (t) => `# another\n\n${t}`);
+          },
+          hits: '5/5',
+          built: {},
+        },
+        {
+          name: 'digest of the base images',
+          change: (r) => r.base('second'),
+          hits: '0/7',
+          built: baseChanged(rig, 'toolchain', 'build', 'runtime', ...images),
         },
       ],
       ['ci'],
