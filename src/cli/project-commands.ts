@@ -17,12 +17,9 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
   type Options = Record<string, unknown>;
   const load = async (): Promise<typeof import('./commands/bake.ts')> =>
     import('./commands/bake.ts');
+  const file = 'varve.yml, docker-bake.json or compose.yaml (default: the one that is here)';
   const common = (command: Command): Command =>
     command
-      .option(
-        '-f, --file <path>',
-        'varve.yml, docker-bake.json or compose.yaml (default: the one that is here)',
-      )
       .option('--platform <platforms>', 'build for these platforms', collect)
       .option('--pull', 'ask registries for base images even where they are known')
       .option('--json', 'print the report as JSON');
@@ -31,6 +28,8 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
       .command('bake [targets...]')
       .description('build layers, images and targets of a project'),
   )
+    .option('-f, --file <path>', `${file}; several bake files are laid over each other`, collect)
+    .option('--set <override>', 'TARGET.KEY=VALUE of a target, over what the file says', collect)
     .option('--push', 'push images, and layers that were built')
     .option('--load', 'load images into the Docker engine')
     .option('-o, --output <spec>', 'type=oci|docker|tar|local|image|registry,dest=…', collect)
@@ -48,6 +47,7 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
       .command('plan [targets...]')
       .description('say what a build would reuse, and what it would build and why'),
   )
+    .option('-f, --file <path>', file)
     .option('--target <stage>', 'of a Dockerfile: this stage')
     .option('--build-arg <name=value>', 'of a Dockerfile: set an ARG', collect)
     .option(

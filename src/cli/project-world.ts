@@ -8,13 +8,21 @@ import {
   isErrno,
   ok,
   type Result,
+  type SourceFile,
   sha256,
 } from '../base/index.ts';
 import type { BuildDeps, BuildEdge, LayerPlaces, ProjectWorld } from '../build/index.ts';
 import { openLocalSource } from '../context/index.ts';
 import { normaliseReference } from '../oci/index.ts';
 import { createImageResolver } from '../ops/index.ts';
-import { layerTag, PROJECT_FILES, type Project, parseProjectFile } from '../project/index.ts';
+import {
+  type BakeOverride,
+  layerTag,
+  PROJECT_FILES,
+  type Project,
+  parseBakeFiles,
+  parseProjectFile,
+} from '../project/index.ts';
 import { scopeTag } from '../remotes/index.ts';
 import { buildRequest, type Options } from './build-request.ts';
 import { type CiScopes, ciScopes } from './flags/cache-scope.ts';
@@ -31,17 +39,67 @@ export interface OpenProject {
   readonly dir: string;
 }
 
-/** Reads the project file that `-f` names, or the first of the usual ones; undefined where there is none. */
-export function openProject(io: Io, given: string | undefined): Result<OpenProject | undefined> {
-  for (const name of given === undefined ? PROJECT_FILES : [given]) {
-    const path = resolve(io.cwd, name);
-    const text = readProjectFile(path, name);
-    if (!text.ok) return text;
-    if (text.value === undefined) continue;
-    const parsed = parseProjectFile({ path: shownPath(io.cwd, path), text: text.value }, io.env);
-    return parsed.ok ? ok({ project: parsed.value, dir: dirname(path) }) : parsed;
+/**
+ * Reads the project files that `-f` names, or the first of the usual ones (a bake file with its override); undefined where
+ * there is none.
+ */
+export function openProject(
+  io: Io,
+  given: string | readonly string[] | undefined,
+  overrides: readonly BakeOverride[] = [],
+): Result<OpenProject | undefined> {
+  const named = typeof given === 'string' ? [given] : (given ?? []);
+  if (named.length > 1) return openBakeFiles(io, named, overrides);
+  const [only] = named;
+  for (const name of only === undefined ? PROJECT_FILES : [only]) {
+    const file = projectFile(io, name);
+    if (!file.ok) return file;
+    if (file.value === undefined) continue;
+    if (only === undefined && name === BAKE_FILE) {
+      const over = projectFile(io, BAKE_OVERRIDE);
+      if (!over.ok) return over;
+      if (over.value !== undefined) return openBakeFiles(io, [name, BAKE_OVERRIDE], overrides);
+    }
+    const parsed = parseProjectFile(file.value, io.env, overrides);
+    return parsed.ok ? ok({ project: parsed.value, dir: dirname(resolve(io.cwd, name)) }) : parsed;
   }
-  return given === undefined ? ok(undefined) : err(noProject(given));
+  return only === undefined ? ok(undefined) : err(noProject(only));
+}
+
+const BAKE_FILE = 'docker-bake.json';
+const BAKE_OVERRIDE = 'docker-bake.override.json';
+
+/** Several bake files, laid over each other; paths are relative to the directory of the first. */
+function openBakeFiles(
+  io: Io,
+  names: readonly string[],
+  overrides: readonly BakeOverride[],
+): Result<OpenProject> {
+  const files: SourceFile[] = [];
+  for (const name of names) {
+    if (!name.endsWith('.json'))
+      return err(
+        failure('CL002', 2, `-f ${name}: only bake files in JSON are laid over each other`, {
+          help: 'name one file, or several docker-bake.json',
+        }),
+      );
+    const file = projectFile(io, name);
+    if (!file.ok) return file;
+    if (file.value === undefined) return err(noProject(name));
+    files.push(file.value);
+  }
+  const [first, ...more] = files;
+  if (first === undefined) return err(noProject(undefined));
+  const parsed = parseBakeFiles([first, ...more], io.env, overrides);
+  const dir = dirname(resolve(io.cwd, names[0] ?? '.'));
+  return parsed.ok ? ok({ project: parsed.value, dir }) : parsed;
+}
+
+function projectFile(io: Io, name: string): Result<SourceFile | undefined> {
+  const path = resolve(io.cwd, name);
+  const text = readProjectFile(path, name);
+  if (!text.ok || text.value === undefined) return text.ok ? ok(undefined) : text;
+  return ok({ path: shownPath(io.cwd, path), text: text.value });
 }
 
 /** The failure of a command that needs a project file. */

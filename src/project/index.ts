@@ -1,8 +1,10 @@
+export { type BakeOverride, parseOverrides } from './bake-merge.ts';
+export { bakePrint } from './bake-print.ts';
 export { type Goals, goalsOf } from './goals.ts';
 export { type Fact, type FactChange, factChanges, layerKey, layerTag } from './key.ts';
 export { layersBelow } from './layers.ts';
 export { itemName, type LayerList, listItems, listText } from './lists.ts';
-export { PROJECT_FILES, parseProjectFile } from './other-files.ts';
+export { PROJECT_FILES, parseBakeFiles, parseProjectFile } from './other-files.ts';
 export { goalNames } from './parse.ts';
 export type {
   ChangeClass,

@@ -8,6 +8,7 @@ import {
   type SourceFile,
 } from '../base/index.ts';
 import { type ParsedYaml, parseYaml } from '../template/index.ts';
+import { type BakeOverride, mergeBakeFiles } from './bake-merge.ts';
 import { PROJECT, parseProject, targetParser } from './parse.ts';
 import type { Project } from './project.ts';
 import { bakeSchema, composeSchema } from './schema.ts';
@@ -29,8 +30,12 @@ export const PROJECT_FILES = [
   'docker-bake.hcl',
 ] as const;
 
-/** Parses a project file of any kind by its name. */
-export function parseProjectFile(file: SourceFile, env: Env): Result<Project> {
+/** Parses a project file of any kind by its name; `overrides` are `--set` of a command line. */
+export function parseProjectFile(
+  file: SourceFile,
+  env: Env,
+  overrides: readonly BakeOverride[] = [],
+): Result<Project> {
   const name = file.path.replace(/^.*\//, '');
   if (name.endsWith('.hcl'))
     return err(
@@ -38,43 +43,78 @@ export function parseProjectFile(file: SourceFile, env: Env): Result<Project> {
         help: 'convert it once: docker buildx bake --print > docker-bake.json',
       }),
     );
-  if (name.endsWith('.json')) return parseBake(file, env);
-  if (/compose/.test(name)) return parseCompose(file, env);
-  return parseProject(file, env);
+  if (name.endsWith('.json')) return parseBakeFiles([file], env, overrides);
+  if (/compose/.test(name)) return parseCompose(file, env, overrides);
+  return parseProject(file, env, overrides);
 }
 
-/** `docker-bake.json`: variables, groups and targets with inheritance and matrices (docs.docker.com, Bake file reference). */
-function parseBake(file: SourceFile, env: Env): Result<Project> {
-  let raw: unknown;
-  const parsed = parseYaml(file, bakeSchema, {
-    ...PROJECT,
-    prepare: (data) => {
-      raw = data;
-      return ok(data);
-    },
-  });
-  if (!parsed.ok) return parsed;
-  const { span, value } = parsed.value;
-  const place = (path: readonly PropertyKey[]): FailurePlace => ({ file, span: span(path) });
-  const variables = declaredVariables(value.variable, env);
-  const targets = isRecord(raw) && isRecord(raw['target']) ? raw['target'] : {};
-  const read = readTargets(targets, targetParser(place, ['target']), {
-    expansion: { variables, env },
+/**
+ * `docker-bake.json`: variables, groups and targets with inheritance and matrices (docs.docker.com, Bake file reference).
+ * Several files are laid over each other.
+ */
+export function parseBakeFiles(
+  files: readonly [SourceFile, ...SourceFile[]],
+  env: Env,
+  overrides: readonly BakeOverride[],
+): Result<Project> {
+  const read: { readonly raw: Raw; readonly place: (path: Path) => FailurePlace }[] = [];
+  for (const file of files) {
+    let raw: unknown;
+    const parsed = parseYaml(file, bakeSchema, {
+      ...PROJECT,
+      prepare: (data) => {
+        raw = data;
+        return ok(data);
+      },
+    });
+    if (!parsed.ok) return parsed;
+    const { span } = parsed.value;
+    read.push({
+      raw: isRecord(raw) ? raw : {},
+      place: (path) => ({ file, span: span(path) }),
+    });
+  }
+  const merged = mergeBakeFiles(read.map(({ raw }) => raw));
+  const targets = isRecord(merged['target']) ? merged['target'] : {};
+  // A target is shown in the last file that has it.
+  const place = (path: Path): FailurePlace => {
+    const [kind = '', name = ''] = path.map(String);
+    const has = ({ raw }: { readonly raw: Raw }): boolean => {
+      const blocks = raw[kind];
+      return isRecord(blocks) && name in blocks;
+    };
+    const owner = read.findLast(has) ?? read.at(-1);
+    return owner?.place(path) ?? { file: files[0], span: { offset: 0, length: 1 } };
+  };
+  const made = readTargets(targets, targetParser(place, ['target']), {
+    expansion: { variables: declaredVariables(merged['variable'], env), env },
+    overrides,
     at: (name) => place(['target', name]),
   });
-  if (!read.ok) return read;
-  const groups = Object.entries(value.group ?? {}).map(
-    ([name, group]) => [name, group.targets] as const,
-  );
+  if (!made.ok) return made;
+  const groups = isRecord(merged['group']) ? Object.entries(merged['group']) : [];
   return ok({
-    ...empty(file, 'bake'),
-    targets: read.value.targets,
-    groups: new Map([...read.value.matrices, ...groups]),
+    ...empty(files[0], 'bake'),
+    targets: made.value.targets,
+    groups: new Map([
+      ...made.value.matrices,
+      ...groups.map(([name, group]) => [name, membersOf(group)] as const),
+    ]),
   });
 }
 
+type Raw = Readonly<Record<string, unknown>>;
+type Path = readonly PropertyKey[];
+
+const membersOf = (group: unknown): readonly string[] =>
+  isRecord(group) ? listOf(group['targets']) : [];
+
 /** The `build` sections of a Compose file (compose-spec, build.md); a service's `image` names what is built. */
-function parseCompose(file: SourceFile, env: Env): Result<Project> {
+function parseCompose(
+  file: SourceFile,
+  env: Env,
+  overrides: readonly BakeOverride[],
+): Result<Project> {
   const parsed: Result<ParsedYaml<import('zod').infer<typeof composeSchema>>> = parseYaml(
     file,
     composeSchema,
@@ -122,6 +162,7 @@ function parseCompose(file: SourceFile, env: Env): Result<Project> {
   const read = readTargets(Object.fromEntries(targets), targetParser(place, ['services']), {
     // The document was expanded; a dollar sign that is left is meant.
     expansion: { variables: new Map(), env: {}, lenient: true },
+    overrides,
     at: (name) => place(['services', name]),
   });
   if (!read.ok) return read;

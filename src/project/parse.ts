@@ -9,6 +9,7 @@ import {
   type SourceFile,
 } from '../base/index.ts';
 import { joined, type ParsedYaml, parseYaml, type YamlKind } from '../template/index.ts';
+import type { BakeOverride } from './bake-merge.ts';
 import { layersBelow, readLayers } from './layers.ts';
 import type { ImageSpec, LayerSpec, Project } from './project.ts';
 import { projectSchema, targetSchema } from './schema.ts';
@@ -26,7 +27,11 @@ export const PROJECT: YamlKind = {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Parses `varve.yml`; variables take their values from `env`. Every problem found carries its line and column. */
-export function parseProject(file: SourceFile, env: Env): Result<Project> {
+export function parseProject(
+  file: SourceFile,
+  env: Env,
+  overrides: readonly BakeOverride[] = [],
+): Result<Project> {
   let variables: Variables = new Map();
   let targets: unknown;
   const parsed = parseYaml(file, projectSchema, {
@@ -47,6 +52,7 @@ export function parseProject(file: SourceFile, env: Env): Result<Project> {
   if (!layers.ok) return layers;
   const read = readTargets(isRecord(targets) ? targets : {}, targetParser(place), {
     expansion: { variables, env },
+    overrides,
     at: (name) => place(['targets', name]),
   });
   if (!read.ok) return read;

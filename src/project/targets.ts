@@ -5,9 +5,11 @@ import {
   type Failure,
   type FailurePlace,
   failure,
+  isRecord,
   ok,
   type Result,
 } from '../base/index.ts';
+import { type BakeOverride, mergeTarget, overrideTarget } from './bake-merge.ts';
 import type { TargetSpec } from './project.ts';
 import type { targetSchema } from './schema.ts';
 import { type Expansion, expandAll, type Variables } from './variables.ts';
@@ -18,6 +20,8 @@ export type RawTarget = z.infer<typeof targetSchema>;
 /** How targets are read. */
 export interface TargetReading {
   readonly expansion: Expansion;
+  /** `--set`. */
+  readonly overrides?: readonly BakeOverride[];
   readonly at: (name: string) => FailurePlace;
 }
 
@@ -39,7 +43,7 @@ export function readTargets(
   for (const name of Object.keys(raw)) {
     const flat = inherited(raw, name, reading, []);
     if (!flat.ok) return flat;
-    const made: string[] = [];
+    const names: string[] = [];
     for (const values of combinations(flat.value['matrix'])) {
       const variables: Variables = new Map([...reading.expansion.variables, ...values]);
       const expanded = expandAll(
@@ -51,9 +55,11 @@ export function readTargets(
         },
       );
       if (!expanded.ok) return expanded;
-      const checked = parse(expanded.value, name);
+      const made = isRecord(expanded.value) ? expanded.value : {};
+      const own = values.size === 0 ? name : nameOf(made['name'], name, values);
+      const overrides = values.size === 0 ? [] : (reading.overrides ?? []);
+      const checked = parse(overrideTarget(own, made, overrides), name);
       if (!checked.ok) return checked;
-      const own = values.size === 0 ? name : (checked.value.name ?? matrixName(name, values));
       if (targets.has(own))
         return err(
           failure('PJ004', 2, `two builds of the matrix of "${name}" are called "${own}"`, {
@@ -61,15 +67,26 @@ export function readTargets(
             places: [reading.at(name)],
           }),
         );
-      targets.set(own, targetSpec(own, checked.value));
-      made.push(own);
+      const { lenient } = reading.expansion;
+      targets.set(
+        own,
+        targetSpec(own, lenient === true ? checked.value : withoutNulls(checked.value)),
+      );
+      names.push(own);
     }
-    if (made.length !== 1 || made[0] !== name) matrices.set(name, made);
+    if (names.length !== 1 || names[0] !== name) matrices.set(name, names);
   }
   return ok({ targets, matrices });
 }
 
-const MAPS = new Set(['args', 'contexts', 'labels', 'extra-hosts']);
+const nameOf = (given: unknown, name: string, values: ReadonlyMap<string, string>): string =>
+  typeof given === 'string' ? given : matrixName(name, values);
+
+/** An argument that is null has no value here: that of the Dockerfile counts. In Compose it is the environment's. */
+function withoutNulls(target: RawTarget): RawTarget {
+  const args = Object.entries(target.args ?? {}).filter(([, value]) => value !== null);
+  return { ...target, args: Object.fromEntries(args) };
+}
 
 type Flat = Readonly<Record<string, unknown>>;
 
@@ -93,9 +110,13 @@ function inherited(
     const above = inherited(raw, String(parent), reading, [...path, name]);
     if (!above.ok) return above;
     const { matrix: _matrix, name: _name, ...taken } = above.value;
-    flat = mergeKeys(flat, taken, MAPS);
+    flat = mergeTarget(flat, taken);
   }
-  return ok(mergeKeys(flat, rest, MAPS));
+  const whole = mergeTarget(flat, rest);
+  // The builds of a matrix are known by their own names; a dollar sign of a command line is meant.
+  const overrides = 'matrix' in whole ? [] : (reading.overrides ?? []);
+  const meant = overrides.map((each) => ({ ...each, value: each.value.replaceAll('$', '$$$$') }));
+  return ok(overrideTarget(name, whole, meant));
 }
 
 /** `over` laid over `below`; of the named keys the members are merged. */

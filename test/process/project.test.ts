@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { varveHere } from '../rig/in-process.ts';
 import { builtOf, ProjectRig } from '../rig/project.ts';
 import { needsSteps } from '../rig/rig.ts';
 
@@ -160,6 +161,32 @@ images: {planned: {tags: ["\${IMAGE:-x}"], layers: [high]}}
     assert.deepEqual(
       [read('out/copy'), read('many-1/who'), read('many-2/who')],
       ['low', 'n1', 'n2'],
+    );
+  });
+
+  test('several bake files, --set and --print: what is printed is what would be built', async () => {
+    await using rig = await ProjectRig.open();
+    const bake = (path: string, target: unknown): void =>
+      rig.rig.write(`app/${path}`, JSON.stringify({ target }));
+    bake('docker-bake.json', { one: { args: { A: '1' }, tags: ['a'] }, two: {} });
+    bake('docker-bake.override.json', { one: { tags: ['b'] } });
+    const print = async (...args: readonly string[]): Promise<unknown> => {
+      const cwd = join(rig.rig.work, 'app');
+      const run = await varveHere(rig.rig, cwd, ['bake', ...args], rig.env);
+      assert.equal(run.status, 0, run.stderr);
+      return JSON.parse(run.stdout);
+    };
+    const one = { context: '.', dockerfile: 'Dockerfile', args: { A: '1' }, tags: ['b'] };
+    assert.deepEqual(await print('--print', 'one'), {
+      group: { default: { targets: ['one'] } },
+      target: { one },
+    });
+    assert.deepEqual(
+      await print('--print', 'one', '-f', 'docker-bake.json', '--set', '*.args.A=2'),
+      {
+        group: { default: { targets: ['one'] } },
+        target: { one: { ...one, args: { A: '2' }, tags: ['a'] } },
+      },
     );
   });
 

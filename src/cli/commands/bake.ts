@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { err, failure, type GoJson, isErrno, ok, type Result } from '../../base/index.ts';
 import { type BuildEdge, type ProjectReport, projectBuilds } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
-import { type Goals, goalsOf } from '../../project/index.ts';
+import { bakePrint, type Goals, goalsOf, parseOverrides } from '../../project/index.ts';
 import { bakeTargets } from '../bake-targets.ts';
 import { Options } from '../build-request.ts';
 import { createBuildDeps } from '../build-world.ts';
@@ -29,14 +29,18 @@ export async function bakeCommand(
   values: Readonly<Record<string, unknown>>,
 ): Promise<number> {
   const options = new Options(values);
-  const opened = openProject(io, options.text('file'));
+  const overrides = parseOverrides(options.list('set'), io.env);
+  if (!overrides.ok) return fail(io, overrides.error);
+  const opened = openProject(io, options.list('file'), overrides.value);
   if (!opened.ok) return fail(io, opened.error);
   if (opened.value === undefined) return fail(io, noProject(undefined));
   const goals = goalsOf(opened.value.project, names);
   if (!goals.ok) return fail(io, goals.error);
   if (options.is('print')) {
+    const { layers, images, targets } = goals.value;
+    const isBake = layers.length === 0 && images.length === 0;
     // Everything in it is a JSON value; an interface has no index signature to say so.
-    printJson(io, goals.value as unknown as GoJson);
+    printJson(io, (isBake ? bakePrint(targets) : goals.value) as unknown as GoJson);
     return 0;
   }
   return await run(io, { open: opened.value, goals: goals.value, options });
