@@ -12,11 +12,11 @@ import type { Store } from './store.ts';
 export async function readImageFiles(
   store: Store,
   image: StoredImage,
-  signal: AbortSignal,
+  options: { readonly signal: AbortSignal; readonly keep?: ReadonlySet<string> },
 ): Promise<ImageFiles & { readonly layers: readonly (readonly LayerFile[])[] }> {
   const layers: (readonly LayerFile[])[] = [];
   for (const layer of image.manifest.layers) {
-    const listing = await layerListing(store.content, layer, signal);
+    const listing = await layerListing(store.content, layer, options);
     if (!listing.ok) throw new FailureError(listing.error);
     layers.push(listing.value);
   }

@@ -42,6 +42,10 @@ export function fail(io: Io, f: Failure): number {
   return f.exit;
 }
 
+/** Text with blanks in front of each of its lines but empty ones. */
+export const indentLines = (blanks: string, text: string): string =>
+  text.replaceAll(/^(?=.)/gm, blanks);
+
 /** Several lines with text from outside (names, messages, output of steps): none moves the cursor or changes colours. */
 export function neutraliseLines(text: string): string {
   return text.split('\n').map(neutralise).join('\n');

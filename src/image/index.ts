@@ -18,7 +18,7 @@ export {
   installedPackages,
 } from './image-files.ts';
 export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
-export { type LayerFile, layerListing, readLayerFile } from './layer-listing.ts';
+export { type LayerFile, layerListing } from './layer-listing.ts';
 export { type LoadedImage, loadImages, loadLayout } from './load.ts';
 export {
   findImageRow,

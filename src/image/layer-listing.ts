@@ -17,16 +17,26 @@ export interface LayerFile {
   readonly link?: string;
   /** SHA-256 of a regular file's data, hexadecimal. */
   readonly digest?: string;
+  /** The data of a file that was asked for. */
+  readonly data?: Uint8Array;
 }
+
+/** Files read whole are databases of packages and the like. */
+const MAX_FILE = 64 * 1024 * 1024;
+
+const NONE: ReadonlySet<string> = new Set();
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 
-/** Reads what a layer of the store holds, every file hashed; a blob that is not here or is no layer is a failure. */
+/**
+ * Reads what a layer of the store holds, every file hashed, and the data of files with these paths; a blob that is not here or is no
+ * layer is a failure.
+ */
 export async function layerListing(
   content: ContentStore,
   layer: Descriptor,
-  signal: AbortSignal,
+  { signal, keep = NONE }: { readonly signal: AbortSignal; readonly keep?: ReadonlySet<string> },
 ): Promise<Result<readonly LayerFile[]>> {
   const files: LayerFile[] = [];
   try {
@@ -36,7 +46,7 @@ export async function layerListing(
       const next = await reader.next();
       if (!next.ok) return next;
       if (next.value === undefined) return ok(files);
-      const file = await fileOf(next.value, reader);
+      const file = await fileOf(next.value, reader, keep);
       if (file.path !== '') files.push(file);
     }
   } catch (e) {
@@ -45,7 +55,11 @@ export async function layerListing(
   }
 }
 
-async function fileOf(entry: TarEntry, reader: TarReader): Promise<LayerFile> {
+async function fileOf(
+  entry: TarEntry,
+  reader: TarReader,
+  keep: ReadonlySet<string>,
+): Promise<LayerFile> {
   const path = entry.name
     .split('/')
     .filter((part) => part !== '' && part !== '.')
@@ -61,34 +75,12 @@ async function fileOf(entry: TarEntry, reader: TarReader): Promise<LayerFile> {
   }
   if (entry.type !== 'file') return { ...common, path, type: entry.type };
   const hash = createHash('sha256');
-  for await (const chunk of reader.data()) hash.update(chunk);
-  return { ...common, path, type: 'file', digest: hash.digest('hex') };
-}
-
-/** Files read whole are databases of packages and the like. */
-const MAX_FILE = 64 * 1024 * 1024;
-
-/** The data of one regular file of a layer; undefined when the layer has no such file. */
-export async function readLayerFile(
-  content: ContentStore,
-  layer: Descriptor,
-  path: string,
-  signal: AbortSignal,
-): Promise<Result<Uint8Array | undefined>> {
-  try {
-    const reader = new TarReader(decompress(content.stream(layer.digest, { signal }), { signal }));
-    for (;;) {
-      const next = await reader.next();
-      if (!next.ok) return next;
-      if (next.value === undefined) return ok(undefined);
-      const { name, type, size } = next.value;
-      if (type !== 'file' || name.replace(/^(?:\.?\/)+/, '') !== path || size > MAX_FILE) continue;
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of reader.data()) chunks.push(Uint8Array.from(chunk));
-      return ok(Buffer.concat(chunks));
-    }
-  } catch (e) {
-    if (e instanceof FailureError) return { ok: false, error: e.failure };
-    throw e;
+  const kept: Uint8Array[] | undefined = keep.has(path) && size <= MAX_FILE ? [] : undefined;
+  for await (const chunk of reader.data()) {
+    hash.update(chunk);
+    // The reader uses its buffer again.
+    kept?.push(Uint8Array.from(chunk));
   }
+  const file = { ...common, path, type: 'file' as const, digest: hash.digest('hex') };
+  return kept === undefined ? file : { ...file, data: Buffer.concat(kept) };
 }

@@ -105,6 +105,7 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
   const steps = all.filter(({ vertex, inputs }) => inputs.length > 0 || used.has(vertex));
   const depths = depthsOf(steps);
   const columns = new Map<number, number>();
+  const gap = Math.min(170, INNER / Math.max(1, ...depths.values()));
   const nodes = steps.map((step) => {
     const column = depths.get(step.vertex) ?? 0;
     const row = columns.get(column) ?? 0;
@@ -112,8 +113,8 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
     return {
       id: step.vertex,
       name: shortText(step.name.replace(/^\[[^\]]*\]\s*/, ''), 22),
-      x: column * 170,
-      y: row * 60 + (column % 2) * 18,
+      x: column * gap,
+      y: row * ROW + (column % 2) * (ROW / 2),
       symbol: 'roundRect',
       symbolSize: [14, 14],
       itemStyle: { color: colourOf(step, theme) },
@@ -123,7 +124,7 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
   const links = steps.flatMap(({ vertex, inputs }) =>
     inputs.filter((input) => known.has(input)).map((input) => ({ source: input, target: vertex })),
   );
-  const rows = Math.max(1, ...columns.values());
+  const height = Math.max(1, ...columns.values()) * ROW;
   return drawSvg(
     {
       series: [
@@ -131,10 +132,11 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
           type: 'graph',
           layout: 'none',
           left: 60,
-          right: 120,
-          top: 30,
-          bottom: 40,
-          data: nodes,
+          right: WIDTH - 60 - INNER,
+          top: 40,
+          bottom: 50,
+          // The library stretches what it draws to the whole area: corners that are not seen keep it as it is.
+          data: [...nodes, corner('corner 1', 0, 0), corner('corner 2', INNER, height)],
           links,
           edgeSymbol: ['none', 'arrow'],
           edgeSymbolSize: 6,
@@ -143,9 +145,18 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
         },
       ],
     },
-    Math.min(900, 140 + rows * 64),
+    height + 90,
   );
 }
+
+const corner = (name: string, x: number, y: number): Readonly<Record<string, unknown>> => ({
+  ...{ id: name, name, x, y, symbolSize: 0 },
+  label: { show: false },
+});
+
+/** Width of the graph without its margins, and the height of a row of it. */
+const INNER = 780;
+const ROW = 64;
 
 /** The longest way from a source to each step, in steps. */
 function depthsOf(steps: readonly TimelineStep[]): ReadonlyMap<string, number> {
@@ -222,7 +233,8 @@ export function trendChart({ trend }: ReportData, theme: Theme): string {
   );
   return drawSvg(
     {
-      legend: { textStyle: label, bottom: 0 },
+      // Widths of texts are estimated without a browser.
+      legend: { textStyle: label, bottom: 0, itemGap: 40 },
       grid: { left: 60, right: 60, top: 30, bottom: 60 },
       xAxis: { type: 'category', data: trend.map((_, i) => i + 1), axisLabel: label },
       yAxis: [

@@ -24,11 +24,11 @@ export function stepGrid({ steps, trend }: ReportData, theme: Theme): string {
     );
   const series = (name: string, state: 'found' | 'ran', height: number, color: string) => ({
     ...{ name, type: 'scatter', symbol: 'rect', symbolSize: [width, height] },
-    ...{ itemStyle: { color }, data: marks(state) },
+    ...{ itemStyle: { color, opacity: 1 }, data: marks(state) },
   });
   return drawSvg(
     {
-      legend: { textStyle: label, bottom: 0 },
+      legend: { textStyle: label, bottom: 0, itemGap: 40 },
       grid: { left: 330, right: 30, top: 10, bottom: 60 },
       xAxis: {
         type: 'category',

@@ -9,8 +9,8 @@ import {
   type StoredImage,
 } from '../../image/index.ts';
 import { readImageFiles } from '../image-files.ts';
-import { fail, type Io, printJson, table } from '../io.ts';
-import { formatBytes, neutralise } from '../progress/text.ts';
+import { fail, type Io, indentLines, neutraliseLines, printJson, table } from '../io.ts';
+import { formatBytes } from '../progress/text.ts';
 import { openStore, type Store } from '../store.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -67,22 +67,12 @@ async function sideOf(io: Io, store: Store, name: string): Promise<Side> {
         `${name} has ${others.length + (image === undefined ? 0 : 1)} platforms here; images of one platform are compared`,
       ),
     );
-  const { files, layers } = await readImageFiles(store, image, io.signal);
-  const status = files.get(STATUS);
-  const layer = status === undefined ? undefined : image.manifest.layers[status.layer];
-  const text = layer === undefined || layers.length === 0 ? '' : await readStatus(io, store, layer);
-  return { image, files, packages: installedPackages(text) };
-}
-
-async function readStatus(
-  io: Io,
-  store: Store,
-  layer: StoredImage['manifest']['layers'][number],
-): Promise<string> {
-  const { readLayerFile } = await import('../../image/index.ts');
-  const data = await readLayerFile(store.content, layer, STATUS, io.signal);
-  if (!data.ok) throw new FailureError(data.error);
-  return Buffer.from(data.value ?? '').toString('utf8');
+  const { files } = await readImageFiles(store, image, {
+    signal: io.signal,
+    keep: new Set([STATUS]),
+  });
+  const status = Buffer.from(files.get(STATUS)?.data ?? '').toString('utf8');
+  return { image, files, packages: installedPackages(status) };
 }
 
 interface PackageDifference {
@@ -153,12 +143,12 @@ function diffText({ files, packages, config }: Differences, all: boolean): strin
     ...(packages.length === 0
       ? []
       : [
-          `packages\n${indent(table(packages.map((p) => [p.name, p.before ?? '-', '->', p.after ?? '-'])))}`,
+          `packages\n${indentLines('  ', table(packages.map((p) => [p.name, p.before ?? '-', '->', p.after ?? '-'])))}`,
         ]),
     ...(files.length === 0
       ? []
       : [
-          `files\n${indent(table(shown.map((f) => [MARK[f.kind], f.path, sizeOf(f), f.what.join(', ')])))}`,
+          `files\n${indentLines('  ', table(shown.map((f) => [MARK[f.kind], f.path, sizeOf(f), f.what.join(', ')])))}`,
         ]),
     ...(files.length === shown.length
       ? []
@@ -175,7 +165,3 @@ const MARK = { added: 'A', removed: 'D', changed: 'C' } as const;
 const sizeOf = ({ bytes }: FileDifference): string => (bytes === 0 ? '' : signed(bytes));
 
 const signed = (bytes: number): string => `${bytes < 0 ? '-' : '+'}${formatBytes(Math.abs(bytes))}`;
-
-const indent = (text: string): string => text.replaceAll(/^(?=.)/gm, '  ');
-
-const neutraliseLines = (text: string): string => text.split('\n').map(neutralise).join('\n');

@@ -109,7 +109,7 @@ async function reportLayers(
   store: Store,
   image: StoredImage,
 ): Promise<readonly ReportLayer[]> {
-  const { layers, wasted, lost } = await readImageFiles(store, image, io.signal);
+  const { layers, wasted, lost } = await readImageFiles(store, image, io);
   const made = image.config.history.filter((h) => h.empty_layer !== true);
   return layers.map((entries, i) => {
     const files = entries

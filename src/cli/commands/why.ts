@@ -3,7 +3,7 @@ import { type BuildCauses, buildCauses, type CauseGroup, findSteps } from '../..
 import type { HistoryDb, StepRow } from '../../ports/index.ts';
 import { causeJson, changeRows } from '../change-text.ts';
 import { findBuild, stepJson, unknownBuild } from '../history-rows.ts';
-import { fail, type Io, printJson, table } from '../io.ts';
+import { fail, type Io, indentLines, printJson, table } from '../io.ts';
 import { formatSeconds, neutralise } from '../progress/text.ts';
 import { openStore } from '../store.ts';
 
@@ -59,11 +59,11 @@ function buildText(build: Build, { groups, executed, cached }: BuildCauses): str
 }
 
 function groupText({ cause, reason, steps, costMs }: CauseGroup): string {
-  const changes = cause.changes.length === 0 ? '' : indent(table(changeRows(cause)));
+  const changes = cause.changes.length === 0 ? '' : indentLines('    ', table(changeRows(cause)));
   const ran = table(
     steps.map(({ name, tookMs = 0 }) => [formatSeconds(tookMs), neutralise(oneLine(name))]),
   );
-  return `${neutralise(reason)}\n${changes}  so ${steps.length === 1 ? 'this step' : `these ${steps.length} steps`} ran (${formatSeconds(costMs)}):\n${indent(ran)}`;
+  return `${neutralise(reason)}\n${changes}  so ${steps.length === 1 ? 'this step' : `these ${steps.length} steps`} ran (${formatSeconds(costMs)}):\n${indentLines('    ', ran)}`;
 }
 
 /** All that is known of one step: what was decided, the way from the cause to it, who was asked. */
@@ -114,7 +114,5 @@ function buildJson(build: Build, { groups, executed, cached }: BuildCauses): GoJ
 }
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
-
-const indent = (text: string): string => text.replaceAll(/^(?=.)/gm, '    ');
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');
