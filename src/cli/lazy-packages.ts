@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, failure, isErrno, ok, type Result, type SourceFile } from '../base/index.ts';
 import type { TemplatePackages } from '../build/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { PackageStore } from '../packages/index.ts';
-import type { Template, TemplateLock } from '../template/index.ts';
+import type { RootTemplate, TemplateLock } from '../template/index.ts';
 import type { Io } from './io.ts';
 import { type Store, storePaths } from './store.ts';
 
@@ -59,7 +59,7 @@ interface LockWanted {
 
 /** Templates that are not files of their own, by the name that stands for them, and how all are resolved. */
 export interface GivenTemplates {
-  readonly templates: ReadonlyMap<string, Template>;
+  readonly templates: ReadonlyMap<string, RootTemplate>;
   /** Roots with some packages of another's lock, by the name that stands for them. */
   readonly parts: ReadonlyMap<
     string,
@@ -91,14 +91,9 @@ async function lockTemplate(
   world: LockWorld,
   what: LockWanted,
 ): ReturnType<TemplatePackages['lockTemplate']> {
-  const { debianArchitecture, imageConfigOf, templateSource } = await import(
-    '../template/index.ts'
-  );
+  const { imageConfigOf, templateSource } = await import('../template/index.ts');
   const { os, architecture } = what.platform;
-  const debian = debianArchitecture(what.platform);
-  if (debian === undefined)
-    return err(failure('TP006', 2, `Debian has no architecture for ${os}/${architecture}`));
-  const lock = await lockNamed(world, what, debian);
+  const lock = await lockNamed(world, what);
   if (!lock.ok) return lock;
   const source = templateSource(what.file, lock.value);
   const config = {
@@ -113,33 +108,39 @@ async function lockTemplate(
 }
 
 /** The lock of a name: once a command, and of a part out of the lock that it is a part of. */
-async function lockNamed(
-  world: LockWorld,
-  what: LockWanted,
-  architecture: string,
-): Promise<Result<TemplateLock>> {
+async function lockNamed(world: LockWorld, what: LockWanted): Promise<Result<TemplateLock>> {
   const part = world.given?.parts.get(what.file);
   if (part !== undefined) {
-    const whole = await lockNamed(world, { ...what, file: part.of }, architecture);
+    const whole = await lockNamed(world, { ...what, file: part.of });
     if (!whole.ok) return whole;
     const { partOfLock } = await import('../template/index.ts');
     return ok(partOfLock(whole.value, part.packages) ?? whole.value);
   }
-  const key = `${what.file}\0${architecture}`;
-  const lock = world.known.get(key) ?? makeLock(world, what, architecture);
+  const { architecture, variant = '' } = what.platform;
+  const key = `${what.file}\0${architecture}${variant}`;
+  const lock = world.known.get(key) ?? makeLock(world, what);
   world.known.set(key, lock);
   return await lock;
 }
 
 async function makeLock(
   { io, packages, given }: LockWorld,
-  { file, signal }: LockWanted,
-  architecture: string,
+  { file, platform, signal }: LockWanted,
 ): Promise<Result<TemplateLock>> {
-  const { parseTemplate } = await import('../template/index.ts');
+  const { debianArchitecture, isRpmTemplate, parseRpmTemplate, parseTemplate } = await import(
+    '../template/index.ts'
+  );
   const known = given?.templates.get(file);
-  const template = known === undefined ? readTemplate(io, file, parseTemplate) : ok(known);
+  const parse = (source: SourceFile): Result<RootTemplate> =>
+    isRpmTemplate(source.text) ? parseRpmTemplate(source) : parseTemplate(source);
+  const template = known === undefined ? readTemplate(io, file, parse) : ok(known);
   if (!template.ok) return template;
+  const isRpm = template.value.kind === 'rpm-root';
+  const architecture = isRpm ? platform.architecture : debianArchitecture(platform);
+  if (architecture === undefined)
+    return err(
+      failure('TP006', 2, `Debian has no architecture for ${platform.os}/${platform.architecture}`),
+    );
   const locked = given?.locks.get(file);
   if (given?.frozen === true && locked === undefined)
     return err(
@@ -162,8 +163,8 @@ async function makeLock(
 function readTemplate(
   io: Io,
   file: string,
-  parse: (source: { readonly path: string; readonly text: string }) => Result<Template>,
-): Result<Template> {
+  parse: (source: { readonly path: string; readonly text: string }) => Result<RootTemplate>,
+): Result<RootTemplate> {
   try {
     return parse({ path: file, text: readFileSync(resolve(io.cwd, file), 'utf8') });
   } catch (e) {

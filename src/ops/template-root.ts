@@ -40,11 +40,14 @@ export interface RootPlan {
   readonly packages: readonly LocalPackage[];
   /** Directory that holds the packages' files and nothing else. */
   readonly packageDir: string;
+  /** Of rpm: what installs the packages. */
+  readonly tools?: readonly { readonly locked: LockedPackage; readonly path: string }[];
   /** Seconds since the epoch: what maintainer scripts see as SOURCE_DATE_EPOCH. */
   readonly epoch: number;
 }
 
-interface RootDeps extends LimitDeps {
+/** What making a root file system needs. */
+export interface RootDeps extends LimitDeps {
   readonly packages: Packages;
   readonly sandbox: Sandbox;
   readonly clock: Clock;
@@ -53,7 +56,7 @@ interface RootDeps extends LimitDeps {
 }
 
 /** Where the packages' files are seen inside the root while it is made. */
-const PACKAGE_MOUNT = '/run/varve-packages';
+export const PACKAGE_MOUNT = '/run/varve-packages';
 /** Lines of dpkg's output that a failure shows. */
 const TAIL_LINES = 20;
 
@@ -148,40 +151,69 @@ async function install(
     readonly limits: () => SandboxLimits | undefined;
   },
 ): Promise<Result<void>> {
-  const { context, step, files } = what;
+  const { context, step, files, limits } = what;
+  const ended = await runInstaller(plan, deps, {
+    ...{ context, limits: limits(), id: `${deps.id}-${step}`, env: [] },
+    // Step 0 holds dpkg's own needs, already extracted: their order among themselves does not matter.
+    args: [
+      'dpkg',
+      '--force-unsafe-io',
+      ...(step === 0 ? ['--force-depends'] : []),
+      '--install',
+      ...files.map((file) => `${PACKAGE_MOUNT}/${file}`),
+    ],
+    mounts: [
+      {
+        kind: 'secret',
+        data: Buffer.from(POLICY),
+        target: '/usr/sbin/policy-rc.d',
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+      },
+    ],
+    program: 'dpkg',
+  });
+  return ended.ok ? ok(undefined) : ended;
+}
+
+/** One run of the program that installs packages. */
+interface Installer {
+  readonly context: OpContext;
+  readonly id: string;
+  readonly program: 'dpkg' | 'rpm';
+  readonly args: readonly string[];
+  /** Beside what every installer sees. */
+  readonly env: readonly string[];
+  /** Beside the packages, which are at `PACKAGE_MOUNT`. */
+  readonly mounts: readonly SandboxMount[];
+  readonly limits: SandboxLimits | undefined;
+}
+
+/** Runs an installer in the root, without network; the last lines of its output. PK050: it fails. */
+export async function runInstaller(
+  plan: RootPlan,
+  deps: RootDeps,
+  what: Installer,
+): Promise<Result<readonly string[]>> {
+  const { context, limits, program } = what;
   const held = { limits: deps.limitsOf?.(nameOf(context)), group: deps.group };
-  const limits = what.limits();
   const tail = new Tail();
-  const mounts: SandboxMount[] = [
-    { kind: 'bind', source: plan.packageDir, target: PACKAGE_MOUNT, readonly: true },
-    {
-      kind: 'secret',
-      data: Buffer.from(POLICY),
-      target: '/usr/sbin/policy-rc.d',
-      mode: 0o755,
-      uid: 0,
-      gid: 0,
-    },
-  ];
   const exit = await deps.sandbox.run(
     {
-      id: `${deps.id}-${step}`,
+      id: what.id,
       rootfs: plan.root,
-      // Step 0 holds dpkg's own needs, already extracted: their order among themselves does not matter.
-      args: [
-        'dpkg',
-        '--force-unsafe-io',
-        ...(step === 0 ? ['--force-depends'] : []),
-        '--install',
-        ...files.map((file) => `${PACKAGE_MOUNT}/${file}`),
-      ],
-      env: environment(plan.epoch),
+      args: what.args,
+      env: [...environment(plan.epoch), ...what.env],
       cwd: '/',
       user: { uid: 0, gid: 0, additionalGids: [] },
       hostname: 'localhost',
       network: 'none',
       security: 'sandbox',
-      mounts,
+      mounts: [
+        { kind: 'bind', source: plan.packageDir, target: PACKAGE_MOUNT, readonly: true },
+        ...what.mounts,
+      ],
       extraHosts: [],
       ulimits: [],
       ...(limits === undefined ? {} : { limits }),
@@ -192,20 +224,15 @@ async function install(
       signal: context.signal,
       output: (stream, data) => {
         tail.add(data);
-        context.emit({
-          type: 'log',
-          vertex: context.vertex.digest,
-          at: deps.clock.now(),
-          stream,
-          data,
-        });
+        const at = deps.clock.now();
+        context.emit({ type: 'log', vertex: context.vertex.digest, at, stream, data });
       },
     },
   );
   if (!exit.ok) return exit;
-  if (exit.value.code === 0 && !exit.value.timedOut) return ok(undefined);
+  if (exit.value.code === 0 && !exit.value.timedOut) return ok(tail.lines());
   return err(
-    failure('PK050', 1, `dpkg cannot install the packages (${endText(exit.value, held)})`, {
+    failure('PK050', 1, `${program} cannot install the packages (${endText(exit.value, held)})`, {
       details: tail.lines(),
       help: memoryText(exit.value, held) ?? 'the output above names the package and its script',
     }),
@@ -216,7 +243,7 @@ const nameOf = ({ vertex }: OpContext): string =>
   vertex.metadata.description['llb.customname'] ?? '';
 
 /** The limits of the step, whose runs of dpkg share its time. */
-function remaining(deps: RootDeps, context: OpContext): () => SandboxLimits | undefined {
+export function remaining(deps: RootDeps, context: OpContext): () => SandboxLimits | undefined {
   const began = deps.clock.now();
   return () => {
     const limits = deps.limitsOf?.(nameOf(context));

@@ -46,8 +46,9 @@ const EMPTIED: readonly (readonly [dir: string, kept: readonly string[]])[] = [
 ];
 
 /** Takes out of a finished root what differs between two runs, so that the same lock gives the same bytes. */
-export function tidyRoot(root: string): void {
+export function tidyRoot(root: string, rpmDatabase?: string): void {
   for (const path of REMOVED) rmSync(join(root, path), { force: true });
+  if (rpmDatabase !== undefined) tidyRpmDatabase(join(root, rpmDatabase));
   for (const [dir, kept] of EMPTIED)
     for (const name of names(join(root, dir)))
       if (!kept.includes(name)) rmSync(join(root, dir, name), { recursive: true, force: true });
@@ -55,6 +56,15 @@ export function tidyRoot(root: string): void {
   for (const name of names(join(root, 'etc/ssh')))
     if (/^ssh_host_\w+_key(?:\.pub)?$/.test(name)) rmSync(join(root, 'etc/ssh', name));
   emptyMachineId(join(root, 'etc/machine-id'));
+}
+
+/** Files that SQLite and rpm make again; a log that was not written back belongs to the database. */
+function tidyRpmDatabase(dir: string): void {
+  rmSync(join(dir, '.rpm.lock'), { force: true });
+  const log = lstatSync(join(dir, 'rpmdb.sqlite-wal'), { throwIfNoEntry: false });
+  if (log !== undefined && log.size > 0) return;
+  for (const name of ['rpmdb.sqlite-wal', 'rpmdb.sqlite-shm'])
+    rmSync(join(dir, name), { force: true });
 }
 
 /** An empty file makes the first boot choose an id (machine-id(5)); where there was none, none is made. */

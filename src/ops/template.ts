@@ -18,8 +18,10 @@ import {
   type LockedPackage,
   lockKey,
   parseLock,
+  type RpmLock,
   type TemplateLock,
 } from '../template/index.ts';
+import { buildRpmRoot } from './rpm-root.ts';
 import type { LimitDeps } from './step-limits.ts';
 import { buildRoot, type LocalPackage } from './template-root.ts';
 import { type EarlierRoot, essentialLock, isBare, type RootShelf } from './template-shelf.ts';
@@ -79,6 +81,7 @@ async function makeRoot(
   context: OpContext,
   deps: TemplateDeps,
 ): Promise<Result<EarlierRoot>> {
+  if (lock.rpm !== undefined) return await rpmLayer(lock, lock.rpm, { context, deps });
   const shelf = context.vertex.metadata.ignoreCache ? undefined : deps.shelf;
   if (shelf === undefined) return await layerOf(lock, undefined, { context, deps });
   return await shelf.whileUnderWay(lock, async () => await onShelf(lock, shelf, context, deps));
@@ -122,12 +125,7 @@ async function layerOf(
   const fetched = await fetchAll(lock, missing, { context, deps });
   if (!fetched.ok) return fetched;
   await using work = await TempDir.create(deps.workDir, 'template-');
-  const packages: LocalPackage[] = [];
-  for (const { locked, path } of fetched.value) {
-    const file = `${locked.name}_${locked.version.replaceAll(':', '%3a')}_${locked.architecture}.deb`;
-    await linkOrCopy(path, join(work.path, file));
-    packages.push({ locked, file });
-  }
+  const packages = await gather(fetched.value, work.path, 'deb');
   const times = await timesOf(fetched.value, base, deps.packages);
   if (!times.ok) return times;
   const { epoch, newest } = times.value;
@@ -149,6 +147,55 @@ async function layerOf(
   clampTimes(layer.upper, { after: newest, to: epoch });
   const ref = await layer.commit({ createdAt: deps.clock.now(), standalone: true });
   return ok({ chain: [ref], epoch, newest, packages: new Set(lock.packages.map((p) => p.sha256)) });
+}
+
+/** The same of rpm packages, which are installed together by their own rpm: there is no root to begin with. */
+async function rpmLayer(
+  lock: TemplateLock,
+  { dbPath, tools }: RpmLock,
+  { context, deps }: { readonly context: OpContext; readonly deps: TemplateDeps },
+): Promise<Result<EarlierRoot>> {
+  const fetched = await fetchAll(lock, [...lock.packages, ...tools], { context, deps });
+  if (!fetched.ok) return fetched;
+  const own = fetched.value.slice(0, lock.packages.length);
+  await using work = await TempDir.create(deps.workDir, 'template-');
+  const packages = await gather(own, work.path, 'rpm');
+  const times = await timesOf(own, undefined, deps.packages);
+  if (!times.ok) return times;
+  const { epoch, newest } = times.value;
+  await using layer = await deps.snapshots.begin([]);
+  {
+    await using mounted = await layer.mount();
+    const built = await buildRpmRoot(
+      {
+        ...{ root: mounted.path, lock, packages, packageDir: work.path, epoch, fromNothing: true },
+        tools: fetched.value.slice(lock.packages.length),
+      },
+      { ...deps, id: `template-${randomBytes(6).toString('hex')}` },
+      context,
+    );
+    if (!built.ok) return built;
+    tidyRoot(mounted.path, dbPath);
+  }
+  clampTimes(layer.upper, { after: newest, to: epoch });
+  const ref = await layer.commit({ createdAt: deps.clock.now(), standalone: true });
+  return ok({ chain: [ref], epoch, newest, packages: new Set(own.map((p) => p.locked.sha256)) });
+}
+
+/** Brings packages together in one directory, under names that are the same on every machine. */
+async function gather(
+  fetched: readonly FetchedPackage[],
+  dir: string,
+  kind: 'deb' | 'rpm',
+): Promise<readonly LocalPackage[]> {
+  const packages: LocalPackage[] = [];
+  for (const { locked, path } of fetched) {
+    const version = locked.version.replaceAll(':', '%3a');
+    const file = `${locked.name}_${version}_${locked.architecture}.${kind}`;
+    await linkOrCopy(path, join(dir, file));
+    packages.push({ locked, file });
+  }
+  return packages;
 }
 
 interface FetchedPackage {

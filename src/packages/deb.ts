@@ -109,7 +109,8 @@ export async function* openMember(
   throw new FailureError(broken(deb.path, `${member.name} is compressed in an unknown way`));
 }
 
-async function* unxz(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Unpacks xz in pieces. */
+export async function* unxz(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const decoder = new XzDecompressor();
   for await (const chunk of packed) {
     const part = decoder.update(chunk);
@@ -119,7 +120,8 @@ async function* unxz(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Arr
   if (tail.length > 0) yield tail;
 }
 
-async function* through(
+/** Passes a stream through a transformer. */
+export async function* through(
   packed: NodeJS.ReadableStream,
   decoder: NodeJS.ReadWriteStream,
   signal: AbortSignal,

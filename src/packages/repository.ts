@@ -45,9 +45,10 @@ export interface LoadedRelease {
 }
 
 const MAX_RELEASE = 16 * 1024 * 1024;
-const FRESH_MS = 10 * 60_000;
+/** How long an answer of a mirror counts as current. */
+export const FRESH_MS = 10 * 60_000;
 /** How far a mirror's clock may be ahead. */
-const MAX_FUTURE_S = 600;
+export const MAX_FUTURE_S = 600;
 
 interface Deps {
   readonly fetcher: Fetcher;
@@ -176,7 +177,8 @@ async function fetchRelease(
   return ok(loaded);
 }
 
-function conditions(known: ReleaseState): Record<string, string> {
+/** Headers that ask for a file only if it changed. */
+export function conditions(known: ReleaseState): Record<string, string> {
   return {
     ...(known.etag === '' ? {} : { 'if-none-match': known.etag }),
     ...(known.lastModified === '' ? {} : { 'if-modified-since': known.lastModified }),
@@ -271,4 +273,6 @@ function isNamed(release: Release, suite: string): boolean {
   );
 }
 
-const day = (seconds: number): string => new Date(seconds * 1000).toISOString().replace('.000', '');
+/** A time for messages. */
+export const day = (seconds: number): string =>
+  new Date(seconds * 1000).toISOString().replace('.000', '');

@@ -207,7 +207,8 @@ function memoName(
   return hexOf(sha256(goJson([MEMO_FORMAT, asJson, wishes, architecture, states])));
 }
 
-async function readMemo(path: string): Promise<TemplateLock | undefined> {
+/** A remembered lock, when the digest in its first line holds. */
+export async function readMemo(path: string): Promise<TemplateLock | undefined> {
   const text = (await readOptional(path))?.toString('utf8');
   if (text === undefined) return undefined;
   const newline = text.indexOf('\n');

@@ -1,9 +1,18 @@
 import { readFile } from 'node:fs/promises';
-import { type Key, readCleartextMessage, readKeys, verify } from 'openpgp';
+import {
+  createMessage,
+  type Key,
+  type KeyID,
+  readCleartextMessage,
+  readKeys,
+  readSignature,
+  verify,
+} from 'openpgp';
 import {
   byCodeUnit,
   type Digest,
   err,
+  type Failure,
   failure,
   isErrno,
   ok,
@@ -100,21 +109,61 @@ export async function verifyClearSigned(
     if (e instanceof Error) return bad(e.message);
     throw e;
   }
-  const { text, verdicts } = verified;
+  const judged = judge(verified.verdicts);
+  if (!('signers' in judged))
+    return 'broken' in judged
+      ? bad(judged.broken)
+      : err(unknownKeys(name, keyring, judged.unknown));
+  return ok({ text: verified.text, signers: judged.signers });
+}
+
+/** What signatures say: who signed, what is broken, or that all of them are by keys that are not in the ring. */
+export type Judgement =
+  | { readonly signers: readonly string[] }
+  | { readonly broken: string }
+  | { readonly unknown: string };
+
+/**
+ * Verifies a detached signature (ASCII-armoured, or the packets themselves) over bytes, as of `now`; the rules are those of
+ * clear-signed documents.
+ */
+export async function judgeDetached(
+  bytes: Uint8Array,
+  signature: string | Uint8Array,
+  options: { readonly keyring: Keyring; readonly now: number },
+): Promise<Judgement> {
+  const { keyring, now } = options;
+  try {
+    const read = await (typeof signature === 'string'
+      ? readSignature({ armoredSignature: signature })
+      : readSignature({ binarySignature: signature }));
+    const result = await verify({
+      message: await createMessage({ binary: bytes }),
+      signature: read,
+      verificationKeys: [...keyring.keys],
+      date: new Date(now),
+    });
+    return judge(await verdictsOf(result.signatures, keyring));
+  } catch (e) {
+    if (e instanceof Error) return { broken: e.message };
+    throw e;
+  }
+}
+
+/** PK012: a document is signed by keys that are not in the ring. */
+export function unknownKeys(name: string, keyring: Keyring, ids: string): Failure {
+  return failure('PK012', 3, `${name} is signed by keys that are not in ${keyring.name}: ${ids}`, {
+    help: 'name the keyring of this repository with "signed-by:" or "keyring:"',
+  });
+}
+
+function judge(verdicts: readonly Verdict[]): Judgement {
   const known = verdicts.filter((v) => v.fingerprint !== undefined);
   const broken = known.find((v) => v.error !== undefined);
   if (broken !== undefined)
-    return bad(`signature by ${broken.fingerprint ?? ''}: ${broken.error ?? ''}`);
-  if (known.length === 0) {
-    const ids = verdicts.map((v) => v.keyId).join(', ');
-    return err(
-      failure('PK012', 3, `${name} is signed by keys that are not in ${keyring.name}: ${ids}`, {
-        help: 'name the keyring of this repository with "signed-by:" or "keyring:"',
-      }),
-    );
-  }
-  const signers = [...new Set(known.flatMap((v) => v.fingerprint ?? []))].sort(byCodeUnit);
-  return ok({ text, signers });
+    return { broken: `signature by ${broken.fingerprint ?? ''}: ${broken.error ?? ''}` };
+  if (known.length === 0) return { unknown: verdicts.map((v) => v.keyId).join(', ') };
+  return { signers: [...new Set(known.flatMap((v) => v.fingerprint ?? []))].sort(byCodeUnit) };
 }
 
 interface Verdict {
@@ -131,8 +180,15 @@ async function checkSignatures(
 ): Promise<{ readonly text: string; readonly verdicts: readonly Verdict[] }> {
   const message = await readCleartextMessage({ cleartextMessage: document });
   const result = await verify({ message, verificationKeys: [...keyring.keys], date });
+  return { text: result.data, verdicts: await verdictsOf(result.signatures, keyring) };
+}
+
+async function verdictsOf(
+  signatures: readonly { readonly keyID: KeyID; readonly verified: Promise<true> }[],
+  keyring: Keyring,
+): Promise<readonly Verdict[]> {
   const verdicts: Verdict[] = [];
-  for (const signature of result.signatures) {
+  for (const signature of signatures) {
     const owner = keyring.keys.find((key) => key.getKeys(signature.keyID).length > 0);
     let error: string | undefined;
     try {
@@ -147,5 +203,5 @@ async function checkSignatures(
       error,
     });
   }
-  return { text: result.data, verdicts };
+  return verdicts;
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import type { Clock, Packages, WorkLocks } from '../ports/index.ts';
-import type { Template, TemplateLock } from '../template/index.ts';
+import type { LockedSource, RootTemplate, TemplateLock } from '../template/index.ts';
 import { BlobPool, type DamageSink, type WantedBlob } from './blob-pool.ts';
 import { readDeb } from './deb.ts';
 import { extractDeb } from './extract.ts';
@@ -9,7 +9,11 @@ import { type HostApt, type ProxyEnvironment, readHostApt } from './host-apt.ts'
 import { Fetcher, type HttpRoute } from './http.ts';
 import { IndexStore } from './index-store.ts';
 import { ReleaseStore } from './release-store.ts';
+import { resolveRpmTemplate } from './resolve-rpm.ts';
 import { type ResolveOptions, resolveTemplate } from './resolve-template.ts';
+import { extractRpm, isRpm, rpmBuiltAt, verifyRpm } from './rpm-file.ts';
+import { RpmIndexStore } from './rpm-index.ts';
+import { type Keyring, readKeyring } from './signature.ts';
 
 /** What packages and their indexes are kept with. */
 export interface PackageStoreOptions {
@@ -26,10 +30,10 @@ export interface PackageStoreOptions {
   readonly onDamage: DamageSink;
 }
 
-/** Debian packages, their indexes and Release files below one directory, safe for many processes. */
+/** Packages of Debian and of rpm, their indexes and the signed files that name them below one directory, safe for many processes. */
 export interface PackageStore extends Packages, AsyncDisposable {
   /** Makes every choice that a template leaves open (`TemplateLock`). */
-  resolve(template: Template, options: ResolveOptions): Promise<Result<TemplateLock>>;
+  resolve(template: RootTemplate, options: ResolveOptions): Promise<Result<TemplateLock>>;
 }
 
 /** Downloads at a time; mirrors ask for few connections. */
@@ -45,6 +49,8 @@ class Store implements PackageStore {
   readonly #fetcher: Fetcher;
   readonly #pool: BlobPool;
   readonly #downloads = new Semaphore(CONCURRENT_DOWNLOADS);
+  /** Keyrings by the text of their keys. */
+  readonly #keyrings = new Map<string, Promise<Result<Keyring>>>();
   #host: Promise<HostApt> | undefined;
   /** Direct until the host's configuration is read, which is before anything is fetched. */
   #route: HttpRoute = { proxyFor: () => undefined, authorization: () => undefined };
@@ -64,20 +70,22 @@ class Store implements PackageStore {
     });
   }
 
-  async resolve(template: Template, options: ResolveOptions): Promise<Result<TemplateLock>> {
+  async resolve(template: RootTemplate, options: ResolveOptions): Promise<Result<TemplateLock>> {
     const { root, clock, offline } = this.#options;
-    return await resolveTemplate(
-      {
-        fetcher: this.#fetcher,
-        releases: new ReleaseStore(join(root, 'release')),
-        indexes: new IndexStore(join(root, 'index'), this.#pool),
-        host: await this.#readHost(),
-        clock,
-        memoDir: join(root, 'lock'),
-      },
-      template,
-      offline === true ? { ...options, refresh: 'never' } : options,
-    );
+    const host = await this.#readHost();
+    const how = offline === true ? { ...options, refresh: 'never' as const } : options;
+    const common = {
+      fetcher: this.#fetcher,
+      releases: new ReleaseStore(join(root, 'release')),
+      clock,
+      memoDir: join(root, 'lock'),
+    };
+    if (template.kind === 'rpm-root') {
+      const indexes = new RpmIndexStore(join(root, 'rpm-index'), this.#pool);
+      return await resolveRpmTemplate({ ...common, indexes }, template, how);
+    }
+    const indexes = new IndexStore(join(root, 'index'), this.#pool);
+    return await resolveTemplate({ ...common, indexes, host }, template, how);
   }
 
   async obtain(
@@ -86,27 +94,47 @@ class Store implements PackageStore {
     await this.#readHost();
     const source = lock.sources[wanted.source];
     if (source === undefined) throw new Error(`lock has no source ${wanted.source}`);
-    const path = wanted.path.split('/').map(encodeURIComponent).join('/');
+    const address = wanted.path.split('/').map(encodeURIComponent).join('/');
     const blob: WantedBlob = {
       sha256: wanted.sha256,
       size: wanted.size,
       name: `${wanted.name} ${wanted.version} (${wanted.architecture})`,
-      urls: this.#options.offline === true ? [] : [`${source.uri}/${path}`],
+      urls: this.#options.offline === true ? [] : [`${source.uri}/${address}`],
     };
-    return await this.#downloads.run(
+    const path = await this.#downloads.run(
       options.signal,
       async () => await this.#pool.obtain(blob, options),
     );
+    if (!path.ok || lock.rpm === undefined) return path;
+    const signed = await this.#checkSignature(path.value, source, blob.name);
+    return signed.ok ? path : signed;
+  }
+
+  /** Packages of rpm carry a signature of their own: it is checked each time a package is used. */
+  async #checkSignature(
+    path: string,
+    source: LockedSource,
+    name: string,
+  ): Promise<Result<unknown>> {
+    const text = (source.keys ?? []).join('\n');
+    const known = this.#keyrings.get(text) ?? readKeyring(source.keys ?? []);
+    this.#keyrings.set(text, known);
+    const keyring = await known;
+    if (!keyring.ok) return keyring;
+    const now = this.#options.clock.now();
+    return await verifyRpm(path, { keyring: keyring.value, now, name });
   }
 
   async extract(
     ...[path, root, { signal }]: Parameters<Packages['extract']>
   ): Promise<Result<void>> {
+    if (await isRpm(path)) return await extractRpm(path, root, signal);
     const deb = await readDeb(path);
     return deb.ok ? await extractDeb(deb.value, root, signal) : deb;
   }
 
   async builtAt(path: string): Promise<Result<number>> {
+    if (await isRpm(path)) return await rpmBuiltAt(path);
     const deb = await readDeb(path);
     if (!deb.ok) return deb;
     return deb.value.builtAt > 0

@@ -36,6 +36,7 @@ export async function* verifyPackages(
   for (const [folder, check] of [
     ['index', (bytes: Buffer) => PackagesIndex.read(bytes) !== undefined],
     ['lock', isSoundMemo],
+    ['rpm-index', isSoundMemo],
   ] as const)
     for (const name of await names(join(root, folder))) {
       signal.throwIfAborted();

@@ -10,6 +10,7 @@ export {
   lockOf,
   parseLock,
   partOfLock,
+  type RpmLock,
   TEMPLATE_SCHEME,
   type TemplateLock,
   templateSource,
@@ -25,6 +26,14 @@ export {
   parseOsPart,
 } from './os-template.ts';
 export { type Provider, parseProvider, providerOf } from './provider.ts';
+export {
+  isRpmTemplate,
+  parseRpmTemplate,
+  type RootTemplate,
+  type RpmRepository,
+  type RpmTemplate,
+  rpmArchitectures,
+} from './rpm-template.ts';
 export {
   type PackageWish,
   parseTemplate,

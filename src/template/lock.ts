@@ -12,7 +12,13 @@ import {
   type Result,
   sha256,
 } from '../base/index.ts';
-import type { Template, TemplateConfig, TemplateFile, TemplateUser } from './template.ts';
+import {
+  absolute,
+  type Template,
+  type TemplateConfig,
+  type TemplateFile,
+  type TemplateUser,
+} from './template.ts';
 
 /** A repository as it stood when the lock was made. */
 export interface LockedSource {
@@ -26,6 +32,16 @@ export interface LockedSource {
   readonly date: number;
   /** Fingerprints of the keys whose signatures were verified. */
   readonly signers: readonly string[];
+  /** ASCII-armoured public keys that may sign packages, where packages are signed themselves (rpm). */
+  readonly keys?: readonly string[];
+}
+
+/** How the packages of rpm repositories become a root file system. */
+export interface RpmLock {
+  /** Where rpm keeps its database in the root. */
+  readonly dbPath: string;
+  /** rpm itself and what it needs, from the same repositories: unpacked beside the root, it installs the packages. */
+  readonly tools: readonly LockedPackage[];
 }
 
 /** One chosen package. */
@@ -65,6 +81,8 @@ export interface TemplateLock {
   readonly files: readonly TemplateFile[];
   readonly users: readonly TemplateUser[];
   readonly config: TemplateConfig;
+  /** Absent: the packages are Debian's. */
+  readonly rpm?: RpmLock;
 }
 
 /** The op attribute that carries the lock as JSON. */
@@ -82,6 +100,8 @@ export function templateSource(
 
 /** Raised when the way roots are made changes their content: part of every key. */
 const ROOT_FORMAT = 'varve.root.v2';
+/** The same of roots made of rpm packages. */
+const RPM_ROOT_FORMAT = 'varve.rpm-root.v1';
 
 const digest = z.string().transform((text, context) => {
   const value = parseDigest(text);
@@ -96,6 +116,20 @@ const relative = z
 const texts = z.array(z.string());
 const textMap = z.record(z.string(), z.string());
 
+const lockedPackage = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._+-]*$/),
+  version: z.string().regex(/^[0-9A-Za-z.+:~^_-]+$/),
+  architecture: z.string().regex(/^[a-z0-9][a-z0-9_-]*$/),
+  sha256: digest,
+  size: natural,
+  path: relative,
+  source: natural,
+  step: natural,
+  manual: z.boolean(),
+  reason: z.string(),
+  needs: texts.optional(),
+});
+
 const schema: z.ZodType<TemplateLock> = z.strictObject({
   version: z.literal(1),
   distribution: z.string(),
@@ -109,23 +143,10 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
       release: digest,
       date: z.int(),
       signers: texts,
+      keys: texts.exactOptional(),
     }),
   ),
-  packages: z.array(
-    z.strictObject({
-      name: z.string().regex(/^[a-z0-9][a-z0-9+.-]*$/),
-      version: z.string().regex(/^[0-9A-Za-z.+:~-]+$/),
-      architecture: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
-      sha256: digest,
-      size: natural,
-      path: relative,
-      source: natural,
-      step: natural,
-      manual: z.boolean(),
-      reason: z.string(),
-      needs: texts.optional(),
-    }),
-  ),
+  packages: z.array(lockedPackage),
   aptSources: z.boolean(),
   files: z.array(
     z.strictObject({
@@ -154,6 +175,7 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
     user: z.string(),
     labels: textMap,
   }),
+  rpm: z.strictObject({ dbPath: absolute, tools: z.array(lockedPackage) }).exactOptional(),
 });
 
 /** The lock as JSON, the same bytes for the same lock. */
@@ -168,7 +190,8 @@ export function parseLock(text: string): Result<TemplateLock> {
   if (!json.ok) return err(failure('TP005', 2, `template lock is not JSON: ${json.error}`));
   const checked = schema.safeParse(json.value);
   if (checked.success) {
-    const stray = checked.data.packages.find((p) => p.source >= checked.data.sources.length);
+    const { packages, rpm, sources } = checked.data;
+    const stray = [...packages, ...(rpm?.tools ?? [])].find((p) => p.source >= sources.length);
     return stray === undefined
       ? ok(checked.data)
       : err(failure('TP005', 2, `template lock: ${stray.name} names a source that is not listed`));
@@ -194,7 +217,11 @@ export function lockKey(lock: TemplateLock): Digest {
   const sources = lock.aptSources ? lock.sources.map((s) => [s.uri, s.suite, s.components]) : [];
   const files = lock.files.map((f) => [f.path, sha256(f.content), f.mode, f.uid, f.gid]);
   const users = lock.users.map((u) => [u.name, u.uid, u.gid, u.home, u.shell, u.groups]);
-  return sha256(goJson([ROOT_FORMAT, lock.architecture, packages, sources, files, users]));
+  const { architecture, rpm } = lock;
+  if (rpm === undefined)
+    return sha256(goJson([ROOT_FORMAT, architecture, packages, sources, files, users]));
+  const tools = rpm.tools.map((p) => p.sha256);
+  return sha256(goJson([RPM_ROOT_FORMAT, architecture, rpm.dbPath, tools, packages, files, users]));
 }
 
 /** The image configuration's `config` member (OCI image-spec, config.md) of a template. */

@@ -92,7 +92,8 @@ const WISH = /^([a-z0-9][a-z0-9+.-]*)(?:=([0-9A-Za-z.+:~-]+\*?)|\/([a-zA-Z0-9._-
 const suite = z.string().regex(SUITE, 'expected a suite or codename such as bookworm');
 const name = z.string().regex(NAME, 'expected a package name: a-z, 0-9, "+", "-", "."');
 const component = z.string().regex(/^[a-z0-9][a-z0-9/_-]*$/, 'expected a component such as main');
-const absolute = z
+/** An absolute path without steps upwards. */
+export const absolute = z
   .string()
   .regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))[^\0]*$/, 'expected an absolute path without ".."');
 const id = z.int().min(0).max(65_534);
@@ -116,7 +117,8 @@ const mirror = z.strictObject({
   priority: z.int().min(-9999).max(9999).default(500),
 });
 
-const user = z.strictObject({
+/** An account of a template. */
+export const user = z.strictObject({
   name: account,
   uid: id,
   gid: id.optional(),
@@ -125,7 +127,8 @@ const user = z.strictObject({
   groups: z.array(account).default([]),
 });
 
-const file = z.strictObject({
+/** A file of a template. */
+export const file = z.strictObject({
   path: absolute,
   content: z.string(),
   mode: mode.default(0o644),

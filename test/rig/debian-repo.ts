@@ -223,23 +223,7 @@ export class DebianRepo implements AsyncDisposable {
     const range = request.headers.range === undefined ? '' : ` ${request.headers.range}`;
     this.requests.push(`${path}${range}`);
     if (this.intercept(request, response)) return;
-    const at = join(this.files, path);
-    if (!existsSync(at)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const bytes = readFileSync(at);
-    const etag = `"${createHash('sha256').update(bytes).digest('hex')}"`;
-    if (request.headers['if-none-match'] === etag) {
-      response.writeHead(304, { etag }).end();
-      return;
-    }
-    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-    const length = bytes.length - start;
-    const ranged =
-      start > 0 ? { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {};
-    response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': length, ...ranged });
-    response.end(bytes.subarray(start));
+    serveFile(join(this.files, path), request, response);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -249,4 +233,24 @@ export class DebianRepo implements AsyncDisposable {
       execFileSync('gpgconf', ['--homedir', join(this.root, 'gnupg'), '--kill', 'all']);
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** Answers with a file: conditional and ranged requests are understood. */
+export function serveFile(at: string, request: IncomingMessage, response: ServerResponse): void {
+  if (!existsSync(at)) {
+    response.writeHead(404).end();
+    return;
+  }
+  const bytes = readFileSync(at);
+  const etag = `"${createHash('sha256').update(bytes).digest('hex')}"`;
+  if (request.headers['if-none-match'] === etag) {
+    response.writeHead(304, { etag }).end();
+    return;
+  }
+  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  const length = bytes.length - start;
+  const ranged =
+    start > 0 ? { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {};
+  response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': length, ...ranged });
+  response.end(bytes.subarray(start));
 }

@@ -1,0 +1,118 @@
+import { chmodSync, existsSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { err, failure, isErrno, ok, type Result, resolveInRoot, TempDir } from '../base/index.ts';
+import type { OpContext } from '../ports/index.ts';
+import { writeExtras } from './template-extras.ts';
+import {
+  PACKAGE_MOUNT,
+  type RootDeps,
+  type RootPlan,
+  remaining,
+  runInstaller,
+} from './template-root.ts';
+
+interface RpmRootDeps extends RootDeps {
+  /** A directory for temporary files. */
+  readonly workDir: string;
+}
+
+/** Where rpm and its libraries are seen inside the root while it is made. */
+const TOOLS = '/run/varve-tools';
+/** Loaders of dynamic libraries (System V ABI supplements), and directories in which libraries are. */
+const LOADERS = [
+  '/lib64/ld-linux-x86-64.so.2',
+  '/lib/ld-linux-aarch64.so.1',
+  '/lib/ld-linux.so.2',
+  '/lib64/ld64.so.2',
+  '/lib/ld-linux-riscv64-lp64d.so.1',
+  '/lib/ld64.so.1',
+];
+const LIBRARIES = ['/lib64', '/usr/lib64', '/lib', '/usr/lib'];
+/** What rpm is configured with. */
+const CONFIGURATION = '/usr/lib/rpm';
+const PROGRAMS = ['/usr/bin/rpm', '/bin/rpm'];
+/** What rpm says when a script failed after which it goes on (%post, triggers). */
+const SCRIPT_WARNING = /^warning: (%\w+\([^)]*\) scriptlet failed.*)$/gm;
+
+/**
+ * Makes a system of rpm packages: rpm itself, unpacked from packages of the same repositories beside the root, installs all of
+ * them in one transaction, in a sandbox without network whose root is the new system. The result is what rpm leaves on a
+ * machine of its own. PK050: the packages cannot be installed.
+ */
+export async function buildRpmRoot(
+  plan: RootPlan,
+  deps: RpmRootDeps,
+  context: OpContext,
+): Promise<Result<void>> {
+  chmodSync(plan.root, 0o755);
+  await using tools = await TempDir.create(deps.workDir, 'rpm-tools-');
+  const unpacked = await unpackTools(plan, deps, { context, dir: tools.path });
+  if (!unpacked.ok) return unpacked;
+  const command = rpmCommand(tools.path);
+  if (!command.ok) return command;
+  const dbPath = plan.lock.rpm?.dbPath ?? '/var/lib/rpm';
+  const limits = remaining(deps, context)();
+  const installed = await runInstaller(plan, deps, {
+    ...{ context, limits, id: `${deps.id}-rpm`, program: 'rpm' },
+    args: [
+      ...command.value,
+      ...['--install', '--dbpath', dbPath, '--nosignature', '--noplugins'],
+      ...plan.packages.map(({ file }) => `${PACKAGE_MOUNT}/${file}`),
+    ],
+    env: existsSync(join(tools.path, CONFIGURATION))
+      ? [`RPM_CONFIGDIR=${TOOLS}${CONFIGURATION}`]
+      : [],
+    mounts: [{ kind: 'bind', source: tools.path, target: TOOLS, readonly: true }],
+  });
+  if (!installed.ok) return installed;
+  for (const [, message = ''] of installed.value.join('\n').matchAll(SCRIPT_WARNING))
+    context.emit({ type: 'warning', vertex: context.vertex.digest, rule: 'RpmScript', message });
+  return writeExtras(plan);
+}
+
+/** `filesystem` first: it brings the links of a merged /usr, which other packages' files go through. */
+async function unpackTools(
+  plan: RootPlan,
+  deps: RpmRootDeps,
+  to: { readonly context: OpContext; readonly dir: string },
+): Promise<Result<void>> {
+  const all = plan.tools ?? [];
+  const order = [
+    ...all.filter((t) => t.locked.name === 'filesystem'),
+    ...all.filter((t) => t.locked.name !== 'filesystem'),
+  ];
+  for (const { path } of order) {
+    const extracted = await deps.packages.extract(path, to.dir, to.context);
+    if (!extracted.ok) return extracted;
+  }
+  return ok(undefined);
+}
+
+/** How rpm is started with its own loader and libraries, so that the new system needs neither. */
+function rpmCommand(tools: string): Result<readonly string[]> {
+  const inside = (path: string): string | undefined => {
+    const at = resolveInRoot(path, (p) => linkAt(join(tools, p)));
+    return at !== undefined && existsSync(join(tools, at)) ? at : undefined;
+  };
+  const [program] = PROGRAMS.flatMap((path) => inside(path) ?? []);
+  if (program === undefined)
+    return err(
+      failure('PK050', 2, 'the tools of the template do not have the program rpm', {
+        help: 'name the package that brings rpm under "tools:"',
+      }),
+    );
+  const [loader] = LOADERS.flatMap((path) => inside(path) ?? []);
+  const libraries = [...new Set(LIBRARIES.flatMap((path) => inside(path) ?? []))];
+  if (loader === undefined) return ok([TOOLS + program]);
+  const path = libraries.map((dir) => TOOLS + dir).join(':');
+  return ok([TOOLS + loader, '--library-path', path, TOOLS + program]);
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (e) {
+    if (isErrno(e, 'EINVAL', 'ENOENT', 'ENOTDIR')) return undefined;
+    throw e;
+  }
+}

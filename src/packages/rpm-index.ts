@@ -1,0 +1,184 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decompress } from '../archive/index.ts';
+import {
+  digestOfHex,
+  err,
+  FailureError,
+  failure,
+  type GoJson,
+  goJson,
+  hexOf,
+  isRecord,
+  ok,
+  parseJson,
+  type Result,
+  redact,
+  sha256,
+  writeAtomically,
+} from '../base/index.ts';
+import {
+  FilelistsReader,
+  PrimaryReader,
+  type Repomd,
+  type RepomdFile,
+  type RpmRecord,
+} from '../rpm/index.ts';
+import type { BlobPool } from './blob-pool.ts';
+import { unxz } from './deb.ts';
+import { readOptional } from './release-store.ts';
+
+/** Which repository's metadata. */
+export interface RpmIndexRequest {
+  readonly uri: string;
+  readonly repomd: Repomd;
+  readonly offline: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Metadata unpacks to at most this many bytes. */
+const MAX_INDEX = 2 * 1024 ** 3;
+/** Changed when the kept form of metadata changes. */
+const FORMAT = 'varve.rpm-index.v1';
+
+/** Reads a document in pieces. */
+interface PieceReader<T> {
+  write(text: string): void;
+  end(): Result<T>;
+}
+
+/** Metadata of repositories in the form in which it is used, by the digest of the file that repomd.xml names. */
+export class RpmIndexStore {
+  readonly #root: string;
+  readonly #pool: BlobPool;
+
+  constructor(root: string, pool: BlobPool) {
+    this.#root = root;
+    this.#pool = pool;
+  }
+
+  /** All packages of a repository. PK020: not what repomd.xml says; PK022: not readable. */
+  async packages(request: RpmIndexRequest): Promise<Result<readonly RpmRecord[]>> {
+    const file = fileOf(request, 'primary');
+    if (!file.ok) return file;
+    const path = join(this.#root, hexOf(sha256(goJson([FORMAT, file.value.sha256]))));
+    const known = await readKept(path);
+    // What was written here is of this shape: its digest says that it is unchanged.
+    if (known !== undefined) return ok(known as readonly RpmRecord[]);
+    const read = await this.#read(request, file.value, (name) => new PrimaryReader(name));
+    // Records hold only JSON values; an interface has no index signature to say so.
+    if (read.ok) await writeKept(path, read.value as unknown as GoJson);
+    return read;
+  }
+
+  /** Which packages hold the wanted paths, by SHA-256 of the package; only asked where the primary metadata does not say. */
+  async owners(
+    request: RpmIndexRequest,
+    wanted: ReadonlySet<string>,
+  ): Promise<Result<ReadonlyMap<string, readonly string[]>>> {
+    const file = fileOf(request, 'filelists');
+    if (!file.ok) return file;
+    const asked = goJson([FORMAT, file.value.sha256, [...wanted].sort()]);
+    const path = join(this.#root, hexOf(sha256(asked)));
+    const known = await readKept(path);
+    // As above.
+    if (known !== undefined) return ok(new Map(known as readonly (readonly [string, string[]])[]));
+    const read = await this.#read(request, file.value, (name) => new FilelistsReader(name, wanted));
+    if (read.ok)
+      await writeKept(
+        path,
+        [...read.value].map(([id, paths]) => [id, [...paths]]),
+      );
+    return read;
+  }
+
+  async #read<T>(
+    request: RpmIndexRequest,
+    file: RepomdFile,
+    reader: (name: string) => PieceReader<T>,
+  ): Promise<Result<T>> {
+    const url = `${request.uri}/${file.location.split('/').map(encodeURIComponent).join('/')}`;
+    const name = redact(url);
+    const got = await this.#pool.obtain(
+      {
+        ...{ sha256: digestOfHex(file.sha256), size: file.size, name },
+        urls: request.offline ? [] : [url],
+      },
+      { signal: request.signal },
+    );
+    if (!got.ok) return got;
+    const read = await readPacked(got.value, file, {
+      name,
+      reader: reader(name),
+      signal: request.signal,
+    });
+    // The kept form takes its place; the compressed one would never be read again.
+    if (read.ok) await rm(got.value, { force: true });
+    return read;
+  }
+}
+
+/** PK022: the repository has no such metadata, or none with a digest that holds. */
+function fileOf(request: RpmIndexRequest, type: string): Result<RepomdFile> {
+  const file = request.repomd.files.find((f) => f.type === type);
+  const name = `${redact(request.uri)}/repodata/repomd.xml`;
+  if (file === undefined) return err(failure('PK022', 3, `${name} names no ${type} metadata`));
+  if (file.sha256 !== '' && file.size > 0 && file.size <= MAX_INDEX) return ok(file);
+  return err(
+    failure('PK022', 3, `${name} has no SHA-256 and size of the ${type} metadata`, {
+      help: 'make the repository with createrepo_c --checksum sha256',
+    }),
+  );
+}
+
+async function readPacked<T>(
+  path: string,
+  file: RepomdFile,
+  to: { readonly name: string; readonly reader: PieceReader<T>; readonly signal: AbortSignal },
+): Promise<Result<T>> {
+  const { name, reader, signal } = to;
+  const hash = createHash('sha256');
+  const decoder = new TextDecoder();
+  try {
+    // A file stream without encoding yields buffers.
+    const packed = createReadStream(path, {
+      highWaterMark: 256 * 1024,
+    }) as AsyncIterable<Uint8Array>;
+    const plain = file.location.endsWith('.xz')
+      ? unxz(packed)
+      : decompress(packed, { signal, maxBytes: MAX_INDEX });
+    let size = 0;
+    for await (const chunk of plain) {
+      signal.throwIfAborted();
+      size += chunk.length;
+      if (size > MAX_INDEX) return err(failure('PK020', 3, `${name} unpacks to more than 2 GiB`));
+      hash.update(chunk);
+      reader.write(decoder.decode(chunk, { stream: true }));
+    }
+  } catch (e) {
+    if (!(e instanceof FailureError)) throw e;
+    return err(failure('PK020', 3, `${name} does not unpack: ${e.failure.message}`, { cause: e }));
+  }
+  if (file.openSha256 !== '' && hash.digest('hex') !== file.openSha256)
+    return err(failure('PK020', 3, `${name} does not unpack to what repomd.xml names`));
+  return reader.end();
+}
+
+/** What was kept, when the digest in its first line holds. */
+async function readKept(path: string): Promise<unknown[] | undefined> {
+  const text = (await readOptional(path))?.toString('utf8');
+  if (text === undefined) return undefined;
+  const newline = text.indexOf('\n');
+  const body = text.slice(newline + 1);
+  if (text.slice(0, newline) !== sha256(body)) return undefined;
+  const json = parseJson(body);
+  const kept = json.ok && isRecord(json.value) ? json.value['kept'] : undefined;
+  return Array.isArray(kept) ? kept : undefined;
+}
+
+async function writeKept(path: string, kept: GoJson): Promise<void> {
+  const body = goJson({ kept });
+  await writeAtomically(path, `${sha256(body)}\n${body}`);
+}

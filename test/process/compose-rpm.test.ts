@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Rig, type Run } from '../rig/rig.ts';
+import { addBaseSystem, needsRpmRoot, RpmRepo } from '../rig/rpm-repo.ts';
+
+let repo: RpmRepo | undefined;
+
+before(async () => {
+  if (needsRpmRoot.skip !== undefined) return;
+  repo = await RpmRepo.start();
+  addBaseSystem(repo);
+  repo.add([
+    {
+      name: 'service',
+      tags: [
+        'Requires: bash',
+        'Requires(post): bash',
+        'Requires: (helper if bash)',
+        'Recommends: manual',
+      ],
+      files: { 'etc/service.conf': 'on\n', 'usr/bin/service': 'x\n', 'usr/share/link-a': 'same\n' },
+      modes: { 'usr/bin/service': 0o4755 },
+      install: [
+        'ln %{buildroot}/usr/share/link-a %{buildroot}/usr/share/link-b',
+        'ln -s link-a %{buildroot}/usr/share/soft',
+      ],
+      sections: [
+        '%post\necho "installed $1" > /etc/service.state',
+        '%triggerin -- helper\necho trigger >> /etc/service.triggers',
+      ],
+      listed: [
+        '%config(noreplace) /etc/service.conf',
+        '%attr(4755,root,daemon) /usr/bin/service',
+        '/usr/share/link-a',
+        '/usr/share/link-b',
+        '/usr/share/soft',
+        '%ghost /var/lib/service.db',
+      ],
+    },
+    { name: 'helper', version: '2', epoch: 1, files: { 'usr/share/helper': 'two\n' } },
+    { name: 'manual', files: { 'usr/share/doc/manual': 'read\n' } },
+    {
+      name: 'extra',
+      files: { 'usr/share/extra': 'more\n' },
+      tags: ['Requires: /usr/share/helper'],
+    },
+  ]);
+  repo.publish();
+});
+after(async () => await repo?.[Symbol.asyncDispose]());
+
+function writeTemplate(world: Rig, packages = 'service'): void {
+  assert.ok(repo);
+  world.write(
+    'base.yml',
+    `distribution: tiny
+release: "1"
+architecture: x86_64
+repositories:
+  - {uri: "${repo.uri}", keys: ["${repo.key()}"]}
+packages: [${packages}]
+users: [{name: app, uid: 1000}]
+cmd: [sh]
+`,
+  );
+}
+
+const compose = async (world: Rig, ...args: readonly string[]): Promise<Run> =>
+  await world.varve(['compose', 'base.yml', '--progress=plain', ...args]);
+const TAR = ['-o', 'type=tar,dest=root.tar'];
+
+/** The exported root, with its owners. */
+function unpacked(world: Rig): string {
+  const root = join(world.work, 'root');
+  mkdirSync(root);
+  execFileSync('tar', ['-C', root, '--numeric-owner', '-xpf', join(world.work, 'root.tar')]);
+  return root;
+}
+
+const rpm = (root: string, ...args: readonly string[]): string => {
+  try {
+    return execFileSync('rpm', ['--root', root, '--dbpath', '/var/lib/rpm', ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (e) {
+    return e instanceof Error && 'stdout' in e ? String(e.stdout) : assert.fail(String(e));
+  }
+};
+
+test('rpm itself finds what it should in a root of signed packages', needsRpmRoot, async () => {
+  await using world = new Rig();
+  writeTemplate(world);
+  const made = await compose(world, ...TAR);
+  assert.equal(made.status, 0, made.stderr);
+  const root = unpacked(world);
+  assert.deepEqual(rpm(root, '-qa').trim().split('\n').sort(), [
+    'bash-1-1.x86_64',
+    'filesystem-1-1.noarch',
+    'helper-2-1.noarch',
+    'service-1-1.noarch',
+  ]);
+  // Accounts were added to these; the group of a file is looked up in this machine's list.
+  assert.equal(
+    rpm(root, '-Va').replaceAll(
+      /^\S+ +(?:c )?\/(?:etc\/(?:passwd|group|shadow)|usr\/bin\/service)\n/gm,
+      '',
+    ),
+    '',
+  );
+  const service = lstatSync(join(root, 'usr/bin/service'));
+  assert.deepEqual(
+    [
+      readFileSync(join(root, 'etc/service.state'), 'utf8'),
+      readFileSync(join(root, 'etc/service.triggers'), 'utf8'),
+      existsSync(join(root, 'var/made-by-lua')),
+      existsSync(join(root, 'var/lib/service.db')),
+      [service.mode.toString(8), service.uid, service.gid],
+      lstatSync(join(root, 'usr/share/link-a')).ino ===
+        lstatSync(join(root, 'usr/share/link-b')).ino,
+      existsSync(join(root, 'usr/share/doc/manual')),
+      existsSync(join(root, 'run/varve-tools')),
+    ],
+    ['installed 1\n', 'trigger\n', true, false, ['104755', 0, 2], true, false, false],
+  );
+});
