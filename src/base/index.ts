@@ -16,6 +16,7 @@ export { isRecord, parseJson } from './json.ts';
 export { noteUse } from './note-use.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';
 export { bytesOfName, fsPath, nameOfBytes } from './path-text.ts';
+export { neutralise, terminalJson } from './plain-text.ts';
 export {
   formatPlatformParts,
   normaliseArchitecture,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Failure, type GoJson, goJson, renderFailure } from '../base/index.ts';
+import { type Failure, type GoJson, goJson, renderFailure, terminalJson } from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
 import type { Terminal } from './progress/display.ts';
 import { neutralise } from './progress/text.ts';
@@ -33,7 +33,7 @@ export function storeRoot(io: Pick<Io, 'env' | 'uid'>): string {
 
 /** Prints one JSON value as a line. */
 export function printJson(io: Io, value: GoJson): void {
-  io.out(`${goJson(value)}\n`);
+  io.out(`${terminalJson(goJson(value))}\n`);
 }
 
 /** Prints a failure and gives the exit code it leads to. */

@@ -2,6 +2,7 @@ import { BarChart, GraphChart, LineChart, TreemapChart } from 'echarts/charts';
 import { GridComponent, LegendComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+import { neutralise } from '../base/index.ts';
 import type { ReportData, TimelineStep } from './data.ts';
 
 use([SVGRenderer, BarChart, GraphChart, LineChart, TreemapChart, GridComponent, LegendComponent]);
@@ -46,9 +47,11 @@ export function drawSvg(option: Readonly<Record<string, unknown>>, height: numbe
 
 const seconds = (ms: number): number => Math.round(ms / 10) / 100;
 
-/** Text of a label, cut where it is too long. */
-export const shortText = (text: string, width: number): string =>
-  text.length > width ? `${text.slice(0, width - 1)}…` : text;
+/** Text of a label, plain, and cut where it is too long. */
+export function shortText(text: string, width: number): string {
+  const plain = neutralise(text);
+  return plain.length > width ? `${plain.slice(0, width - 1)}…` : plain;
+}
 
 function colourOf(step: TimelineStep, theme: Theme): string {
   if (step.state === 'error' || step.state === 'canceled') return theme.failed;

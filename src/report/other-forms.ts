@@ -1,3 +1,4 @@
+import { neutralise } from '../base/index.ts';
 import { adviceOf } from './advice.ts';
 import type { ReportData } from './data.ts';
 import { bytesText, dateText, percent, secondsText } from './text.ts';
@@ -71,7 +72,7 @@ function part(
 
 /** Text in a cell: nothing in it is Markdown or HTML. */
 const inline = (text: string): string =>
-  text.replaceAll(/\s+/g, ' ').replaceAll(/[\\`*_[\]<>|#]/g, (mark) => `\\${mark}`);
+  neutralise(text.replaceAll(/\s+/g, ' ')).replaceAll(/[\\`*_[\]<>|#]/g, (mark) => `\\${mark}`);
 
 /** A report as Prometheus text (exposition format 0.0.4). */
 export function reportPrometheus({ trend, branches, causes, store }: ReportData): string {
@@ -79,7 +80,10 @@ export function reportPrometheus({ trend, branches, causes, store }: ReportData)
   const sum = (of: (point: (typeof trend)[number]) => number): number =>
     trend.reduce((total, point) => total + of(point), 0);
   const label = (value: string): string =>
-    value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+    value
+      .split('\n')
+      .map((line) => neutralise(line).replaceAll('\\', '\\\\').replaceAll('"', '\\"'))
+      .join('\\n');
   const metric = (name: string, help: string, samples: readonly string[]): string[] =>
     samples.length === 0 ? [] : [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, ...samples];
   const one = (name: string, help: string, value: number): string[] =>

@@ -1,3 +1,5 @@
+import { neutralise } from '../base/index.ts';
+
 /** Seconds with as many digits as are meant. */
 export function secondsText(ms: number): string {
   if (ms >= 120_000) return `${(ms / 60_000).toFixed(1)} min`;
@@ -29,7 +31,9 @@ export function percent(part: number, whole: number): string {
 /** Text for HTML; control characters would be no HTML. */
 export function escapeHtml(text: string): string {
   return text
-    .replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '\uFFFD')
+    .split('\n')
+    .map(neutralise)
+    .join('\n')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

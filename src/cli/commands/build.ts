@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
+import { err, failure, isErrno, ok, type Result, terminalJson } from '../../base/index.ts';
 import {
   type BuildDeps,
   type BuildEdge,
@@ -131,7 +131,7 @@ async function showPlan(
 function jsonEvents(io: Io, then: EventSink): EventSink {
   return (event) => {
     const data = event.type === 'log' ? { data: Buffer.from(event.data).toString('utf8') } : {};
-    io.out(`${JSON.stringify({ v: 1, ...event, ...data })}\n`);
+    io.out(`${terminalJson(JSON.stringify({ v: 1, ...event, ...data }))}\n`);
     then(event);
   };
 }

@@ -1,5 +1,5 @@
 import type { Digest, GoJson } from '../../base/index.ts';
-import { goJson } from '../../base/index.ts';
+import { goJson, terminalJson } from '../../base/index.ts';
 import type { Event, Millis, VertexWarning } from '../../events/index.ts';
 
 /** Time as Go writes it (RFC 3339 with the nanoseconds that are there). */
@@ -29,7 +29,7 @@ export class RawJsonProgress {
   /** The line for an event, ended by a newline; empty for events that BuildKit's stream has no place for. */
   accept(event: Event): string {
     const message = this.#message(event);
-    return message === undefined ? '' : `${goJson(message)}\n`;
+    return message === undefined ? '' : `${terminalJson(goJson(message))}\n`;
   }
 
   #message(event: Event): GoJson | undefined {

@@ -1,3 +1,5 @@
+export { neutralise } from '../../base/index.ts';
+
 /** Size in decimal units as BuildKit prints it: `32B`, `2.07kB`, `1.03MB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
@@ -19,23 +21,6 @@ export function formatSeconds(ms: number): string {
 export function formatStamp(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
   return seconds.toFixed(seconds < 10 ? 3 : seconds < 100 ? 2 : 1);
-}
-
-/**
- * Escape sequences (ECMA-48: CSI; OSC, DCS, APC, PM and SOS strings, ended or not; two-character ones), in their 7-bit and
- * 8-bit forms.
- */
-const ESCAPES =
-  /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]?/g;
-const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-
-/**
- * One line of a step's output as it can be shown on a terminal: escape sequences are removed, of text that was
- * overwritten by carriage returns the last is kept, other control characters (and those that reorder text) become U+FFFD.
- */
-export function neutralise(line: string): string {
-  const plain = line.replace(ESCAPES, '').replace(/\r+$/, '');
-  return plain.slice(plain.lastIndexOf('\r') + 1).replace(CONTROLS, '\ufffd');
 }
 
 /** Cuts text to a number of columns; the last becomes `…`. Wide characters count as two. */
