@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from './errno.ts';
+import { makeDirectory } from './make-directory.ts';
 import { isAbandoned, TEMPORARY, temporaryName } from './temporary-name.ts';
 
 /**
@@ -13,7 +14,7 @@ export async function writeAtomically(
   data: string | Uint8Array | AsyncIterable<Uint8Array>,
   options: { readonly mode?: number; readonly durable?: boolean } = {},
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeDirectory(dirname(path));
   const tmp = join(dirname(path), temporaryName(basename(path)));
   try {
     const file = await open(tmp, 'wx', options.mode ?? 0o644);

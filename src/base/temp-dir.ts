@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from './errno.ts';
+import { makeDirectory } from './make-directory.ts';
 import { livenessOf, ownIdentity } from './process-identity.ts';
 
 /** Beside a temporary directory lies a file of this ending that says whose it is. */
@@ -17,7 +18,7 @@ export class TempDir implements AsyncDisposable {
 
   /** Makes `<root>/<prefix>XXXXXX`; `root` is made when absent. */
   static async create(root: string, prefix = 'tmp-'): Promise<TempDir> {
-    await mkdir(root, { recursive: true });
+    makeDirectory(root);
     const path = join(root, prefix + randomBytes(6).toString('hex'));
     await writeFile(path + OWNER, ownIdentity(), { flag: 'wx', mode: 0o600 });
     await mkdir(path, { mode: 0o700 });

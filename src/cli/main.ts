@@ -1,9 +1,11 @@
-import { statSync, writeSync } from 'node:fs';
+import { existsSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fail, type Io, neutraliseLines, storeRoot } from './io.ts';
 import { installInterrupts } from './signals.ts';
 import type { NamespaceEntry } from './user-namespace.ts';
+
+const PROC_SUPER_MAGIC = 0x9fa0; // statfs(2)
 
 /*
  * Nothing but this file's few imports is loaded before the compile cache is on; commands are imported when they are run.
@@ -45,7 +47,14 @@ async function becomeRoot(): Promise<number | undefined> {
 /** Code that another user could have written into the cache of compiled code is not run. */
 function ownsOrLacks(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined || stat.uid === process.getuid?.();
+  return stat === undefined ? !isBelowProc(path) : stat.uid === process.getuid?.();
+}
+
+/** Node never stops trying to make a directory there. */
+function isBelowProc(path: string): boolean {
+  let above = dirname(path);
+  while (!existsSync(above)) above = dirname(above);
+  return statfsSync(above).type === PROC_SUPER_MAGIC;
 }
 
 async function start(): Promise<number> {

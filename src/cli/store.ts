@@ -1,6 +1,14 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Failure, FailureError, failure, isErrno, ok, type Result } from '../base/index.ts';
+import {
+  type Failure,
+  FailureError,
+  failure,
+  isErrno,
+  makeDirectory,
+  ok,
+  type Result,
+} from '../base/index.ts';
 import { openStateDb, type StateDb } from '../cachedb/index.ts';
 import { createContentStore, createNamesFile } from '../content/index.ts';
 import type { ContentStore } from '../ports/index.ts';
@@ -33,7 +41,7 @@ export const storePaths = (root: string) =>
 export function openStore(io: Io): Result<Store> {
   const root = storeRoot(io);
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeDirectory(root, 0o700);
     closeToOthers(root, io.uid);
   } catch (e) {
     const known = rootFailure(e, root);

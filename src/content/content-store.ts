@@ -9,6 +9,7 @@ import {
   failure,
   hexOf,
   isErrno,
+  makeDirectory,
   noteUse,
   ok,
   type Result,
@@ -203,8 +204,8 @@ class DiskContentStore implements ContentStore {
   }
 
   async #makeLayout(): Promise<void> {
-    await mkdir(this.#blobs, { recursive: true });
-    await mkdir(this.#ingest, { recursive: true });
+    makeDirectory(this.#blobs);
+    makeDirectory(this.#ingest);
     if ((await sizeOf(join(this.root, 'oci-layout'))) !== LAYOUT.length) {
       await writeAtomically(join(this.root, 'oci-layout'), LAYOUT);
     }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TAR_END, tarHeader, tarPadding } from '../archive/index.ts';
-import { fsPath, isErrno, ok, type Result, writeAtomically } from '../base/index.ts';
+import { fsPath, isErrno, makeDirectory, ok, type Result, writeAtomically } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import { type ArchiveTarget, writeFailure } from './image-output.ts';
 
@@ -119,7 +119,7 @@ export async function writeTreeLocal(
   try {
     for (const { tree, prefix } of trees) {
       const root = prefix === undefined ? dir : join(dir, prefix);
-      await mkdir(root, { recursive: true });
+      makeDirectory(root);
       const times: { readonly path: string; readonly entry: FileEntry }[] = [];
       for (const [path, entry] of walk(tree)) {
         options.signal.throwIfAborted();

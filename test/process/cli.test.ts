@@ -65,6 +65,28 @@ help: there is no app/Dockerfile: name the Dockerfile with -f
       assert.deepEqual(await rig.varve(args), { status, stdout: '', stderr });
     });
 
+  test('a place below /proc, where no directory can be made, is refused at once', async () => {
+    await using rig = new Rig();
+    rig.context('app', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: '1' });
+    const build = ['build', '--progress=quiet', 'app'];
+    const runs = [
+      await rig.varve(['history', 'ls'], { env: { VARVE_ROOT: '/proc/none' } }),
+      await rig.varve([...build, '-o', 'type=local,dest=/proc/none/out']),
+      await rig.varve([...build, '--cache-to', 'type=local,dest=/proc/none/cache']),
+    ];
+    assert.deepEqual(
+      runs.map(({ status, stderr }) => [status, stderr.split('\n')[0]]),
+      [
+        [
+          3,
+          "error[ST021]: the store /proc/none cannot be made: EPERM: the file system makes no directories, mkdir '/proc/none'",
+        ],
+        [3, 'error[EX001]: writing /proc/none/out: EPERM'],
+        [3, 'error[RC006]: writing the cache to /proc/none/cache: EPERM'],
+      ],
+    );
+  });
+
   test('a registry that cannot be reached is an environment failure that names the place', async () => {
     await using rig = new Rig();
     rig.write('app/Dockerfile', 'FROM localhost:1/app:1\n');

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { isErrno, TempDir } from '../../base/index.ts';
+import { isErrno, makeDirectory, TempDir } from '../../base/index.ts';
 import { type Io, printJson, storeRoot, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
 import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
@@ -63,7 +63,7 @@ function checkUser(io: Io): Check {
 
 function checkStore(root: string): Check {
   try {
-    mkdirSync(root, { recursive: true });
+    makeDirectory(root);
     accessSync(root, constants.W_OK);
     return { name: 'store', state: 'ok', found: root };
   } catch (e) {
