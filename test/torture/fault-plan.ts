@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 /** What the environment variable `VARVE_TORTURE` asks of the preloaded module (`faults.ts`), as JSON. */
 export interface FaultPlan {
   /** Store whose transitions count. */
@@ -32,6 +34,12 @@ export interface FaultPlan {
   /** A file that is made when the fault happened. */
   readonly happened?: string;
 }
+
+/** The module that is preloaded. */
+export const FAULTS: string = join(import.meta.dirname, 'faults.ts');
+
+/** Under this name the preloaded module takes another plan. */
+export const ARM: symbol = Symbol.for('varve.torture.arm');
 
 /** The variable's name. */
 export const TORTURE = 'VARVE_TORTURE';

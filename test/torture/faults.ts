@@ -10,7 +10,7 @@ import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
 import { DatabaseSync, StatementSync } from 'node:sqlite';
 import { isMainThread } from 'node:worker_threads';
-import { type FaultPlan, TORTURE } from './fault-plan.ts';
+import { ARM, type FaultPlan, TORTURE } from './fault-plan.ts';
 
 type Call = (...args: readonly unknown[]) => unknown;
 type Table = Record<string, Call>;
@@ -77,6 +77,8 @@ async function install(plan: FaultPlan): Promise<void> {
   wrapDatabase(state);
   wrapSystemCalls(state);
   syncBuiltinESMExports();
+  const given = plan;
+  Object.assign(globalThis, { [ARM]: (next?: FaultPlan) => state.arm(next ?? given) });
   if (plan.clockMs !== undefined) shiftClock(plan.clockMs);
 }
 
@@ -177,13 +179,20 @@ interface Step {
 }
 
 class Faults {
-  readonly #plan: FaultPlan;
+  #plan: FaultPlan;
   readonly #counts = new Map<string, number>();
   readonly #append = fs.appendFileSync.bind(fs);
   #writes = 0;
 
   constructor(plan: FaultPlan) {
     this.#plan = plan;
+  }
+
+  /** Another plan, from the beginning. */
+  arm(plan: FaultPlan): void {
+    this.#plan = plan;
+    this.#counts.clear();
+    this.#writes = 0;
   }
 
   sync(step: Step, run: (data?: Uint8Array) => unknown): unknown {

@@ -142,6 +142,11 @@ export const SCENARIOS: readonly Scenario[] = [
     result: everything,
   },
   {
+    name: 'build and write a disk image',
+    command: (world) => buildOf(world, '-o', 'type=file,path=/files/large,dest=disk.raw'),
+    result: everything,
+  },
+  {
     name: 'build and push',
     command: async (world, place) =>
       buildOf(

@@ -4,7 +4,7 @@ import { jump } from './clock.ts';
 import { crowd } from './crowd.ts';
 import { spoiltDisk, staleStep } from './disks.ts';
 import { flipOnce, makeFlippable } from './flips.ts';
-import { fillFileSystem, fillOnce } from './full-disk.ts';
+import { fillCheaply, fillFileSystem } from './full-disk.ts';
 import { chooseKill, killOnce, type Tally, tally } from './kills.ts';
 import { Random } from './random.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -38,6 +38,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   await using world = new World();
   const run = new Torture(world, options);
   const report: { lines: string[]; losses: string[] } = { lines: [], losses: [] };
+  const hit = new Set<string>();
   for (const [name, part] of run.parts()) {
     if (options.parts.length > 0 && !options.parts.includes(name)) continue;
     const into = tally();
@@ -51,7 +52,14 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     report.losses.push(...into.losses);
     options.say(report.lines.at(-1) ?? '');
     for (const loss of into.losses) options.say(`LOSS ${loss}`);
+    for (const point of into.points) hit.add(point);
   }
+  const all = await run.transitions();
+  const never = [...all].filter((name) => !hit.has(name)).sort();
+  if (all.size > 0)
+    report.lines.push(
+      `${all.size - never.length} of ${all.size} named transitions had a fault; without one: ${never.join(', ') || 'none'}`,
+    );
   return report;
 }
 
@@ -84,7 +92,7 @@ class Torture {
   async #kills(into: Tally): Promise<string> {
     await this.#asLongAs(into, async () => {
       const chosen = await this.#scenario(this.#random.of(this.#names()));
-      const kill = chooseKill(chosen, this.#random);
+      const kill = chooseKill(chosen, this.#random, into.points);
       await killOnce(this.#world, chosen, kill, { trim: this.#random.below(4) === 0, into });
     });
     return `${into.done} kills at ${into.points.size} named transitions and at random times (${into.missed} not reached)`;
@@ -111,10 +119,10 @@ class Torture {
       const [next] = all.splice(this.#random.below(all.length), 1);
       if (next === undefined) return 'done';
       const full = { nth: next[1], once: this.#random.below(3) === 0 };
-      await fillOnce(this.#world, await this.#scenario(next[0]), full, into);
+      await fillCheaply(this.#world, await this.#scenario(next[0]), full, into);
       return undefined;
     });
-    return `${into.done} full disks at ${sums.writes - all.length} of ${sums.writes} writes (${into.missed} not reached)`;
+    return `${into.done} full disks at ${sums.writes - all.length} of ${sums.writes} writes, at ${into.points.size} named transitions (${into.missed} not reached)`;
   }
 
   async #small(into: Tally): Promise<string> {
@@ -166,6 +174,14 @@ class Torture {
     for (const next of [['tidy'], ['image', 'ls'], ['cache', 'df'], ['history', 'ls']])
       await staleStep(this.#world, next, into);
     return `${into.done} commands on read-only and full disks, and after killed steps`;
+  }
+
+  /** Names of the transitions of all scenarios that were made ready. */
+  async transitions(): Promise<ReadonlySet<string>> {
+    const all = await Promise.allSettled(this.#ready.values());
+    return new Set(
+      all.flatMap((each) => (each.status === 'fulfilled' ? [...each.value.points.keys()] : [])),
+    );
   }
 
   /** A build with archives: what stores are looked at with in the end. */

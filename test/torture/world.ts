@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DebianRepo, REPO_TIME } from '../rig/debian-repo.ts';
 import { type RegistryProcess, startRegistry } from '../rig/registry.ts';
-import { type FaultPlan, TORTURE } from './fault-plan.ts';
+import { FAULTS, type FaultPlan, TORTURE } from './fault-plan.ts';
+import { Hosts } from './hosts.ts';
 
 /** The program under test. */
 export const VARVE = join(import.meta.dirname, '../../bin/varve');
-const FAULTS = join(import.meta.dirname, 'faults.ts');
 
 /** One command: `varve` with arguments, or another program. */
 export interface Command {
@@ -30,6 +30,8 @@ export interface Place {
   readonly name: string;
   readonly store: string;
   readonly out: string;
+  /** Commands run in processes that serve many of them. */
+  readonly hosted?: true;
 }
 
 /** The first image is what all scenarios are about: a shell, steps that write, a cache mount, a file of the context. */
@@ -59,6 +61,7 @@ export class World implements AsyncDisposable {
   made: Promise<void> | undefined;
   readonly #running = new Set<ChildProcess>();
   readonly #resources = new AsyncDisposableStack();
+  readonly #hosts = this.#resources.use(new Hosts());
   #registry: RegistryProcess | undefined;
   #repo: DebianRepo | undefined;
   #places = 0;
@@ -118,8 +121,14 @@ export class World implements AsyncDisposable {
     rmSync(dirname(place.store), { recursive: true, force: true });
   }
 
-  /** Runs a command to its end. */
+  /** Runs a command to its end: in a process of its own, or where none is to die and the place is `hosted`, in one that serves many. */
   async run(place: Place, command: Command, plan?: Partial<FaultPlan>): Promise<Ended> {
+    const mild = plan?.kill === undefined && plan?.clockMs === undefined && !plan?.pause;
+    if (place.hosted === true && mild && command.program === undefined) {
+      const faults = plan === undefined ? {} : { plan: planOf(place, plan) };
+      const { args } = command;
+      return await this.#hosts.run({ args, cwd: place.out, env: this.#env(place), ...faults });
+    }
     return await this.start(place, command, plan).done;
   }
 
@@ -131,19 +140,11 @@ export class World implements AsyncDisposable {
   ): { readonly child: ChildProcess; readonly done: Promise<Ended> } {
     const faults = {
       NODE_OPTIONS: `--import=${FAULTS}`,
-      [TORTURE]: JSON.stringify({ root: place.store, also: [place.out], ...plan }),
+      [TORTURE]: JSON.stringify(planOf(place, plan ?? {})),
     };
     const child = spawn(program, args, {
       cwd: place.out,
-      env: {
-        ...{
-          PATH: process.env['PATH'],
-          HOME: this.root,
-          VARVE_ROOT: place.store,
-          VARVE_GC_PRESET: 'none',
-        },
-        ...(plan === undefined ? {} : faults),
-      },
+      env: { ...this.#env(place), ...(plan === undefined ? {} : faults) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#running.add(child);
@@ -163,6 +164,11 @@ export class World implements AsyncDisposable {
     return { child, done };
   }
 
+  #env(place: Place): NodeJS.ProcessEnv {
+    const { PATH } = process.env;
+    return { PATH, HOME: this.root, VARVE_ROOT: place.store, VARVE_GC_PRESET: 'none' };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = [...this.#running].map(async (child) => {
       const closed = once(child, 'close');
@@ -173,4 +179,8 @@ export class World implements AsyncDisposable {
     await this.#resources[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+function planOf(place: Place, plan: Partial<FaultPlan>): FaultPlan {
+  return { root: place.store, also: [place.out], ...plan };
 }
