@@ -56,6 +56,45 @@ export class DockerPeer implements AsyncDisposable {
     return done.stdout;
   }
 
+  /** Builds a directory under a name with its inline cache in it; the answer has the state of each step: `CACHED` or `DONE`. */
+  async buildCached(
+    context: string,
+    name: string,
+    flags: readonly string[] = [],
+  ): Promise<Readonly<Record<string, string>>> {
+    const env = { PATH: process.env['PATH'], HOME: this.#root, DOCKER_BUILDKIT: '1' };
+    const inline = ['--build-arg', 'BUILDKIT_INLINE_CACHE=1', '--network=none'];
+    const { stderr } = await execute(
+      CLIENT,
+      [
+        ...['-H', `unix://${join(this.#root, 's')}`, 'build', '--progress=plain', '-t', name],
+        ...[...inline, ...flags, context],
+      ],
+      { env, maxBuffer: 1 << 26 },
+    );
+    const names = new Map<string, string>();
+    const states: Record<string, string> = {};
+    for (const line of stderr.split('\n')) {
+      const [, number = '', step] = /^(#\d+) (\[(?!internal).*\] .*)$/.exec(line) ?? [];
+      if (step !== undefined) names.set(number, step);
+      const [, ended = '', state] = /^(#\d+) (CACHED|DONE)/.exec(line) ?? [];
+      const known = names.get(ended);
+      if (state !== undefined && known !== undefined) states[known] = state;
+    }
+    return states;
+  }
+
+  /** Pushes an image. */
+  async push(name: string): Promise<void> {
+    await this.#docker('push', '-q', name);
+  }
+
+  /** Forgets every cached step, and the images that have their layers. */
+  async forget(...names: readonly string[]): Promise<void> {
+    await this.#docker('rmi', '-f', ...names);
+    await this.#docker('builder', 'prune', '-af');
+  }
+
   /** Makes an image of an OCI layout known under a name. */
   async load(layout: string, name: string): Promise<void> {
     const archive = join(this.#root, 'base.tar');
