@@ -22,8 +22,12 @@ export function addImage(program: Command, run: Run): void {
     .action(run<[string, Options]>(async () => (await load()).imageInspect));
   image
     .command('layers <name>')
-    .description('list layers with size and instruction')
+    .description('list layers with size and instruction, or their files as a tree')
     .option('--platform <platform>', 'of this platform')
+    .option('--tree', 'what each layer adds (A), writes again (C) and removes (D)')
+    .option('--path <directory>', 'with --tree: only below this directory')
+    .option('--depth <levels>', 'with --tree: levels of directories (default: 2)')
+    .option('--layer <number>', 'with --tree: this layer only')
     .option(json, asJson)
     .action(run<[string, Options]>(async () => (await load()).imageLayers));
   image

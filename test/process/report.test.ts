@@ -238,4 +238,43 @@ describe('varve report', { skip: needsSteps }, () => {
       stderr: '',
     });
   });
+
+  test('image layers --tree shows what each layer adds, writes again and removes, and what is wasted', async () => {
+    await using rig = new Rig();
+    rig.context('app', {
+      Dockerfile: `${BUSYBOX}COPY code /code\nRUN busybox chown 5 /code/deep/er/a && busybox rm /code/b\n`,
+      ...{ 'code/deep/er/a': 'four', 'code/b': 'two', 'code/c': 'x' },
+    });
+    const built = await rig.varve(['build', '-q', '-t', 'app:1', 'app']);
+    assert.equal(built.status, 0, built.stderr);
+    const tree = async (...args: readonly string[]): Promise<string> => {
+      const run = await rig.varve(['image', 'layers', '--tree', ...args, 'app:1']);
+      assert.deepEqual([run.status, run.stderr], [0, '']);
+      return run.stdout.replace(/^4 layers.*$/m, 'SUM');
+    };
+    assert.equal(
+      (await tree('--layer', '3')) +
+        (await tree('--layer', '4', '--path', '/code/', '--depth', '9')),
+      `layer 3: 8B (7B wasted)  COPY code /code # buildkit
+A        8B  code/  (3)  7B wasted
+A        4B    deep/  (1)  4B wasted
+A        3B    b  3B wasted
+A        1B    c
+
+SUM
+layer 4: 4B  RUN /bin/sh -c busybox chown 5 /code/deep/er/a && busybox rm /code/b # buildkit
+C        4B  deep/  (1)
+C        4B    er/  (1)
+C        4B      a
+D        0B  b
+
+SUM
+`,
+    );
+    const json = await rig.varve(['image', 'layers', '--tree', '--json', '--layer', '4', 'app:1']);
+    assert.match(
+      json.stdout,
+      /"path":"code\/b","type":"removed","size":0,"mark":"D","wasted":false/,
+    );
+  });
 });

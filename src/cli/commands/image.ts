@@ -54,8 +54,10 @@ export function imageInspect(io: Io, name: string, options: Options): Promise<nu
 }
 
 /** `varve image layers`: each layer with its size and the instruction that made it. */
-export function imageLayers(io: Io, name: string, options: Options): Promise<number> {
-  return withImage(io, name, options, (found) => {
+export async function imageLayers(io: Io, name: string, options: Options): Promise<number> {
+  if (options['tree'] === true)
+    return await (await import('./image-tree.ts')).imageTree(io, name, options);
+  return await withImage(io, name, options, (found) => {
     for (const image of found) {
       const made = image.config.history.filter((h) => h.empty_layer !== true);
       const rows = image.manifest.layers.map((layer, i) => ({
