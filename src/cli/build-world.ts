@@ -98,7 +98,7 @@ export function createBuildDeps(
     ),
     openLayout: createContentStore,
     buildPlatform: hostPlatform(arch()),
-    maxParallel: Math.max(2, availableParallelism()),
+    maxParallel: Number(io.env['VARVE_WORKERS'] ?? Math.max(2, availableParallelism())),
     paths: { logs: paths.logs, work: paths.tmp },
   };
 }

@@ -20,7 +20,7 @@ export function lazyPackages(
     const { createPackageStore } = await import('../packages/index.ts');
     return resources.use(
       createPackageStore({
-        root: storePaths(store.root).packages,
+        root: io.env['VARVE_PACKAGES'] ?? storePaths(store.root).packages,
         clock: io.clock,
         locks: store.db.locks,
         hostRoot: '/',

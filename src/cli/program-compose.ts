@@ -5,6 +5,8 @@ import { collect, type Run } from './program-run.ts';
 export function addCompose(program: Command, run: Run, progressOption: () => Option): void {
   const compose = program
     .command('compose <template>')
+    // Options behind the name of a command below are that command's.
+    .enablePositionalOptions()
     .description('build a root file system, image or bootable disk from an OS template')
     .option('-t, --tag <name>', 'name the image', collect)
     .option('--platform <platform>', 'build for this platform')
@@ -23,6 +25,10 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--spdx <file>', 'write an inventory of packages (SPDX 2.3)')
     .option('--cyclonedx <file>', 'write an inventory of packages (CycloneDX 1.5)')
     .option('--dot <file>', 'write which package needs which (Graphviz)')
+    .option('--workers <number>', 'how many steps run at once')
+    .option('--cache-dir <dir>', 'where packages are kept (default: in the store)')
+    .option('--work-dir <dir>', 'the store of this build (default: VARVE_ROOT)')
+    .option('--config <file>', 'global configuration')
     .option('--no-cache', 'make it again')
     .option('--clean', 'make it from nothing: no cached step, no earlier root to begin with')
     .option('--metadata-file <path>', 'write what was built as JSON')
@@ -43,6 +49,18 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .description('check a template; nothing is fetched')
     .option('--merged', 'print it as JSON with what it extends')
     .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeValidate));
+  compose
+    .command('resolve <template>')
+    .description('say which packages the root has, and why each; only indexes are fetched')
+    .option('--lock <file>', 'write which packages were chosen')
+    .option('--frozen', 'show the packages of the lock file (default TEMPLATE.lock)')
+    .option('--offline', 'fetch nothing')
+    .option('--json', 'print JSON')
+    .action(
+      run<[string, Record<string, unknown>]>(
+        async () => (await import('./commands/compose-resolve.ts')).composeResolve,
+      ),
+    );
   compose
     .command('inspect <template>')
     .description('show partitions and packages of a template')

@@ -46,6 +46,8 @@ function createProgram(io: Io, setExit: SetExit): Command {
     .version('0.1.0', '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .showHelpAfterError(false)
+    // Commands see their arguments in the order in which they were given.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.out(text),

@@ -76,8 +76,10 @@ function fixVhd(file: string): readonly string[] {
     `at=$(( $(stat -c %s ${file}) - 512 ))`,
     `zero() { head -c "$2" /dev/zero | dd of=${file} bs=1 seek=$((at + $1)) conv=notrunc status=none; }`,
     'zero 24 4; zero 68 16; zero 64 4',
-    `sum=$(tail -c 512 ${file} | od -An -v -tu1 | awk '{ for (i = 1; i <= NF; i++) n += $i } END { printf "%08x", 4294967295 - n }')`,
-    `printf "$(echo "$sum" | sed 's/../\\\\x&/g')" > /tmp/sum`,
+    `n=$(tail -c 512 ${file} | od -An -v -tu1 | awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n }')`,
+    // Octal: the printf of dash knows no other escapes.
+    `inverted() { printf "\\\\$(printf %03o $((255 - ($1 & 255))))"; }`,
+    '{ inverted $((n >> 24)); inverted $((n >> 16)); inverted $((n >> 8)); inverted "$n"; } > /tmp/sum',
     `dd if=/tmp/sum of=${file} bs=1 seek=$((at + 64)) conv=notrunc status=none`,
     'rm /tmp/sum',
   ];

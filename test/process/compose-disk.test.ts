@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DiskRepo, needsDiskTools } from '../rig/disk-repo.ts';
+import { executed, HASH, type Wishes, writeDiskTemplate } from '../rig/disk-template.ts';
 import { Rig, type Run } from '../rig/rig.ts';
 
 const skip = { skip: needsDiskTools };
@@ -20,56 +21,10 @@ after(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-const HASH =
-  '$6$saltsaltsalt$K0lkYKJqJqHvjjkkyVLTgVfxGUeR3Ru5bCx1SBbnBwTvYcRymFwVVt1Yk8xyOfYhnaCwrKuIQ9S';
-
-interface Wishes {
-  readonly cmdline?: string;
-  readonly packages?: string;
-  readonly password?: string;
-}
-
-function writeTemplate(world: Rig, wishes: Wishes = {}): void {
+const writeTemplate = (world: Rig, wishes: Wishes = {}): void => {
   assert.ok(tiny);
-  const { cmdline = 'quiet', packages = '', password = HASH } = wishes;
-  world.write('motd', 'hello\n');
-  world.write(
-    'os.yml',
-    `image: {name: tiny, version: 1.0.0}
-target: {os: debian, dist: debian12, arch: x86_64, imageType: raw}
-packageRepositories:
-  - {codename: bookworm, url: "${tiny.repo.uri}", pkey: "${tiny.repo.keyring()}", component: main}
-disk:
-  name: tiny
-  partitions:
-    - {id: boot, type: esp, fsType: fat32, start: 1MiB, end: 17MiB, mountPoint: /boot/efi}
-    - {id: rootfs, fsType: ext4, start: 17MiB, end: "0", mountPoint: /}
-systemConfig:
-  hostname: tinybox
-  packages: [${packages}]
-  kernel: {cmdline: ${cmdline}}
-  users:
-    - {name: ops, password: "${password}", groups: [users]}
-    - {name: locked}
-  additionalFiles: [{local: motd, final: /etc/motd}]
-  configurations: [{cmd: "echo made > /etc/made"}]
-`,
-  );
-}
-
-/** The stages that a run executed, in no order: those that were not found. */
-function executed(run: Run): readonly string[] {
-  assert.equal(run.status, 0, run.stderr);
-  const names = new Map<string, string>();
-  for (const [, n = '', name = ''] of run.stderr.matchAll(
-    /^#(\d+) \[([\w-]+) (?:\d+\/\d+)?\s*\]?/gm,
-  ))
-    names.set(n, name);
-  const cached = new Set([...run.stderr.matchAll(/^#(\d+) CACHED/gm)].map(([, n]) => n));
-  return [...new Set([...names].filter(([n]) => !cached.has(n)).map(([, name]) => name))]
-    .filter((name) => name !== 'internal' && name !== 'context')
-    .sort();
-}
+  writeDiskTemplate(world, tiny, wishes);
+};
 
 const compose = async (world: Rig, ...args: readonly string[]): Promise<Run> =>
   await world.varve(['compose', 'os.yml', '--progress=plain', ...args]);
@@ -168,10 +123,23 @@ test('disks are converted and compressed to the same bytes twice', skip, async (
   const outputs = [
     ...['-o', 'type=qcow2,dest=disk.qcow2', '-o', 'type=vhd,dest=disk.vhd'],
     ...['-o', 'type=vmdk,dest=disk.vmdk', '-o', 'type=raw,dest=disk.gz,compression=gzip', ...DISK],
+    ...['-o', 'type=raw,dest=disk.zst,compression=zstd'],
+    ...[
+      '-o',
+      'type=raw,dest=disk.xz,compression=xz',
+      '-o',
+      'type=raw,dest=disk.bz2,compression=bz2',
+    ],
   ];
   const made = await compose(rig, ...outputs);
   assert.equal(made.status, 0, made.stderr);
-  const names = ['disk.qcow2', 'disk.vhd', 'disk.vmdk', 'disk.gz'];
+  const packed = { gz: 'gzip', zst: 'zstd', xz: 'xz', bz2: 'bzip2' };
+  const names = [
+    'disk.qcow2',
+    'disk.vhd',
+    'disk.vmdk',
+    ...Object.keys(packed).map((e) => `disk.${e}`),
+  ];
   const digests = names.map((name) => digest(join(rig.work, name)));
   const again = await compose(rig, '--no-cache', ...outputs);
   assert.equal(again.status, 0, again.stderr);
@@ -179,11 +147,26 @@ test('disks are converted and compressed to the same bytes twice', skip, async (
     names.map((name) => digest(join(rig.work, name))),
     digests,
   );
-  const files = [join(rig.work, 'disk.qcow2'), '-F', 'raw', join(rig.work, 'disk.img')];
-  assert.equal(
-    execFileSync('qemu-img', ['compare', '-f', 'qcow2', ...files], { encoding: 'utf8' }),
-    'Images are identical.\n',
+  const raw = join(rig.work, 'disk.img');
+  const compared = [
+    ['qcow2', 'qcow2'],
+    ['vhd', 'vpc'],
+    ['vmdk', 'vmdk'],
+  ].map(([suffix, format]) =>
+    execFileSync(
+      'qemu-img',
+      ['compare', '-f', format ?? '', '-F', 'raw', join(rig.work, `disk.${suffix ?? ''}`), raw],
+      { encoding: 'utf8' },
+    ),
   );
+  assert.deepEqual(compared, Array(3).fill('Images are identical.\n'));
+  const want = digest(raw);
+  for (const [suffix, program] of Object.entries(packed)) {
+    const plain = execFileSync(program, ['-dc', join(rig.work, `disk.${suffix}`)], {
+      maxBuffer: 1 << 30,
+    });
+    assert.equal(createHash('sha256').update(plain).digest('hex'), want, suffix);
+  }
 });
 
 test(

@@ -45,6 +45,9 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   mtools: ['/usr/bin/mtools', '/usr/bin/mmd', '/usr/bin/mcopy'],
   'qemu-utils': ['/usr/bin/qemu-img'],
   gzip: ['/usr/bin/gzip'],
+  zstd: ['/usr/bin/zstd'],
+  'xz-utils': ['/usr/bin/xz'],
+  bzip2: ['/usr/bin/bzip2'],
 };
 
 const STUB = '/usr/lib/systemd/boot/efi/linuxx64.efi.stub';
@@ -71,8 +74,8 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Packages that need only be there. */
-const EMPTY = ['systemd-sysv', 'udev', 'dbus', 'login', 'kmod', 'iproute2', 'util-linux', 'zstd'];
-const TOOLS = ['erofs-utils', 'squashfs-tools', 'bzip2', 'xz-utils', 'ovmf', 'qemu-system-x86'];
+const EMPTY = ['systemd-sysv', 'udev', 'dbus', 'login', 'kmod', 'iproute2', 'util-linux'];
+const TOOLS = ['erofs-utils', 'squashfs-tools', 'ovmf', 'qemu-system-x86'];
 
 /**
  * A distribution of a dozen packages in which the stages of a disk can run: this machine's own dpkg, shell and tools, a

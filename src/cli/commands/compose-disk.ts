@@ -16,7 +16,7 @@ import {
   passwordSecret,
   TREE_STAGE,
 } from '../../disk/index.ts';
-import { type OsRoots, osRoots, type Template, type TemplateLock } from '../../template/index.ts';
+import { type OsRoots, osRoots } from '../../template/index.ts';
 import { composeRequest, type Options } from '../build-request.ts';
 import {
   artifactFormats,
@@ -24,13 +24,13 @@ import {
   ROOT_STAGE,
   type StageOutput,
 } from '../compose/disk-outputs.ts';
+import { contextName, givenTemplates, ROOTS } from '../compose/given-templates.ts';
 import { writeInventory } from '../compose/inventory.ts';
 import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
-import { checkLock, readLocks, writeLocks } from '../compose/lock-file.ts';
+import { writeLocks } from '../compose/lock-file.ts';
 import { stageFiles } from '../compose/stage-files.ts';
 import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
-import type { GivenTemplates } from '../lazy-packages.ts';
 import { type Store, storePaths } from '../store.ts';
 import { runBuild } from './build.ts';
 
@@ -197,52 +197,6 @@ function bootTest(options: Options): Result<BootTest | undefined> {
     return err(failure('CL002', 2, '--boot-timeout: expected whole seconds'));
   return ok({ mode, marker: options.text('bootMarker') ?? 'login:', timeoutS });
 }
-
-/** Roots that have templates. */
-type RootName = Exclude<keyof OsRoots, 'kernel'>;
-const ROOTS: readonly RootName[] = ['root', 'disk', 'convert', 'boot'];
-
-/** The templates of the roots under the names that the stages know them by, and where their locks come from. */
-function givenTemplates(
-  io: Io,
-  what: { readonly file: string; readonly roots: OsRoots; readonly options: Options },
-): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
-  const { options, roots } = what;
-  const nameOf = (root: RootName): string => contextName(what.file, root);
-  const templates = new Map<string, Template>(ROOTS.map((r) => [nameOf(r), roots[r]]));
-  const frozen = new Map<string, TemplateLock>();
-  if (options.is('frozen')) {
-    const path = options.text('lock') ?? `${what.file}.lock`;
-    const locks = readLocks(io, path);
-    if (!locks.ok) return locks;
-    for (const root of ROOTS) {
-      const lock = locks.value.get(root);
-      if (lock === undefined) continue;
-      const fits = checkLock(root, roots[root], lock);
-      if (!fits.ok) return fits;
-      frozen.set(nameOf(root), lock);
-    }
-  }
-  const locks = new Map<string, TemplateLock>();
-  const given: GivenTemplates = {
-    templates,
-    parts: new Map([
-      [contextName(what.file, 'kernel'), { of: nameOf('root'), packages: roots.kernel }],
-    ]),
-    locks: frozen,
-    offline: options.is('offline'),
-    frozen: options.is('frozen'),
-    clean: options.is('clean'),
-    onLock: (name, lock) => {
-      const root = ROOTS.find((r) => nameOf(r) === name);
-      if (root !== undefined) locks.set(root, lock);
-    },
-  };
-  return ok({ given, locks });
-}
-
-const contextName = (file: string, root: keyof OsRoots): string =>
-  root === 'root' ? file : `${file} (${root}${root === 'kernel' ? '' : ' tools'})`;
 
 async function stagesRequest(
   io: Io,

@@ -2,6 +2,7 @@ import type { BuildRequest } from '../../build/index.ts';
 import { isOsTemplate } from '../../template/index.ts';
 import { composeRequest, Options } from '../build-request.ts';
 import { readSource } from '../compose/load-template.ts';
+import { withSettings } from '../compose/settings.ts';
 import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
 import { NO_TEMPLATES } from '../lazy-packages.ts';
@@ -11,11 +12,14 @@ import { composeDisk } from './compose-disk.ts';
 
 /** `varve compose TEMPLATE`: a root file system or image whose only base is the template, or the disk that it describes. */
 export async function composeCommand(
-  io: Io,
+  outer: Io,
   template: string,
   values: Readonly<Record<string, unknown>>,
 ): Promise<number> {
   const options = new Options(values);
+  const settings = withSettings(outer, options);
+  if (!settings.ok) return fail(outer, settings.error);
+  const io = settings.value;
   await using resources = new AsyncDisposableStack();
   const source = readSource(io, template);
   if (!source.ok) return fail(io, source.error);

@@ -1,0 +1,54 @@
+import { ok, type Result } from '../../base/index.ts';
+import type { OsRoots, Template, TemplateLock } from '../../template/index.ts';
+import type { Options } from '../build-request.ts';
+import type { Io } from '../io.ts';
+import type { GivenTemplates } from '../lazy-packages.ts';
+import { checkLock, readLocks } from './lock-file.ts';
+
+/** Roots that have templates. */
+export type RootName = Exclude<keyof OsRoots, 'kernel'>;
+/** All of them, that of the disk first. */
+export const ROOTS: readonly RootName[] = ['root', 'disk', 'convert', 'boot'];
+
+/** The templates of the roots under the names that the stages know them by, and where their locks come from. */
+export function givenTemplates(
+  io: Io,
+  what: { readonly file: string; readonly roots: OsRoots; readonly options: Options },
+): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
+  const { options, roots } = what;
+  const nameOf = (root: RootName): string => contextName(what.file, root);
+  const templates = new Map<string, Template>(ROOTS.map((r) => [nameOf(r), roots[r]]));
+  const frozen = new Map<string, TemplateLock>();
+  if (options.is('frozen')) {
+    const path = options.text('lock') ?? `${what.file}.lock`;
+    const locks = readLocks(io, path);
+    if (!locks.ok) return locks;
+    for (const root of ROOTS) {
+      const lock = locks.value.get(root);
+      if (lock === undefined) continue;
+      const fits = checkLock(root, roots[root], lock);
+      if (!fits.ok) return fits;
+      frozen.set(nameOf(root), lock);
+    }
+  }
+  const locks = new Map<string, TemplateLock>();
+  const given: GivenTemplates = {
+    templates,
+    parts: new Map([
+      [contextName(what.file, 'kernel'), { of: nameOf('root'), packages: roots.kernel }],
+    ]),
+    locks: frozen,
+    offline: options.is('offline'),
+    frozen: options.is('frozen'),
+    clean: options.is('clean'),
+    onLock: (name, lock) => {
+      const root = ROOTS.find((r) => nameOf(r) === name);
+      if (root !== undefined) locks.set(root, lock);
+    },
+  };
+  return ok({ given, locks });
+}
+
+/** What stands for a root in messages. */
+export const contextName = (file: string, root: keyof OsRoots): string =>
+  root === 'root' ? file : `${file} (${root}${root === 'kernel' ? '' : ' tools'})`;

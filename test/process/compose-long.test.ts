@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { note } from '../rig/golden.ts';
+import { Rig } from '../rig/rig.ts';
+
+/** A real Debian from the mirrors of this machine: minutes, and some hundred megabytes. */
+const asked = process.env['VARVE_LONG'] === '1';
+const isRoot = process.getuid?.() === 0;
+if (!asked) note('compose of a real Debian, and its boot: VARVE_LONG is not 1');
+else if (!isRoot) note('compose of a real Debian, and its boot: needs root');
+
+const TEMPLATE = `image: {name: mini, version: 1.0.0}
+target: {os: debian, dist: debian12, arch: x86_64, imageType: raw}
+systemConfig:
+  hostname: mini
+  packages: [openssh-server]
+  kernel: {cmdline: console=ttyS0}
+  users: [{name: ops}]
+`;
+
+async function compose(world: Rig, ...args: readonly string[]): Promise<string> {
+  world.write('os.yml', TEMPLATE);
+  const run = await world.varve(['compose', 'os.yml', '--progress=plain', ...args]);
+  assert.equal(run.status, 0, run.stderr);
+  return run.stderr;
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
+}
+
+if (asked && isRoot)
+  test('a minimal Debian is the same from two empty stores, and boots to its login', async () => {
+    await using one = new Rig();
+    await using two = new Rig();
+    await compose(one, '-o', 'type=raw,dest=disk.img');
+    const said = await compose(
+      two,
+      '-o',
+      'type=raw,dest=disk.img',
+      '--boot-test=direct',
+      '--boot-timeout',
+      '1800',
+    );
+    const [first, second] = [
+      await digest(join(one.work, 'disk.img')),
+      await digest(join(two.work, 'disk.img')),
+    ];
+    assert.equal(second, first);
+    const seconds = /the marker appeared after (\d+) s/.exec(said)?.[1];
+    assert.ok(seconds !== undefined, said);
+    note(
+      `compose: Debian 12, two empty stores, 1 disk of ${first.slice(0, 12)}, login after ${seconds} s`,
+    );
+  });
