@@ -33,7 +33,16 @@ export interface VariantForecast {
     readonly minutes: number;
     readonly bytes: number;
   }[];
+  /** Layers that executions write, by size; `below` is in bytes, and absent for the largest. */
+  readonly bySize: readonly {
+    readonly below?: number;
+    readonly layers: number;
+    readonly bytes: number;
+  }[];
 }
+
+/** Ends of the classes of layers by size, in bytes. */
+const SIZES = [1e6, 10e6, 100e6, 1e9];
 
 const WEEK = 7 * 24 * 3600 * 1000;
 const WEEKS_PER_MONTH = 52 / 12;
@@ -66,6 +75,7 @@ export function forecast(
     minutesPerWeek: perWeek,
     moneyPerWeek: (perWeek / 60) * prices.perHour + stored,
     writtenBytes,
+    bySize: bySize(executed.map(costs.bytesOf)),
     byKind: (['copy', 'run', 'workdir'] as const).map((kind) => {
       const own = executed.filter((step) => step.kind === kind);
       return {
@@ -76,4 +86,13 @@ export function forecast(
       };
     }),
   };
+}
+
+function bySize(written: readonly number[]): VariantForecast['bySize'] {
+  return [...SIZES, undefined].map((below, i) => {
+    const from = i === 0 ? 0 : (SIZES[i - 1] ?? 0);
+    const own = written.filter((size) => size >= from && (below === undefined || size < below));
+    const bytes = own.reduce((sum, size) => sum + size, 0);
+    return { ...(below === undefined ? {} : { below }), layers: own.length, bytes };
+  });
 }

@@ -95,6 +95,14 @@ export function whatIfText({ commits, before, after, prices }: WhatIf): string {
       ...[byteText(of.bytes), byteText(other?.bytes ?? 0)],
     ];
   });
+  const sizes = before.bySize.map((of, i) => {
+    const [other, smaller] = [after.bySize[i], before.bySize[i - 1]?.below ?? 0];
+    return [
+      of.below === undefined ? `${byteText(smaller)} and more` : `below ${byteText(of.below)}`,
+      ...[String(of.layers), String(other?.layers ?? 0)],
+      ...[byteText(of.bytes), byteText(other?.bytes ?? 0)],
+    ];
+  });
   const saved = before.minutesPerWeek - after.minutesPerWeek;
   return [
     `over the last ${commits} commits (the first fills the cache), at ${prices.perHour} an hour and ${prices.perGigabyteMonth} a gigabyte and month:\n\n`,
@@ -104,6 +112,8 @@ export function whatIfText({ commits, before, after, prices }: WhatIf): string {
       ['BY KIND', 'EXECUTED BEFORE', 'AFTER', 'MINUTES BEFORE', 'AFTER', 'WRITTEN BEFORE', 'AFTER'],
       ...kinds,
     ]),
+    '\n',
+    table([['BY SIZE OF LAYER', 'LAYERS BEFORE', 'AFTER', 'WRITTEN BEFORE', 'AFTER'], ...sizes]),
     `\nsaves ${saved.toFixed(2)} minutes and ${(before.moneyPerWeek - after.moneyPerWeek).toFixed(2)} a week\n`,
   ].join('');
 }
@@ -124,5 +134,6 @@ function variantJson(of: VariantForecast): GoJson {
     moneyPerWeek: of.moneyPerWeek,
     writtenBytes: of.writtenBytes,
     byKind: of.byKind.map((each) => ({ ...each })),
+    bySize: of.bySize.map((each) => ({ ...each })),
   };
 }
