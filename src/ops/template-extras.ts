@@ -126,9 +126,11 @@ function readTable(root: string, path: string): string[][] {
   }
 }
 
-/** Mode and owner stay: the file is written in place. */
+/** Mode and owner stay: the file is written in place. Where there was none, hashes are for root alone. */
 function writeTable(root: string, path: string, rows: readonly (readonly string[])[]): void {
-  writeFileSync(join(root, path), `${rows.map((row) => row.join(':')).join('\n')}\n`);
+  mkdirSync(join(root, 'etc'), { recursive: true, mode: 0o755 });
+  const mode = path === 'etc/shadow' ? 0o600 : 0o644;
+  writeFileSync(join(root, path), `${rows.map((row) => row.join(':')).join('\n')}\n`, { mode });
 }
 
 /** Where a path of the root lies on disk, its links followed inside the root. */

@@ -1,6 +1,6 @@
+export { debianArchitecture } from './debian-architecture.ts';
 export {
   bareLock,
-  debianArchitecture,
   encodeLock,
   imageConfigOf,
   LOCK_ATTR,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -127,3 +128,65 @@ test('rpm itself finds what it should in a root of signed packages', needsRpmRoo
     ['installed 1\n', 'trigger\n', true, false, ['104755', 0, 2], true, false, false],
   );
 });
+
+/** Whether the root was made anew by a run. */
+const wasMade = (run: Run): boolean => {
+  assert.equal(run.status, 0, run.stderr);
+  return /fetch \d+ packages/.test(run.stderr);
+};
+const digest = (world: Rig): string =>
+  createHash('sha256')
+    .update(readFileSync(join(world.work, 'root.tar')))
+    .digest('hex');
+
+test(
+  'the same packages are the same bytes on another machine, and are made once',
+  needsRpmRoot,
+  async () => {
+    assert.ok(repo);
+    await using world = new Rig();
+    writeTemplate(world, 'helper');
+    assert.equal(wasMade(await compose(world, ...TAR)), true);
+    const bytes = digest(world);
+    assert.equal(wasMade(await compose(world, ...TAR)), false);
+    writeTemplate(world, 'helper, manual');
+    assert.equal(wasMade(await compose(world, ...TAR)), true);
+    writeTemplate(world, 'helper');
+    assert.equal(wasMade(await compose(world, ...TAR)), false);
+    assert.equal(digest(world), bytes);
+    await using other = new Rig();
+    writeTemplate(other, 'helper');
+    assert.equal(wasMade(await compose(other, ...TAR)), true);
+    assert.equal(digest(other), bytes);
+  },
+);
+
+test(
+  'a script that fails before installation fails the root, one that fails behind it is a warning',
+  needsRpmRoot,
+  async () => {
+    assert.ok(repo);
+    repo.add([
+      { name: 'bad-pre', tags: ['Requires(pre): bash'], sections: ['%pre\necho no way; exit 3'] },
+      { name: 'bad-post', tags: ['Requires(post): bash'], sections: ['%post\nexit 4'] },
+    ]);
+    repo.publish();
+    await using world = new Rig();
+    writeTemplate(world, 'bad-pre');
+    const refused = await compose(world, ...TAR);
+    assert.deepEqual(
+      [
+        refused.status,
+        /error\[PK050\]: rpm cannot install the packages/.test(refused.stderr),
+        /%pre\S* scriptlet failed, exit status 3/.test(refused.stderr),
+      ],
+      [1, true, true],
+    );
+    writeTemplate(world, 'bad-post');
+    const made = await compose(world, ...TAR);
+    assert.deepEqual(
+      [made.status, /%post\S* scriptlet failed, exit status 4/.test(made.stderr)],
+      [0, true],
+    );
+  },
+);
