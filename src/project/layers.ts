@@ -109,9 +109,23 @@ function layerOf(name: string, raw: RawLayer, { base, place }: LayerReading): Re
   const isRoot = kind === 'template' || kind === 'packages';
   if (isRoot && (raw.needs?.length ?? 0) > 0)
     return err(
-      failure('PJ004', 2, `layer "${name}" is a whole root file system and needs other layers`, {
-        help: 'layers may need it instead',
-        places: [at],
+      failure(
+        'PJ004',
+        2,
+        `layer "${name}" cannot need other layers, for it is a whole root file system`,
+        {
+          help: 'layers may need it instead',
+          places: [at],
+        },
+      ),
+    );
+  const paths = (raw.inputs?.lists ?? []).map(({ list }) => list);
+  const twice = paths.findIndex((path, i) => paths.indexOf(path) !== i);
+  if (twice !== -1)
+    return err(
+      failure('PJ004', 2, `layer "${name}" has the list ${paths[twice] ?? ''} twice`, {
+        help: 'name it once, with all packages that the layer takes of it',
+        places: [place(['layers', name, 'inputs', 'lists', twice])],
       }),
     );
   const urls = (raw.inputs?.urls ?? []).map((u, i) => ({

@@ -78,7 +78,7 @@ export const layerSchema = z
         urls: z.array(url).optional(),
       })
       .optional(),
-    steps: z.array(step).optional().describe('commands, copies and variables, in order'),
+    steps: z.array(step).min(1).optional().describe('commands, copies and variables, in order'),
     recipe: z.string().optional().describe('instructions of a Dockerfile stage'),
     dockerfile: z
       .string()

@@ -133,12 +133,46 @@ function explain(issue: z.core.$ZodIssue, context: ExplainContext): Failure[] {
     });
   }
   const missing = issue.code === 'invalid_type' && issue.message.includes('received undefined');
-  const text = missing ? 'is required' : lowerFirst(issue.message.replace(/^Invalid input: /, ''));
+  const text = missing ? 'is required' : messageOf(issue);
   return [
     failure(context.kind.value, 2, `${name === '' ? context.kind.name : name}: ${text}`, {
+      ...helpOf(issue),
       places: [context.at(issue.path)],
     }),
   ];
+}
+
+/** Kinds of values in the words of a YAML file. */
+const KINDS: Readonly<Record<string, string>> = {
+  object: 'keys with values',
+  record: 'names with values',
+  array: 'a list',
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+  null: 'nothing',
+};
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'too_small' && issue.origin === 'array') return 'expected one item at least';
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map((value) => JSON.stringify(value)).join(', ');
+    return `expected ${issue.values.length === 1 ? '' : 'one of '}${values}`;
+  }
+  const kinds = /^Invalid input: expected (\w+), received (\w+)$/.exec(issue.message);
+  const [expected, got] = [KINDS[kinds?.[1] ?? ''], KINDS[kinds?.[2] ?? '']];
+  return expected !== undefined && got !== undefined
+    ? `expected ${expected}, got ${got}`
+    : lowerFirst(issue.message.replace(/^Invalid (?:input|option): /, ''));
+}
+
+/** One value where a list is meant is the usual slip. */
+function helpOf(issue: z.core.$ZodIssue): { readonly help?: string } {
+  return issue.code === 'invalid_type' &&
+    issue.expected === 'array' &&
+    issue.message.endsWith('received string')
+    ? { help: 'write it in brackets: [VALUE]' }
+    : {};
 }
 
 /** The keys that the schema knows at a path; empty where it takes any. */

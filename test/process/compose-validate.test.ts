@@ -70,7 +70,7 @@ test('an unknown key and a wrong value are shown where they stand', async () => 
     [
       2,
       [
-        'error[TP003]: disk.partitionTableType: invalid option: expected one of "gpt"|"mbr"',
+        'error[TP003]: disk.partitionTableType: expected one of "gpt", "mbr"',
         '--> bad.yml:9:23',
         'error[TP002]: unknown key "kernal" in systemConfig',
         '--> bad.yml:22:3',

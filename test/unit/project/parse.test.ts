@@ -73,6 +73,67 @@ describe('project files', () => {
     );
   });
 
+  test('a value of another kind than expected is told in the words of the file', () => {
+    const said = (text: string): string => {
+      const [first = '', ...rest] = errorOf(text).split('\n');
+      const help = rest.find((line) => line.includes(' help: '))?.replace(/^.* help: /, '') ?? '';
+      return `${first.replace(/^error/, '')}${help === '' ? '' : ` (${help})`}`;
+    };
+    const layer = (text: string): string => said(`name: a\nlayers:\n  x: ${text}\n`);
+    deepEqual(
+      [
+        said(''),
+        said('- a\n'),
+        said('layers: {}\n'),
+        said('name: My App\n'),
+        said('name: a\nstore: example.test/x\n'),
+        said('name: a\nlayers: {x: {steps: [a]}}\nimages: {i: {layers: []}}\n'),
+        said('name: a\nlayers: {x: {steps: [a]}}\nimages: {i: {layers: [x], cmd: sh}}\n'),
+        said('name: a\ntargets: {t: {args: [A=b]}}\n'),
+        said('name: a\nlayers:\n\tx: {steps: [a]}\n'),
+        said('name: a\nlayers:\n  x: {steps: [a]}\n  x: {steps: [b]}\n'),
+        layer(''),
+        layer('{}'),
+        layer('{steps: make}'),
+        layer('{steps: []}'),
+        layer('{steps: [{run: make}]}'),
+        layer('{needs: base, steps: [a]}'),
+        layer('{inputs: [src], steps: [a]}'),
+        layer('{inputs: {list: [a]}, steps: [a]}'),
+        layer('{inputs: {lists: [{file: a}]}, steps: [a]}'),
+        layer('{inputs: {lists: [a, a]}, steps: [a]}'),
+        layer('{inputs: {urls: ["http://x/y"]}, steps: [a]}'),
+        layer('{changes: never, steps: [a]}'),
+        layer('{template: a.yml, needs: [x]}'),
+      ],
+      [
+        '[PJ003]: project: expected keys with values, got nothing',
+        '[PJ003]: project: expected keys with values, got a list',
+        '[PJ003]: name: is required',
+        '[PJ003]: name: expected a name: lower-case letters, digits, "-" and "_", 40 at most',
+        '[PJ003]: store: expected keys with values, got a text',
+        '[PJ003]: images.i.layers: expected one item at least',
+        '[PJ003]: images.i.cmd: expected a list, got a text (write it in brackets: [VALUE])',
+        '[PJ003]: targets.t.args: expected names with values, got a list',
+        '[PJ001]: tabs are not allowed as indentation',
+        '[PJ001]: map keys must be unique',
+        '[PJ003]: layers.x: expected keys with values, got nothing',
+        '[PJ004]: layer "x" has no recipe (give it one of steps, recipe, dockerfile, template, packages)',
+        '[PJ003]: layers.x.steps: expected a list, got a text (write it in brackets: [VALUE])',
+        '[PJ003]: layers.x.steps: expected one item at least',
+        '[PJ003]: layers.x.steps[0]: expected a command, {copy, to} or {env}',
+        '[PJ003]: layers.x.needs: expected a list, got a text (write it in brackets: [VALUE])',
+        '[PJ003]: layers.x.inputs: expected keys with values, got a list',
+        '[PJ002]: unknown key "list" in layers.x.inputs (did you mean "lists"?)',
+        '[PJ003]: layers.x.inputs.lists[0]: expected a path, {list, only} or {list, except}',
+        '[PJ004]: layer "x" has the list a twice (name it once, with all packages that the layer takes of it)',
+        '[PJ003]: layers.x.inputs.urls[0]: expected keys with values, got a text',
+        '[PJ003]: layers.x.changes: expected one of "rarely", "sometimes", "often"',
+        '[PJ004]: layer "x" cannot need other layers, for it is a whole root file system (layers may need it instead)',
+      ],
+    );
+  });
+
   test('a layer has one recipe', () => {
     equal(
       errorOf('name: a\nlayers: {x: {steps: [a], recipe: "RUN b"}}\n').split('\n')[0],

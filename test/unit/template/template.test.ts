@@ -141,7 +141,7 @@ error[TP003]: packages[0]: expected name, name=version or name/suite
   |
 3 | packages: [Curl]
   |            ^^^^
-error[TP003]: recommends: expected boolean, received string
+error[TP003]: recommends: expected true or false, got a text
  --> os.yml:2:13
   |
 2 | recommends: maybe
