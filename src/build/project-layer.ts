@@ -78,13 +78,19 @@ export async function buildLayer(
   return ok(only);
 }
 
-/** A download that is another file is shown where its digest is written. */
-function placed(world: ProjectWorld, { urls }: KeyedLayer['spec'], error: Failure): Failure {
-  if (error.code !== 'SR004') return error;
+/**
+ * A download that is another file is shown where its digest is written; what goes wrong in the text of a recipe, with the layer
+ * that has it.
+ */
+function placed(world: ProjectWorld, { urls, span }: KeyedLayer['spec'], error: Failure): Failure {
+  const { file } = world.project;
   const url = urls.find(({ digest }) => error.message.includes(digest));
-  return url === undefined
-    ? error
-    : { ...error, places: [{ file: world.project.file, span: url.span }] };
+  if (error.code === 'SR004' && url !== undefined)
+    return { ...error, places: [{ file, span: url.span }] };
+  const places = error.places ?? [];
+  return places.some((place) => place.file.path.startsWith(`${file.path} (`))
+    ? { ...error, places: [...places, { file, span, note: 'the layer' }] }
+    : error;
 }
 
 async function layerRequest(

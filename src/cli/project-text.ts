@@ -109,7 +109,8 @@ function summaryLine(report: ProjectReport): string {
 
 function imageLines(image: ImageReport): readonly string[] {
   const names = image.tags.length === 0 ? '' : ` ${image.tags.join(', ')}`;
-  const digest = image.result === undefined ? 'not made' : image.result.target.digest;
+  const other = image.failure === undefined ? 'written' : 'not made';
+  const digest = image.result?.target.digest ?? other;
   const lines = [
     `image ${image.image}${names}: ${digest} (${seconds(image.ms)}, ${formatBytes(image.moved)} moved)`,
   ];

@@ -12,7 +12,7 @@ import { byCodeUnit, err, failure, ok, type Result, type SourceFile } from '../b
 import type { LayerList } from './lists.ts';
 import { parseProject } from './parse.ts';
 import type { LayerSpec, Project } from './project.ts';
-import type { PoolPiece, SplitPool } from './split-pools.ts';
+import { type PoolPiece, type SplitPool, withoutSpans } from './split-pools.ts';
 import { applySplices, entryEnd, itemsText, type Splice, textOf } from './yaml-splices.ts';
 
 /** A pool and what it becomes. */
@@ -91,7 +91,7 @@ function expected(
 function shapeOf(layers: ReadonlyMap<string, LayerSpec>): string {
   const shapes = [...layers.values()].map(({ span: _span, needs, name, ...rest }) => {
     const members = Object.entries(rest).sort(([a], [b]) => byCodeUnit(a, b));
-    return JSON.stringify([name, [...needs].sort(byCodeUnit), members]);
+    return JSON.stringify([name, [...needs].sort(byCodeUnit), members], withoutSpans);
   });
   return shapes.sort(byCodeUnit).join('\n');
 }

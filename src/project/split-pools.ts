@@ -99,6 +99,10 @@ const selected = ({ only, except }: LayerList, items: readonly string[]): readon
 export const plainPath = (path: string): string =>
   path.replace(/^(?:\.?\/)+/, '').replace(/\/+\.?$/, '');
 
+/** For JSON.stringify: where something is written is no part of what it says. */
+export const withoutSpans = (key: string, value: unknown): unknown =>
+  key === 'span' ? undefined : value;
+
 /** What has to be equal so that units may move from one layer to the other. */
 function poolKey({ layers, images }: Pick<Project, 'layers' | 'images'>, layer: LayerSpec): string {
   const { name, lists: _lists, span: _span, changes: _changes, ...rest } = layer;
@@ -110,7 +114,7 @@ function poolKey({ layers, images }: Pick<Project, 'layers' | 'images'>, layer: 
       own.includes(name) ? [`image ${user}`] : [],
     ),
   ];
-  return JSON.stringify([rest, users.sort(byCodeUnit)]);
+  return JSON.stringify([rest, users.sort(byCodeUnit)], withoutSpans);
 }
 
 /** One layer of a pool that was put together anew. */

@@ -150,6 +150,14 @@ not compared for overlapping files, for they are not here: beside
     ]);
   });
 
+  test('an image that is written as files is said to be written', async () => {
+    await using rig = await told();
+    const dest = join(rig.rig.work, 'out');
+    const text = await stdout(rig, ['bake', '-o', `type=local,dest=${dest}`]);
+    assert.match(plain(rig, text), /^image told REGISTRY\/image: written \(TIME, BYTES moved\)$/m);
+    assert.equal(readFileSync(join(dest, 'both'), 'utf8'), 'beside\n');
+  });
+
   test('files that two layers have are said with the layer whose file the image has', async () => {
     await using rig = await told();
     const text = await stdout(rig, ['bake']);

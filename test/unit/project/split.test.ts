@@ -137,6 +137,22 @@ groups: {all: [one]}
     );
   });
 
+  test('downloads of a layer go with every part of it, wherever they are written', () => {
+    const urls = `urls: [{url: "https://example.test/tool", sha256: ${'a'.repeat(64)}}]`;
+    assert.equal(
+      edited(
+        `name: x\nlayers:\n  one: {inputs: {lists: [a.txt], ${urls}}, steps: [i]}\n`,
+        ['cold'],
+        ['hot'],
+      ),
+      `name: x
+layers:
+  one: {inputs: {lists: [{list: a.txt, only: [cold]}], ${urls}}, steps: [i]}
+  one-2: {inputs: {lists: [{list: a.txt, except: [cold]}], ${urls}}, steps: [i]}
+`,
+    );
+  });
+
   test('a list that is inherited is not edited, and the layer is shown', () => {
     assert.equal(
       edited(
