@@ -52,11 +52,6 @@ function rulesOf(where: string, rules: Readonly<Record<string, unknown>>): Resul
     : err(failure('CL002', 2, `${where}${decoded.error}`));
 }
 
-/** Whether flags say a rule of their own. */
-export function saysRules(options: Options): boolean {
-  return Object.keys(flagRules(options)).length > 0;
-}
-
 function configDir(io: Io): string {
   const given = io.env['XDG_CONFIG_HOME'];
   return given === undefined || given === '' ? join(io.env['HOME'] ?? '/root', '.config') : given;

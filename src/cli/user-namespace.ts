@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { type Failure, failure, isErrno } from '../base/index.ts';
+import { type Failure, failure } from '../base/index.ts';
+import { findProgram, readText } from './host-programs.ts';
 
 /** What says that this process was started again inside a user namespace: the id of the user outside. */
 export const OUTER_USER = 'VARVE_OUTER_UID';
@@ -28,9 +27,11 @@ export function namespaceEntry(user: {
   readonly uid: number;
   readonly path: string;
 }): NamespaceEntry {
-  const file = find(user.path, 'unshare');
+  const find = (program: string): string | undefined =>
+    findProgram(user.path, program, ['/usr/bin', '/bin']);
+  const file = find('unshare');
   if (file === undefined) return no('the program "unshare" is not installed', 'util-linux');
-  if (find(user.path, 'newuidmap') === undefined || find(user.path, 'newgidmap') === undefined)
+  if (find('newuidmap') === undefined || find('newgidmap') === undefined)
     return no('the programs "newuidmap" and "newgidmap" are not installed', 'uidmap');
   const tried = spawnSync(file, [...ENTER, 'true'], { encoding: 'utf8' });
   if (tried.status === 0) return { ok: true, file, args: [file, ...ENTER] };
@@ -61,27 +62,4 @@ function no(
       },
     ),
   };
-}
-
-function find(path: string, program: string): string | undefined {
-  return [...path.split(delimiter), '/usr/bin', '/bin']
-    .map((dir) => join(dir, program))
-    .find((at) => {
-      try {
-        accessSync(at, constants.X_OK);
-        return true;
-      } catch (e) {
-        if (isErrno(e, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
-        throw e;
-      }
-    });
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (e) {
-    if (isErrno(e, 'ENOENT', 'EACCES')) return '';
-    throw e;
-  }
 }

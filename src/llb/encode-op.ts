@@ -1,4 +1,4 @@
-import { byUtf8, type Digest, sha256, unreachable } from '../base/index.ts';
+import { byUtf8, unreachable } from '../base/index.ts';
 import type {
   ChownOpt,
   ExecMeta,
@@ -28,11 +28,6 @@ export function encodeOp(op: Op): Uint8Array {
   if (constraints !== undefined) w.message(11, (m) => m.strings(1, constraints));
   writeBody(w, op);
   return w.finish();
-}
-
-/** SHA-256 of the encoding of an op: the digest of its vertex. */
-export function opDigest(op: Op): Digest {
-  return sha256(encodeOp(op));
 }
 
 function writePlatform(w: ProtoWriter, p: OpPlatform): void {

@@ -1,7 +1,7 @@
 export { actionOwner } from './action-owner.ts';
 export { decodeOp } from './decode-op.ts';
 export type { Definition, OpMetadata, Vertex } from './definition.ts';
-export { encodeOp, opDigest } from './encode-op.ts';
+export { encodeOp } from './encode-op.ts';
 export {
   type GraphNode,
   graphNode,

@@ -10,7 +10,6 @@ const LOCK_EXCLUSIVE = 2;
 const LOCK_NOWAIT = 4;
 const LOCK_RELEASE = 8;
 const EAGAIN = 11;
-const PR_SET_CHILD_SUBREAPER = 36;
 
 const TYPE_BITS = { char: 0o020000, block: 0o060000, fifo: 0o010000, socket: 0o140000 } as const;
 
@@ -101,9 +100,4 @@ export function syncFileSystem(path: string): void {
  */
 export function copyRange(fromFd: number, toFd: number, length: number): number {
   return must('copy_file_range', undefined, fromFd, null, toFd, null, length, 0);
-}
-
-/** Makes this process the one that inherits orphans of its children, so that it can end them (prctl(2)). */
-export function becomeSubreaper(): void {
-  must('prctl', undefined, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }

@@ -1,5 +1,4 @@
 export {
-  becomeSubreaper,
   copyRange,
   deviceNumber,
   deviceParts,
@@ -10,7 +9,7 @@ export {
   tryLock,
   unlock,
 } from './file.ts';
-export { bindMount, type MountFlag, mount, mountProc, mountTmpfs, unmount } from './mount.ts';
+export { bindMount, type MountFlag, mount, mountTmpfs, unmount } from './mount.ts';
 export { mountOverlay, type OverlayMount } from './overlay.ts';
 export { inUserNamespace } from './user-namespace.ts';
 export { getXattr, listXattrs, readXattrs, removeXattr, setXattr } from './xattr.ts';

@@ -66,11 +66,6 @@ export function mountTmpfs(
   });
 }
 
-/** Mounts procfs. */
-export function mountProc(target: string): void {
-  mount({ source: 'proc', target, type: 'proc', flags: ['nosuid', 'nodev', 'noexec'] });
-}
-
 /** Removes the topmost mount at `target`; `lazy` detaches it even while it is in use. */
 export function unmount(target: string, options: { readonly lazy?: boolean } = {}): void {
   must('umount2', target, cString(target), options.lazy === true ? 2 : 0);

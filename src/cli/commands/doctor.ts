@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { isErrno, makeDirectory, TempDir } from '../../base/index.ts';
+import { accessSync, constants, mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeDirectory, TempDir } from '../../base/index.ts';
+import { findProgram, readText } from '../host-programs.ts';
 import { type Io, printJson, storeRoot, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
 import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
@@ -189,10 +190,7 @@ function tool(
   program: string,
   about: { readonly needed: string; readonly install: string },
 ): Check {
-  const path = (io.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((dir) => join(dir, program))
-    .find(isExecutable);
+  const path = findProgram(io.env['PATH'] ?? '', program);
   if (path !== undefined) return { name: program, state: 'ok', found: path };
   return {
     name: program,
@@ -209,23 +207,4 @@ function install(name: string): string {
   if (/fedora|rhel|centos/.test(release)) return `run "dnf install ${name}"`;
   if (release.includes('alpine')) return `run "apk add ${name}"`;
   return `install ${name}`;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch (e) {
-    if (isErrno(e, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
-    throw e;
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (e) {
-    if (isErrno(e, 'ENOENT', 'EACCES')) return '';
-    throw e;
-  }
 }
