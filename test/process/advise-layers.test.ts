@@ -113,6 +113,8 @@ interface Advice {
 }
 
 const LOCAL = { LAYERS: '' };
+/** A registry so slow that bytes decide, and not how fast this machine is. */
+const SLOW = ['--bandwidth', '0.2'];
 
 async function baked(rig: ProjectRig): Promise<void> {
   const run = await rig.varve(['bake'], LOCAL);
@@ -127,7 +129,7 @@ describe('varve advise layers', { skip: needsSteps }, () => {
     await using rig = await ProjectRig.open();
     history(rig);
     await baked(rig);
-    const run = await rig.varve(['advise', 'layers'], LOCAL);
+    const run = await rig.varve(['advise', 'layers', ...SLOW], LOCAL);
     assert.equal(run.status, 0, run.stderr);
     assert.equal(
       plain(run.stdout),
@@ -145,9 +147,9 @@ not grouped: tool has no lists and no files
 `,
     );
     assert.equal(fileOf(rig), FILE);
-    const small = await rig.varve(['advise', 'layers', '--budget', '3'], LOCAL);
+    const small = await rig.varve(['advise', 'layers', ...SLOW, '--budget', '3'], LOCAL);
     assert.match(small.stdout, /^no other grouping is expected to take less$/m);
-    const less = await rig.varve(['advise', 'layers', '--budget', '2'], LOCAL);
+    const less = await rig.varve(['advise', 'layers', ...SLOW, '--budget', '2'], LOCAL);
     assert.deepEqual(
       [less.status, less.stderr],
       [2, 'error[CL002]: --budget "2": the project needs 3 layers at least\n'],
@@ -158,7 +160,10 @@ not grouped: tool has no lists and no files
     await using rig = await ProjectRig.open();
     history(rig);
     await baked(rig);
-    const run = await rig.varve(['advise', 'layers', '--write', '--replay', '4', '--json'], LOCAL);
+    const run = await rig.varve(
+      ['advise', 'layers', ...SLOW, '--write', '--replay', '4', '--json'],
+      LOCAL,
+    );
     assert.equal(run.status, 0, run.stderr);
     assert.equal(fileOf(rig), expectedFile());
     const parsed = parseJson(run.stdout);
@@ -198,7 +203,7 @@ not grouped: tool has no lists and no files
     );
     const before = fileOf(rig);
     await baked(rig);
-    const run = await rig.varve(['advise', 'layers', '--write'], LOCAL);
+    const run = await rig.varve(['advise', 'layers', ...SLOW, '--write'], LOCAL);
     assert.equal(run.status, 1);
     assert.match(
       run.stderr,
@@ -211,13 +216,13 @@ not grouped: tool has no lists and no files
     await using rig = await ProjectRig.open();
     rig.rig.write('app/varve.yml', FILE);
     rig.rig.write('app/requirements.txt', REQUIREMENTS(1));
-    const none = await rig.varve(['advise', 'layers'], LOCAL);
+    const none = await rig.varve(['advise', 'layers', ...SLOW], LOCAL);
     assert.deepEqual(
       [none.status, none.stderr.split('\n')[1]],
       [2, 'help: the directory has to lie in a git repository with at least one commit'],
     );
     history(rig);
-    const unbuilt = await rig.varve(['advise', 'layers'], LOCAL);
+    const unbuilt = await rig.varve(['advise', 'layers', ...SLOW], LOCAL);
     assert.equal(
       unbuilt.stdout,
       `0 of 9 commits changed what layers are put together from
