@@ -100,7 +100,7 @@ test('a configuration that is none is refused where it is wrong', () => {
   });
   assert.deepEqual(refused, [
     'TP003',
-    'workers: expected number, received string',
+    'workers: expected a number, got a text',
     'image-composer-tool.yml',
   ]);
   const missing = inWorld({}, (io) => withSettings(io, new Options({ config: 'no.yml' })));
