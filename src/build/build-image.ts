@@ -32,6 +32,7 @@ import { exportCaches, inlineCache } from './export-cache.ts';
 import { exportMounts } from './export-mounts.ts';
 import { importCaches } from './import-caches.ts';
 import { type ImportedTraces, importedTraces } from './import-traces.ts';
+import { imageIndexFinder, pushImageIndexes } from './inline-indexes.ts';
 import { LostLayers } from './lost-layers.ts';
 import { type Lowered, type LowerWorld, lowerFully, lowerRequest } from './lower-rounds.ts';
 import { mountOffers } from './mount-offers.ts';
@@ -41,7 +42,7 @@ import { type OutputDeps, type PlatformResult, type Written, writeOutputs } from
 import { locate, platformResult } from './platform-result.ts';
 import { type HistoryRecorder, recordHistory } from './record-history.ts';
 import { reportSources } from './report-sources.ts';
-import type { BuildRequest } from './request.ts';
+import type { BuildRequest, CachePlace } from './request.ts';
 import { openTrees, solverDeps, type Trees } from './solving.ts';
 import { projectOf, stepTexts } from './step-texts.ts';
 
@@ -164,7 +165,11 @@ class Build {
     this.#deps = deps;
     this.#state = state;
     this.#lost = new LostLayers(deps.memo, (layer, why) => this.#sayLost(layer, why));
-    this.#indexes = createLayerIndexes({ ...deps, download: createBlobDownload(deps) });
+    this.#indexes = createLayerIndexes({
+      ...deps,
+      download: createBlobDownload(deps),
+      referring: imageIndexFinder(deps.registry),
+    });
   }
 
   async run(): Promise<Result<Written>> {
@@ -230,16 +235,21 @@ class Build {
     if (!written.ok) return written;
     const taken = await this.#state.edge.take?.(results, deps);
     if (taken?.ok === false) return taken;
+    const exportDeps = {
+      ...{ ...this.#deps, ...deps },
+      openRemote: (place: CachePlace) => openCacheRemote(this.#deps, place),
+      download: createBlobDownload(this.#deps),
+    };
     const exported = await exportCaches(
-      {
-        ...{ ...this.#deps, ...deps },
-        openRemote: (place) => openCacheRemote(this.#deps, place),
-        download: createBlobDownload(this.#deps),
-      },
+      exportDeps,
       { records: results.flatMap((r) => r.records), targets: request.cacheTo },
       report,
     );
     if (!exported.ok) return exported;
+    if (this.#isInline()) {
+      const indexed = await pushImageIndexes(exportDeps, written.value.pushed ?? [], report);
+      if (!indexed.ok) return indexed;
+    }
     const what = { targets: request.cacheTo, wanted: this.#mounts };
     const stored = await exportMounts(this.#deps, what, report);
     if (!stored.ok) return stored;
@@ -261,11 +271,14 @@ class Build {
     if (!solved.ok) return solved;
     const { chain, records } = solved.value;
     const result = platformResult(lowered.value, chain);
-    if (!this.#request.cacheTo.some(({ place }) => place.kind === 'inline'))
-      return ok({ ...result, records });
+    if (!this.#isInline()) return ok({ ...result, records });
     const inline = inlineCache(this.#deps.cache, records, chain);
     const parts = { ...result.parts, ...(inline === undefined ? {} : { inlineCache: inline }) };
     return ok({ ...result, parts, records });
+  }
+
+  #isInline(): boolean {
+    return this.#request.cacheTo.some(({ place }) => place.kind === 'inline');
   }
 
   async #solve(

@@ -13,6 +13,7 @@ import { openTrust } from './cache-signing.ts';
 import { ImportedSources, sourceName } from './cache-sources.ts';
 import type { BuildDeps } from './deps.ts';
 import type { ImportedTraces } from './import-traces.ts';
+import { offerImage } from './inline-indexes.ts';
 import { internalStep, type StepReport } from './internal-step.ts';
 import { rememberCacheOrigin } from './lost-layers.ts';
 import type { CacheSource } from './request.ts';
@@ -107,6 +108,7 @@ async function importCache(
     for (const graph of read.value) {
       const { origin } = remote;
       deps.indexes?.offer(origin, (graph.attachments ?? []).filter(isFileIndex));
+      if (graph.image !== undefined) offerImage(deps.indexes, origin, graph.image);
       const imported = importGraph(deps.cache, graph, { origin, source, claims: sources.claims });
       deps.elsewhere?.offer(remote, graph, imported.ids);
       sources.entered(source, imported);

@@ -42,6 +42,8 @@ export interface OutputDeps extends ImageDeps {
 /** What was written. */
 export interface Written {
   readonly image?: ImageResult;
+  /** What was pushed. */
+  readonly pushed?: readonly ImageResult[];
   /** What `--metadata-file` says. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Image configurations of the platforms, without history and layers. */
@@ -73,6 +75,7 @@ export async function writeOutputs(
     written = {
       ...written,
       ...done.value,
+      pushed: [...(written.pushed ?? []), ...(done.value.pushed ?? [])],
       metadata: { ...written.metadata, ...done.value.metadata },
     };
   }
@@ -138,7 +141,11 @@ async function writeImage(what: Export, output: OutputSpec): Promise<Result<Writ
       const pushed = await pushImage(deps, made.value, context);
       if (!pushed.ok) return pushed;
     }
-    return ok({ image: made.value, metadata: made.value.metadata });
+    return ok({
+      image: made.value,
+      metadata: made.value.metadata,
+      ...(pushes ? { pushed: [made.value] } : {}),
+    });
   });
 }
 

@@ -268,6 +268,8 @@ export function countingRegistry({ registry, content }: Pick<BuildDeps, 'registr
       manifest: (ref, options) => registry.manifest(ref, options),
       pushManifest: (ref, bytes, mediaType, options) =>
         registry.pushManifest(ref, bytes, mediaType, options),
+      pushReferrer: (ref, referrer, options) => registry.pushReferrer(ref, referrer, options),
+      referrers: (ref, subject, options) => registry.referrers(ref, subject, options),
       pullBlob: async (ref, blob, options) => {
         const here = (await content.size(blob.digest)) === blob.size;
         const done = await registry.pullBlob(ref, blob, options);

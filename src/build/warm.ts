@@ -112,6 +112,8 @@ function offline(deps: BuildDeps): BuildDeps {
       pullBlob: (ref) => refuse(`blob ${ref}`),
       pushBlob: (ref) => refuse(`blob ${ref}`),
       pushManifest: (ref) => refuse(`manifest ${ref}`),
+      pushReferrer: (ref) => refuse(`manifest ${ref}`),
+      referrers: (ref) => refuse(`manifest ${ref}`),
     },
     http: { ...deps.http, fetch: (url) => refuse(redact(url)) },
     git: {

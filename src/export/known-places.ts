@@ -25,6 +25,8 @@ export function withKnownPlaces(registry: Registry, memo: MemoDb): Registry {
     manifest: (ref, options) => registry.manifest(ref, options),
     pushManifest: (ref, bytes, mediaType, options) =>
       registry.pushManifest(ref, bytes, mediaType, options),
+    pushReferrer: (ref, referrer, options) => registry.pushReferrer(ref, referrer, options),
+    referrers: (ref, subject, options) => registry.referrers(ref, subject, options),
     pullBlob: async (ref, blob, options) => {
       const pulled = await registry.pullBlob(ref, blob, options);
       if (pulled.ok) note(ref, blob.digest);

@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream/promises';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { FailureError, failure, isErrno, redact } from '../base/index.ts';
@@ -100,21 +101,26 @@ export class HttpClient implements AsyncDisposable {
         method,
         dispatcher: await this.#pool(url, endpoint),
         signal,
-        headers: { 'user-agent': 'varve', ...request.headers },
+        headers: { 'user-agent': 'varve', 'accept-encoding': 'identity', ...request.headers },
         // The library takes any async iterable of bytes; its types name streams only.
         body: (request.body?.() ?? null) as Uint8Array | null,
         headersTimeout: this.#options.stallMs,
         bodyTimeout: this.#options.stallMs,
       });
       this.#reach.answered(url.origin);
+      const header = (name: string): string | undefined => {
+        const value = answer.headers[name];
+        return Array.isArray(value) ? value[0] : value;
+      };
+      const body = guarded(answer.body, `${method} ${redact(url)}`, signal);
+      // Asked for or not, some proxies compress; a range is one of the compressed bytes and stays as it is.
+      const compressed =
+        answer.statusCode !== 206 && /^(?:x-)?gzip$/i.test(header('content-encoding') ?? '');
       return {
         status: answer.statusCode,
         url,
-        header: (name) => {
-          const value = answer.headers[name];
-          return Array.isArray(value) ? value[0] : value;
-        },
-        body: guarded(answer.body, `${method} ${redact(url)}`, signal),
+        header: (name) => (compressed && name === 'content-length' ? undefined : header(name)),
+        body: compressed ? unzipped(body, `${method} ${redact(url)}`) : body,
         drop: () => {
           answer.body.on('error', () => undefined);
           answer.body.destroy();
@@ -194,6 +200,27 @@ async function* guarded(
   } catch (e) {
     signal.throwIfAborted();
     throw asTransient(e, what);
+  }
+}
+
+/** A body without the compression of its way (RFC 9110, section 8.4.1.3); readers limit what they take of it. */
+async function* unzipped(
+  body: AsyncIterable<Uint8Array>,
+  what: string,
+): AsyncGenerator<Uint8Array> {
+  const { createGunzip } = await import('node:zlib');
+  const gunzip = createGunzip();
+  const feeding = pipeline(body, gunzip).catch(() => undefined);
+  try {
+    // A stream of bytes without an encoding yields buffers.
+    for await (const chunk of gunzip) yield chunk as Buffer;
+  } catch (e) {
+    if (e instanceof Error && 'code' in e && /^Z_/.test(String(e.code)))
+      throw new TransientError(`${what}: the body is not compressed as it says`, { cause: e });
+    throw e;
+  } finally {
+    gunzip.destroy();
+    await feeding;
   }
 }
 

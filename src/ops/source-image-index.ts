@@ -7,6 +7,7 @@ import {
   Inflight,
   isRecord,
   ok,
+  parseDigest,
   parseJson,
   type Result,
 } from '../base/index.ts';
@@ -37,10 +38,20 @@ export interface LayerIndexDeps {
   readonly memo: MemoDb;
   /** Brings a blob from an origin. */
   readonly download: BlobDownload;
+  /** Index blobs that belong to an image at an origin without being named by it. */
+  readonly referring: (
+    origin: string,
+    image: Digest,
+    options: { readonly signal: AbortSignal },
+  ) => Promise<Result<readonly Descriptor[]>>;
 }
 
 /** Descriptors of indexes by origin: they outlive the build that imported them, as the cache's records do. */
 const MEMO = 'file-indexes.v1';
+/** Images at an origin that what refers to was not asked of yet. */
+const IMAGES_MEMO = 'file-index-images.v1';
+/** Of so many images of one origin. */
+const MAX_IMAGES = 16;
 
 type Decoded = ReadonlyMap<Digest, readonly LayerEntry[]>;
 
@@ -60,6 +71,9 @@ class Indexes implements LayerIndexes {
   readonly #decoded = new Map<Digest, Decoded>();
   readonly #reading = new Inflight<Digest, Decoded>();
   readonly #entries = new Map<string, readonly LayerEntry[]>();
+  /** Images asked in this build, by origin and digest. */
+  readonly #asked = new Set<string>();
+  readonly #asking = new Inflight<string, undefined>();
 
   constructor(deps: LayerIndexDeps) {
     this.#deps = deps;
@@ -76,6 +90,16 @@ class Indexes implements LayerIndexes {
     this.#offers.set(origin, [...all.values()]);
     if (indexes.length > 0)
       this.#deps.memo.set(MEMO, origin, Buffer.from(JSON.stringify([...all.values()])));
+  }
+
+  offerImage(origin: string, image: Digest): void {
+    if (!this.#origins.includes(origin)) this.#origins.push(origin);
+    const images = [image, ...this.#images(origin).filter((each) => each !== image)];
+    this.#deps.memo.set(
+      IMAGES_MEMO,
+      origin,
+      Buffer.from(JSON.stringify(images.slice(0, MAX_IMAGES))),
+    );
   }
 
   blobOf(layer: LayerRef): { readonly blob: Descriptor; readonly origin: string } | undefined {
@@ -126,6 +150,22 @@ class Indexes implements LayerIndexes {
   ): Promise<readonly LayerEntry[] | undefined> {
     const { diffId } = layer;
     if (diffId === undefined) return undefined;
+    const entries = await this.#offeredEntries(layer, diffId, context);
+    if (entries !== undefined) return entries;
+    for (const origin of this.#originsOf(layer))
+      for (const image of this.#images(origin)) {
+        await this.#ask(origin, image, context);
+        const found = await this.#offeredEntries(layer, diffId, context);
+        if (found !== undefined) return found;
+      }
+    return undefined;
+  }
+
+  async #offeredEntries(
+    layer: LayerRef,
+    diffId: Digest,
+    context: TreeContext,
+  ): Promise<readonly LayerEntry[] | undefined> {
     for (const { blob, origin } of this.#candidates(layer)) {
       const decoded = await this.#reading.do(blob.digest, context.signal, (signal) =>
         this.#read(blob, origin, { ...context, signal }),
@@ -138,9 +178,7 @@ class Indexes implements LayerIndexes {
 
   /** Index blobs that may have the layer: those of its own cache, then of the others that this build imports. */
   #candidates(layer: LayerRef): { readonly blob: Descriptor; readonly origin: string }[] {
-    const own = layer.origin === undefined ? [] : [layer.origin];
-    const origins = new Set([...own, ...this.#origins]);
-    return [...origins].flatMap((origin) =>
+    return this.#originsOf(layer).flatMap((origin) =>
       this.#offered(origin)
         .filter(({ annotations }) => {
           const only = annotations?.[INDEXED_LAYER];
@@ -148,6 +186,36 @@ class Indexes implements LayerIndexes {
         })
         .map((blob) => ({ blob, origin })),
     );
+  }
+
+  #originsOf({ origin }: LayerRef): readonly string[] {
+    return [...new Set([...(origin === undefined ? [] : [origin]), ...this.#origins])];
+  }
+
+  #images(origin: string): readonly Digest[] {
+    const bytes = this.#deps.memo.get(IMAGES_MEMO, origin) ?? [];
+    const parsed = parseJson(Buffer.from(bytes).toString('utf8'));
+    const list: readonly unknown[] = parsed.ok && Array.isArray(parsed.value) ? parsed.value : [];
+    return list.flatMap((item) => (typeof item === 'string' ? (parseDigest(item) ?? []) : []));
+  }
+
+  /** Looks once for what refers to an image; what is found stays known, like what a cache manifest names. */
+  async #ask(origin: string, image: Digest, context: TreeContext): Promise<void> {
+    const key = `${origin} ${image}`;
+    await this.#asking.do(key, context.signal, async (signal) => {
+      if (this.#asked.has(key)) return undefined;
+      const found = await this.#deps.referring(origin, image, { signal });
+      this.#asked.add(key);
+      if (found.ok) this.offer(origin, found.value);
+      else
+        context.emit({
+          type: 'warning',
+          vertex: context.vertex.digest,
+          rule: 'CacheIndex',
+          message: `no file index of image ${image} can be had, layers are fetched: ${found.error.message}`,
+        });
+      return undefined;
+    });
   }
 
   #offered(origin: string): readonly Descriptor[] {

@@ -25,7 +25,13 @@ export type { LayerOrigins } from './layer-origins.ts';
 export type { LocalSource, LocalTreeOptions } from './local-source.ts';
 export type { CacheDep, CacheMap, OpContext, OpDriver, OpResolver, OpResult } from './op-driver.ts';
 export type { Packages } from './packages.ts';
-export type { FetchedManifest, Registry, ResolvedImage, TransferProgress } from './registry.ts';
+export type {
+  FetchedManifest,
+  Referrer,
+  Registry,
+  ResolvedImage,
+  TransferProgress,
+} from './registry.ts';
 export type {
   GitCheckout,
   GitCommit,

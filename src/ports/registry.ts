@@ -22,6 +22,14 @@ export interface ResolvedImage {
   readonly diffIds: readonly Digest[];
 }
 
+/** A manifest that belongs to another one of its repository, which it names as its `subject`. */
+export interface Referrer {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+  readonly artifactType: string;
+  readonly subject: Digest;
+}
+
 /** Pull and push by the OCI distribution specification. References are normalised (`docker.io/library/alpine:3`). */
 export interface Registry {
   /** Reads manifest and config of a reference; picks `platform` from an index. */
@@ -56,4 +64,16 @@ export interface Registry {
     mediaType: string,
     options: { readonly signal: AbortSignal },
   ): Promise<Result<Digest>>;
+  /** Stores a manifest with a `subject`, so that `referrers` of that name it, also where the registry has no list of them. */
+  pushReferrer(
+    ref: string,
+    referrer: Referrer,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Result<void>>;
+  /** Manifests of the repository that refer to `subject`. */
+  referrers(
+    ref: string,
+    subject: Digest,
+    options: { readonly signal: AbortSignal; readonly artifactType: string },
+  ): Promise<Result<readonly Descriptor[]>>;
 }

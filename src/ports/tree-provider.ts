@@ -1,4 +1,4 @@
-import type { Result } from '../base/index.ts';
+import type { Digest, Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { EventSink } from '../events/index.ts';
 import type { Vertex } from '../llb/index.ts';
@@ -41,6 +41,8 @@ export interface LayerBase {
 export interface LayerIndexes {
   /** Takes note of indexes that a cache offers for its layers, by the origin of those. */
   offer(origin: string, indexes: readonly Descriptor[]): void;
+  /** Takes note of an image with an inline cache: what refers to it at `origin` is looked for when an index is wanted. */
+  offerImage(origin: string, image: Digest): void;
   /** The blob with the index of a layer that is not here, as its cache has it; undefined for small ones that share a blob. */
   blobOf(layer: LayerRef): { readonly blob: Descriptor; readonly origin: string } | undefined;
   /** The entries of the top layer of `chain`: of its extracted copy, else of an index that can be had; else undefined. */

@@ -79,9 +79,11 @@ class Upload {
     const answer = await this.#ask(request);
     if (!answer.ok) return answer;
     const { status } = answer.value;
-    if (status !== 200 && status !== 404) return await this.#refuse(request, answer.value);
+    // A registry that cannot be asked gets the blob.
+    if (![200, 404, 405, 501].includes(status)) return await this.#refuse(request, answer.value);
+    const size = answer.value.header('content-length');
     answer.value.drop();
-    return ok(status === 200);
+    return ok(status === 200 && (size === undefined || Number(size) === this.#blob.size));
   }
 
   /** Asks to mount the blob from another repository; a registry that cannot opens an upload instead. */

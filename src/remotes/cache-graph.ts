@@ -38,4 +38,6 @@ export interface CacheGraph {
   readonly records: readonly GraphRecord[];
   /** Blobs beside the layers, where the carrier lists such: file indexes of layers, traces of steps. */
   readonly attachments?: readonly Descriptor[];
+  /** The manifest of the image whose inline cache it is: further blobs belong to what refers to that. */
+  readonly image?: Digest;
 }

@@ -34,6 +34,13 @@ export {
 } from './directory-sweep.ts';
 export { type GhaAccount, type GhaPlace, ghaRights } from './gha/place.ts';
 export {
+  decodeImageIndexes,
+  EMPTY_CONFIG,
+  emptyConfig,
+  encodeImageIndexes,
+  IMAGE_INDEXES_TYPE,
+} from './image-indexes.ts';
+export {
   type ImportClaims,
   type Imported,
   type ImportOrigin,

@@ -1,4 +1,4 @@
-import { type Digest, err, type Failure, failure, ok, type Result } from '../base/index.ts';
+import { type Digest, err, type Failure, failure, ok, type Result, sha256 } from '../base/index.ts';
 import {
   type Descriptor,
   decodeManifest,
@@ -103,7 +103,7 @@ async function readDocument(
     const inline = decodeInlineCache(raw.value, layers);
     if (!inline.ok || inline.value === undefined) return inline.ok ? ok([]) : inline;
     const refused = options.refuse?.(inline.value, undefined);
-    return refused === undefined ? ok([inline.value]) : err(refused);
+    return refused === undefined ? ok([{ ...inline.value, image: sha256(bytes) }]) : err(refused);
   }
   const graph = decodeCacheConfig(Buffer.from(raw.value).toString('utf8'), layerFacts(layers));
   if (!graph.ok) return graph;

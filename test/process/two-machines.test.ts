@@ -215,3 +215,28 @@ test('a step that runs on a layer written over indexes finds the files of all la
   assert.equal(lines.at(-2), 'print(2)');
   assert.match(lines.join('\n'), /^-rw-r--r--\s+1 1234\s+2345\s+9 .* main\.py$/m);
 });
+
+test('an inline cache brings the file indexes of its image: one changed file pulls no layer', {
+  skip,
+}, async () => {
+  await using world = await World.open(DOCKERFILE.replace(/RUN --network=none true\n$/, ''));
+  const { rig } = world;
+  const [one, two] = [world.ref('app:1'), world.ref('app:2')];
+  await world.build('a', ['-t', one, '--push', '--cache-to', 'type=inline']);
+  const first = await world.verified(one);
+
+  const cached = await world.build('b', ['--cache-from', one, '-t', two]);
+  assert.deepEqual(states(cached.steps, 'CACHED').length, 6);
+  assert.deepEqual(cached.traffic.requests, ['GET manifests', 'GET blobs']);
+
+  rig.write('app/code/main.py', 'print(2)\n');
+  const changed = await world.build('c', ['--cache-from', one, '-t', two, '--push']);
+  assert.deepEqual(states(changed.steps, 'DONE'), [COPY_CODE.replace('/7]', '/6]')]);
+  const layers = new Set(first.layers.map(({ digest }) => digest));
+  assert.deepEqual(
+    changed.traffic.pulled.filter((digest) => layers.has(digest)),
+    [],
+  );
+  const asked = changed.traffic.requests.filter((request) => request.startsWith('GET'));
+  note(`inline: ${asked.join(', ')}; ${changed.traffic.pulledBytes} bytes pulled`);
+});
