@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { OsTemplate, OsUser } from '../template/index.ts';
+import type { OsTemplate, OsUser, Provider } from '../template/index.ts';
+import { databaseFile } from './database.ts';
 import { fstab } from './layout.ts';
 import { CONTEXTS, type DiskPlan } from './plan.ts';
+import { pathsOf, rpmConcerned } from './rpm-concerned.ts';
 import { quoted, run, script, shellFile } from './shell.ts';
 
 /** Files that decide what is in an initramfs: they are there before it is made. */
@@ -33,7 +35,7 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
     // A step has a file of its own at this path.
     `COPY <<"EOF" /etc/hosts\n127.0.0.1\tlocalhost\n127.0.1.1\t${hostName(t)}\n::1\tlocalhost\nEOF`,
     ...late,
-    ...t.users.map(({ value }) => run(passwordMount(value), account(value))),
+    ...t.users.map(({ value }) => run(passwordMount(value), account(value, plan.provider))),
     ...t.commands.map(({ value }) => `RUN --network=none ${JSON.stringify(['bash', '-c', value])}`),
     run([], seal()),
   ].join('\n');
@@ -46,9 +48,6 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
   ];
 }
 
-/** What a step sees that is no part of its root, or is its own. */
-const NOT_OF_THE_ROOT = '/proc /sys /dev /in /out /tmp /etc/hosts /etc/resolv.conf'.split(' ');
-
 /** Lists of files of packages with the paths that a merged /usr gives them (dpkg keeps those of the archives). */
 const MERGED = "sed -E 's#^/(s?bin|lib[0-9x]*)/#/usr/&#; s#^/usr//#/usr/#'";
 
@@ -58,6 +57,7 @@ const MERGED = "sed -E 's#^/(s?bin|lib[0-9x]*)/#/usr/&#; s#^/usr//#/usr/#'";
  * names of packages matter.
  */
 function concerned({ provider }: DiskPlan): string {
+  if (provider.format === 'rpm') return rpmConcerned(provider);
   const paths = (provider.initramfs?.concerns ?? []).map((path) => `-e ${quoted(path)}`);
   return [
     `FROM ${CONTEXTS.root} AS concerned`,
@@ -69,7 +69,7 @@ function concerned({ provider }: DiskPlan): string {
         `if [ ! -e "/in/\${list##*/}" ] && grep -qE ${paths.join(' ')} "$list"; then`,
         'echo "${list##*/} takes part in the initramfs"',
         `${MERGED} /in/*.list > /tmp/known`,
-        `find / -xdev \\( ${NOT_OF_THE_ROOT.map((path) => `-path ${path}`).join(' -o ')} \\) -prune -o ! -type d -print > /tmp/all`,
+        pathsOf('/tmp/all'),
         "awk 'NR == FNR { known[$0]; next } !($0 in known)' /tmp/known /tmp/all > /tmp/more",
         'while read -r name; do mkdir -p "/out${name%/*}"; cp -dp "$name" "/out$name"; done < /tmp/more',
         'rm /tmp/known /tmp/all /tmp/more',
@@ -90,7 +90,8 @@ const mountPoints = ({ layout }: DiskPlan): readonly string[] =>
   );
 
 /** What a script sees as the time: that of the newest package, which the database of packages was clamped to. */
-const EPOCH = 'export SOURCE_DATE_EPOCH=$(stat -c %Y /var/lib/dpkg/status)';
+const epochOf = (provider: Provider): string =>
+  `export SOURCE_DATE_EPOCH=$(stat -c %Y ${databaseFile(provider)})`;
 
 function initramfs({ provider }: DiskPlan): string {
   return [
@@ -98,7 +99,7 @@ function initramfs({ provider }: DiskPlan): string {
     run(
       ['--mount=type=bind,from=concerned,source=/out,target=/in'],
       script(
-        EPOCH,
+        epochOf(provider),
         'cp -a --remove-destination /in/. /',
         'kernel=$(basename "$(ls -d /boot/vmlinuz-* | sort -V | tail -n 1)" | sed s/^vmlinuz-//)',
         'rm -f /boot/initrd.img-*',
@@ -118,7 +119,7 @@ const hostName = (t: OsTemplate): string =>
 
 const HOST_KEYS = `[Unit]
 Description=Keys of this host for ssh
-Before=ssh.service
+Before=ssh.service sshd.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
@@ -135,7 +136,7 @@ function system({ template: t }: DiskPlan): string {
   return script(
     shellFile('/etc/hostname', hostName(t)),
     shellFile('/etc/image-id', `IMAGE_ID=${t.image.name}\nIMAGE_VERSION=${t.image.version}`),
-    'rm -f /boot/initrd.img-* /initrd.img /initrd.img.old',
+    'rm -f /boot/initrd.img-* /boot/initramfs-* /initrd.img /initrd.img.old',
     'if [ -e /usr/lib/systemd/systemd-networkd ]; then',
     'mkdir -p /etc/systemd/network /etc/systemd/system/multi-user.target.wants',
     shellFile('/etc/systemd/network/80-dhcp.network', network),
@@ -159,13 +160,15 @@ function passwordMount(user: OsUser): readonly string[] {
 }
 
 /** An account as useradd(8) makes it; without a password it is locked. */
-function account(user: OsUser): string {
+function account(user: OsUser, provider: Provider): string {
   const shell = user.startupScript ?? user.shell ?? '/bin/bash';
-  const groups = [...new Set([...(user.groups ?? []), ...(user.sudo === true ? ['sudo'] : [])])];
+  const groups = [
+    ...new Set([...(user.groups ?? []), ...(user.sudo === true ? [provider.adminGroup] : [])]),
+  ];
   const name = quoted(user.name);
   const secret = `/run/secrets/${passwordSecret(user.name)}`;
   return script(
-    EPOCH,
+    epochOf(provider),
     ...groups.map((g) => `getent group ${quoted(g)} >/dev/null || groupadd ${quoted(g)}`),
     `if id ${name} >/dev/null 2>&1; then`,
     `usermod -s ${quoted(shell)}${groups.length === 0 ? '' : ` -aG ${quoted(groups.join(','))}`} ${name}`,

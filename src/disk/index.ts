@@ -1,7 +1,9 @@
 export { BOOT_STAGE } from './boot.ts';
 export { passwordSecret } from './configure.ts';
 export { diskFile, formatStage } from './convert.ts';
+export { DATABASE_COPY, databaseFile } from './database.ts';
 export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
+export { installedRpms } from './installed-rpm.ts';
 export { type DiskLayout, type DiskPartition, derivedUuid, layOut } from './layout.ts';
 export {
   type BootTest,

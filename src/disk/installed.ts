@@ -1,5 +1,8 @@
-/** A package as the database of installed packages has it (deb-control(5), dpkg's `status`). */
+/** A package as a database of installed packages has it: dpkg's `status` (deb-control(5)), or rpm's. */
 export interface InstalledPackage {
+  readonly format: 'deb' | 'rpm';
+  /** What tells it from the others: its name, and the architecture where there are several of one name. */
+  readonly id: string;
   readonly name: string;
   readonly version: string;
   readonly architecture: string;
@@ -8,7 +11,9 @@ export interface InstalledPackage {
   readonly maintainer: string;
   readonly homepage: string;
   readonly summary: string;
-  /** Names of installed packages that it depends on, sorted. */
+  /** What its author calls the license; empty where the database does not say. */
+  readonly license: string;
+  /** Identifiers of installed packages that it depends on, sorted. */
   readonly needs: readonly string[];
 }
 
@@ -53,6 +58,8 @@ function installed(f: Fields, providers: ReadonlyMap<string, string>): Installed
     if (met !== undefined && met !== name) needs.add(met);
   }
   return {
+    format: 'deb',
+    id: name,
     name,
     version,
     architecture: f.get('architecture') ?? '',
@@ -61,6 +68,7 @@ function installed(f: Fields, providers: ReadonlyMap<string, string>): Installed
     maintainer: f.get('maintainer') ?? '',
     homepage: f.get('homepage') ?? '',
     summary: (f.get('description') ?? '').split('\n')[0] ?? '',
+    license: '',
     needs: [...needs].sort(),
   };
 }
@@ -73,7 +81,7 @@ const bare = (relation: string): string => /^\s*([a-z0-9][a-z0-9+.-]*)/.exec(rel
 
 /** The graph of what needs what, in Graphviz' language. */
 export function dependencyDot(packages: readonly InstalledPackage[]): string {
-  const edges = packages.flatMap((p) => p.needs.map((n) => `  "${p.name}" -> "${n}";\n`));
-  const nodes = packages.map((p) => `  "${p.name}" [label="${p.name}\\n${p.version}"];\n`);
+  const edges = packages.flatMap((p) => p.needs.map((n) => `  "${p.id}" -> "${n}";\n`));
+  const nodes = packages.map((p) => `  "${p.id}" [label="${p.name}\\n${p.version}"];\n`);
   return `digraph packages {\n  rankdir=LR;\n  node [shape=box];\n${nodes.join('')}${edges.join('')}}\n`;
 }

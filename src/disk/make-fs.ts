@@ -6,13 +6,14 @@ const SPARE = 64 * 1024 * 1024;
 
 /**
  * The script that makes a partition's file system of the tree below `/in` in `/out/NAME.img`. No loop device, no mount, and
- * nothing of the machine in the bytes: identifiers come from the layout, times from the root's own newest package.
+ * nothing of the machine in the bytes: identifiers come from the layout, times from `database`, the database of
+ * packages of the root.
  */
-export function makeFs(p: DiskPartition): string {
+export function makeFs(p: DiskPartition, database: string): string {
   const image = `/out/${p.id}.img`;
   const from = p.mountPoint === '/' ? '/in' : `/in${p.mountPoint ?? '/var/empty'}`;
   return script(
-    'epoch=$(stat -c %Y /in/var/lib/dpkg/status)',
+    `epoch=$(stat -c %Y /in${database})`,
     'export SOURCE_DATE_EPOCH=$epoch E2FSPROGS_FAKE_TIME=$epoch',
     'mkdir -p /out',
     ...body(p, image, from),

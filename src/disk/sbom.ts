@@ -12,9 +12,14 @@ export interface InventorySubject {
   readonly time: number;
 }
 
-/** Package URL (purl-spec, type `deb`). */
-const purl = (p: InstalledPackage, distribution: string): string =>
-  `pkg:deb/${distribution}/${encodeURIComponent(p.name)}@${encodeURIComponent(p.version).replaceAll('%3A', ':')}?arch=${p.architecture}`;
+/** Package URL (purl-spec, types `deb` and `rpm`): the epoch of an rpm is a qualifier. */
+function purl(p: InstalledPackage, distribution: string): string {
+  const [, epoch, version = p.version] =
+    p.format === 'rpm' ? (/^(\d+):(.*)$/.exec(p.version) ?? []) : [];
+  const written = encodeURIComponent(version).replaceAll('%3A', ':');
+  const qualifiers = `arch=${p.architecture}${epoch === undefined ? '' : `&epoch=${epoch}`}`;
+  return `pkg:${p.format}/${distribution}/${encodeURIComponent(p.name)}@${written}?${qualifiers}`;
+}
 
 const instant = (seconds: number): string =>
   new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
@@ -56,13 +61,13 @@ export function spdxDocument(
         primaryPackagePurpose: 'OPERATING-SYSTEM',
       },
       ...packages.map((p) => ({
-        SPDXID: id(p.name),
+        SPDXID: id(p.id),
         name: p.name,
         versionInfo: p.version,
         ...(p.maintainer === ''
           ? {}
           : {
-              supplier: `${p.maintainer.includes('@lists') ? 'Organization' : 'Person'}: ${p.maintainer.replace(/\s*<([^>]*)>/, ' ($1)')}`,
+              supplier: `${p.format === 'rpm' || p.maintainer.includes('@lists') ? 'Organization' : 'Person'}: ${p.maintainer.replace(/\s*<([^>]*)>/, ' ($1)')}`,
             }),
         downloadLocation: 'NOASSERTION',
         filesAnalyzed: false,
@@ -70,6 +75,7 @@ export function spdxDocument(
         sourceInfo: `built from source package ${p.source} ${p.sourceVersion}`,
         licenseConcluded: 'NOASSERTION',
         licenseDeclared: 'NOASSERTION',
+        ...(p.license === '' ? {} : { licenseComments: `the package says: ${p.license}` }),
         copyrightText: 'NOASSERTION',
         ...(p.summary === '' ? {} : { summary: p.summary }),
         externalRefs: [
@@ -83,8 +89,8 @@ export function spdxDocument(
     ],
     relationships: [
       relation('SPDXRef-DOCUMENT', 'DESCRIBES', image),
-      ...packages.map((p) => relation(image, 'CONTAINS', id(p.name))),
-      ...packages.flatMap((p) => p.needs.map((n) => relation(id(p.name), 'DEPENDS_ON', id(n)))),
+      ...packages.map((p) => relation(image, 'CONTAINS', id(p.id))),
+      ...packages.flatMap((p) => p.needs.map((n) => relation(id(p.id), 'DEPENDS_ON', id(n)))),
     ],
   };
 }
@@ -93,12 +99,12 @@ export function spdxDocument(
 function spdxIds(packages: readonly InstalledPackage[]): (name: string) => string {
   const taken = new Set<string>();
   const ids = new Map<string, string>();
-  for (const { name } of packages) {
-    const plain = `SPDXRef-Package-${name.replaceAll('+', '-plus').replaceAll('_', '-')}`;
+  for (const p of packages) {
+    const plain = `SPDXRef-Package-${p.id.replaceAll('+', '-plus').replaceAll('_', '-')}`;
     let id = plain;
     for (let n = 2; taken.has(id); n++) id = `${plain}-${n}`;
     taken.add(id);
-    ids.set(name, id);
+    ids.set(p.id, id);
   }
   return (name) => ids.get(name) ?? 'NOASSERTION';
 }
@@ -108,7 +114,7 @@ export function cycloneDxDocument(
   subject: InventorySubject,
   packages: readonly InstalledPackage[],
 ): GoJson {
-  const refs = new Map(packages.map((p) => [p.name, purl(p, subject.distribution)]));
+  const refs = new Map(packages.map((p) => [p.id, purl(p, subject.distribution)]));
   const image = `image:${subject.name}@${subject.version}`;
   return {
     $schema: 'http://cyclonedx.org/schema/bom-1.5.schema.json',
@@ -127,20 +133,20 @@ export function cycloneDxDocument(
       },
     },
     components: packages.map((p) => ({
-      'bom-ref': refs.get(p.name) ?? '',
+      'bom-ref': refs.get(p.id) ?? '',
       type: 'library',
       name: p.name,
       version: p.version,
       ...(p.summary === '' ? {} : { description: p.summary }),
-      purl: refs.get(p.name) ?? '',
+      purl: refs.get(p.id) ?? '',
       ...(/^https?:\/\/\S+$/.test(p.homepage)
         ? { externalReferences: [{ type: 'website', url: p.homepage }] }
         : {}),
     })),
     dependencies: [
-      { ref: image, dependsOn: packages.map((p) => refs.get(p.name) ?? '') },
+      { ref: image, dependsOn: packages.map((p) => refs.get(p.id) ?? '') },
       ...packages.map((p) => ({
-        ref: refs.get(p.name) ?? '',
+        ref: refs.get(p.id) ?? '',
         dependsOn: p.needs.map((n) => refs.get(n) ?? ''),
       })),
     ],

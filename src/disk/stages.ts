@@ -1,6 +1,7 @@
 import { bootStage } from './boot.ts';
 import { configurationStages } from './configure.ts';
 import { convertStage } from './convert.ts';
+import { DATABASE_COPY, databaseFile } from './database.ts';
 import type { DiskLayout, DiskPartition } from './layout.ts';
 import { makeFs } from './make-fs.ts';
 import {
@@ -26,7 +27,7 @@ export function diskStages(plan: DiskPlan): string {
     ...layout.partitions.filter((p) => p !== layout.esp).flatMap((p) => fsStages(plan, p)),
     assemblyStage(layout),
     `FROM ${CONTEXTS.root} AS ${TREE_STAGE}`,
-    `FROM scratch AS ${PACKAGES_STAGE}\nCOPY --from=configured /var/lib/dpkg/status /dpkg-status`,
+    `FROM scratch AS ${PACKAGES_STAGE}\nCOPY --from=configured ${databaseFile(plan.provider)} /${DATABASE_COPY}`,
     ...plan.formats.flatMap((format) => convertStage(format)),
     ...(plan.boot === undefined ? [] : [bootStage(plan, plan.boot)]),
     '',
@@ -107,7 +108,7 @@ function fsStages(plan: DiskPlan, p: DiskPartition): readonly string[] {
     `FROM ${CONTEXTS.disk} AS ${name}`,
     run(
       [`--mount=type=bind,from=${below.length === 0 ? 'configured' : `tree-${name}`},target=/in`],
-      makeFs(p),
+      makeFs(p, databaseFile(plan.provider)),
     ),
   ].join('\n');
   if (below.length === 0) return [make];

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { err, failure, isErrno, ok, type Result, resolveInRoot, TempDir } from '../base/index.ts';
 import type { OpContext } from '../ports/index.ts';
@@ -44,7 +44,7 @@ export async function buildRpmRoot(
   deps: RpmRootDeps,
   context: OpContext,
 ): Promise<Result<void>> {
-  chmodSync(plan.root, 0o755);
+  makeMounted(plan.root);
   await using tools = await TempDir.create(deps.workDir, 'rpm-tools-');
   const unpacked = await unpackTools(plan, deps, { context, dir: tools.path });
   if (!unpacked.ok) return unpacked;
@@ -57,17 +57,35 @@ export async function buildRpmRoot(
     args: [
       ...command.value,
       ...['--install', '--dbpath', dbPath, '--nosignature', '--noplugins'],
+      ...['--define', `_netsharedpath ${MOUNTED.map(([dir]) => `/${dir}`).join(':')}`],
       ...plan.packages.map(({ file }) => `${PACKAGE_MOUNT}/${file}`),
     ],
     env: existsSync(join(tools.path, CONFIGURATION))
       ? [`RPM_CONFIGDIR=${TOOLS}${CONFIGURATION}`]
       : [],
     mounts: [{ kind: 'bind', source: tools.path, target: TOOLS, readonly: true }],
+    ownNetworkFiles: true,
   });
   if (!installed.ok) return installed;
   for (const [, message = ''] of installed.value.join('\n').matchAll(SCRIPT_WARNING))
     context.emit({ type: 'warning', vertex: context.vertex.digest, rule: 'RpmScript', message });
   return writeExtras(plan);
+}
+
+/** Directories that something is mounted on while rpm runs, which it may not change (rpm's `%_netsharedpath`); modes. */
+const MOUNTED = [
+  ['dev', 0o755],
+  ['proc', 0o555],
+  ['sys', 0o555],
+] as const;
+
+/** Makes the directories that are mounted on, and that of the mounts of packages and tools: none of them is a stub then. */
+function makeMounted(root: string): void {
+  chmodSync(root, 0o755);
+  for (const [dir, mode] of [...MOUNTED, ['run', 0o755] as const]) {
+    mkdirSync(join(root, dir), { recursive: true });
+    chmodSync(join(root, dir), mode);
+  }
 }
 
 /** `filesystem` first: it brings the links of a merged /usr, which other packages' files go through. */

@@ -183,6 +183,8 @@ interface Installer {
   readonly id: string;
   readonly program: 'dpkg' | 'rpm';
   readonly args: readonly string[];
+  /** Packages may have `/etc/hosts` and `/etc/resolv.conf`. */
+  readonly ownNetworkFiles?: boolean;
   /** Beside what every installer sees. */
   readonly env: readonly string[];
   /** Beside the packages, which are at `PACKAGE_MOUNT`. */
@@ -219,6 +221,7 @@ export async function runInstaller(
       ...(limits === undefined ? {} : { limits }),
       ...(deps.group === undefined ? {} : { group: deps.group }),
       removeMountStubs: true,
+      ...(what.ownNetworkFiles === true ? { ownNetworkFiles: true } : {}),
     },
     {
       signal: context.signal,

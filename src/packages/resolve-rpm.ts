@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   err,
+  type Failure,
   failure,
   type GoJson,
   goJson,
@@ -47,7 +48,7 @@ interface LoadedRepository {
 }
 
 /** Changed when the same inputs would give another lock. */
-const MEMO_FORMAT = 'varve.rpm-lock.v1';
+const MEMO_FORMAT = 'varve.rpm-lock.v2';
 
 /**
  * Makes every choice that a template of rpm packages leaves open, as `resolveTemplate` does for Debian's: the same template on
@@ -67,6 +68,7 @@ export async function resolveRpmTemplate(
         `rpm has no architecture for ${template.architecture ?? options.architecture}`,
       ),
     );
+  if (template.repositories.length === 0) return err(noRepositories(template));
   const repositories = await loadAll(deps, template, options);
   if (!repositories.ok) return repositories;
   const memo = join(deps.memoDir, memoName(template, architectures, repositories.value));
@@ -87,11 +89,17 @@ export async function resolveRpmTemplate(
     files: template.files,
     users: template.users,
     config: template.config,
-    rpm: { dbPath: template.dbPath, tools: chosen.value.tools },
+    rpm: { dbPath: template.dbPath, tools: chosen.value.tools, asked: chosen.value.asked },
   };
   const text = encodeLock(lock);
   await writeAtomically(memo, `${sha256(text)}\n${text}`);
   return ok(lock);
+}
+
+function noRepositories({ distribution, release }: RpmTemplate): Failure {
+  return failure('TP012', 2, `no repository of ${distribution} ${release} is known`, {
+    help: 'name it under packageRepositories, with its address and keys',
+  });
 }
 
 const lockedSource = ({ repository, loaded, keys }: LoadedRepository): LockedSource => ({

@@ -20,12 +20,20 @@ import {
   versionOf,
   type Wish,
 } from '../rpm/index.ts';
-import type { LockedPackage, PackageWish, RpmTemplate } from '../template/index.ts';
+import {
+  type LockedPackage,
+  type PackageWish,
+  type RpmTemplate,
+  wishText,
+} from '../template/index.ts';
+import { needsOf } from './rpm-needs.ts';
 
 /** What is installed, and what installs it. */
 export interface ChosenRpms {
   readonly packages: readonly LockedPackage[];
   readonly tools: readonly LockedPackage[];
+  /** `RpmLock.asked` of the template's packages. */
+  readonly asked: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Lines of a contradiction that a failure shows. */
@@ -54,7 +62,23 @@ export function selectRpms(
   const toolWishes = wishesOf(pool, template, names);
   if (!toolWishes.ok) return toolWishes;
   const tools = choose(pool, toolWishes.value, false);
-  return tools.ok ? ok({ packages: packages.value, tools: tools.value }) : tools;
+  if (!tools.ok) return tools;
+  const asked = askedOf(pool, template.packages, packages.value);
+  return ok({ packages: packages.value, tools: tools.value, asked });
+}
+
+function askedOf(
+  pool: Pool,
+  wishes: readonly PackageWish[],
+  chosen: readonly LockedPackage[],
+): Readonly<Record<string, readonly string[]>> {
+  const here = new Set(chosen.map((p) => p.name));
+  const asked = wishes.map((wish): [string, readonly string[]] => {
+    const ids = candidatesFor(pool, wish).flatMap((w) => w.candidates);
+    const names = new Set(ids.map((id) => pool.package(id).record.name));
+    return [wishText(wish), [...names].filter((name) => here.has(name)).sort(byCodeUnit)];
+  });
+  return Object.fromEntries(asked.sort(([a], [b]) => byCodeUnit(a, b)));
 }
 
 function wishesOf(
@@ -95,8 +119,15 @@ function candidatesFor(pool: Pool, wish: PackageWish): readonly Wish[] {
   const text = wish.version === undefined ? wish.name : `${wish.name} = ${wish.version}`;
   const parsed = parseDependency(text);
   const candidates = parsed === undefined ? [] : pool.providers(parsed);
-  return candidates.length === 0 ? [] : [{ text, candidates }];
+  if (candidates.length > 0) return [{ text, candidates }];
+  // `name_version`, as os-image-composer pins; a name may hold the same letters, and goes before.
+  const pinned = wish.version === undefined ? PINNED.exec(wish.name) : null;
+  return pinned === null
+    ? []
+    : candidatesFor(pool, { ...wish, name: pinned[1] ?? '', version: pinned[2] ?? '' });
 }
+
+const PINNED = /^(.+)_([0-9][^_]*)$/;
 
 /** `1.2`, `1.2-3` or `1:1.2-3`. */
 const isVersion = ({ record }: PoolPackage, wanted: string): boolean =>
@@ -126,8 +157,7 @@ function noSuchPackage(pool: Pool, template: RpmTemplate, wish: PackageWish): Fa
       : near === undefined
         ? 'check the name and the repositories'
         : `did you mean "${near}"?`;
-  const wanted = wish.version === undefined ? wish.name : `${wish.name}=${wish.version}`;
-  return failure('PK031', 2, `no package ${wanted} in the repositories of the template`, {
+  return failure('PK031', 2, `no package ${wishText(wish)} in the repositories of the template`, {
     help,
     ...(wish.span.length === 0 ? {} : { places: [{ file: template.file, span: wish.span }] }),
   });
@@ -141,6 +171,7 @@ function choose(
   const solution = solve(pool, wishes, { recommends });
   if (!solution.ok) return err(contradiction(pool, solution.conflict));
   const reasons = reasonsFor(pool, wishes, solution.chosen);
+  const needs = needsOf(pool, solution.chosen);
   return ok(
     solution.chosen
       .map((id) => pool.package(id))
@@ -155,6 +186,7 @@ function choose(
         step: 0,
         manual: wishes.some((w) => w.candidates.includes(id)),
         reason: reasons.get(id) ?? 'supplements what is installed',
+        needs: needs.get(id) ?? [],
       }))
       .sort((a, b) => byCodeUnit(a.name, b.name) || byCodeUnit(a.architecture, b.architecture)),
   );

@@ -36,6 +36,8 @@ export interface SandboxSpec {
    * directories that were made above them.
    */
   readonly removeMountStubs: boolean;
+  /** The root keeps its own `/etc/hosts` and `/etc/resolv.conf`, which can be replaced then. */
+  readonly ownNetworkFiles?: boolean;
 }
 
 export interface SandboxLimits {

@@ -10,12 +10,19 @@ export const TAG = {
   version: 1001,
   release: 1002,
   epoch: 1003,
+  summary: 1004,
   buildTime: 1006,
+  vendor: 1011,
+  license: 1014,
+  url: 1020,
   arch: 1022,
   fileSizes: 1028,
   fileModes: 1030,
   fileRdevs: 1033,
   fileMtimes: 1034,
+  sourceRpm: 1044,
+  provideName: 1047,
+  requireName: 1049,
   fileInodes: 1096,
   dirIndexes: 1116,
   baseNames: 1117,
@@ -74,6 +81,11 @@ export class RpmHeader {
       entries.set(bytes.readUInt32BE(at), { type, offset, count: bytes.readUInt32BE(at + 12) });
     }
     return ok(new RpmHeader(entries, data));
+  }
+
+  /** Reads a header as rpm's database keeps it: without its magic number. PK044: it is damaged. */
+  static stored(bytes: Buffer, name: string): Result<RpmHeader> {
+    return RpmHeader.parse(Buffer.concat([Buffer.from(MAGIC), Buffer.alloc(4), bytes]), name);
   }
 
   /** The first text of a tag. */

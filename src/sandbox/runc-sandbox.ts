@@ -224,9 +224,9 @@ class Run {
 
 /** Where mounts of the step go, outermost first; what lies inside another mount is made there by the runtime. */
 function mountPoints(spec: SandboxSpec): MountPoint[] {
+  const files = spec.ownNetworkFiles === true ? [] : ['/etc/resolv.conf', '/etc/hosts'];
   const all: MountPoint[] = [
-    { target: '/etc/resolv.conf', type: 'file' },
-    { target: '/etc/hosts', type: 'file' },
+    ...files.map((target): MountPoint => ({ target, type: 'file' })),
     ...spec.mounts.map((mount) => ({ target: join('/', mount.target), type: typeOf(mount) })),
   ];
   const outer = ['/proc', '/sys', '/dev', ...spec.mounts.map((m) => join('/', m.target))];

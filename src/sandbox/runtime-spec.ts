@@ -167,8 +167,12 @@ function systemMounts(spec: SandboxSpec, facts: RunFacts): RuntimeMount[] {
     facts.rootless && spec.network !== 'none'
       ? at('/sys', 'bind', '/sys', [...quiet, 'rbind', access])
       : at('/sys', 'sysfs', 'sysfs', [...quiet, access]),
-    at('/etc/resolv.conf', 'bind', facts.resolvFile, generated),
-    at('/etc/hosts', 'bind', facts.hostsFile, generated),
+    ...(spec.ownNetworkFiles === true
+      ? []
+      : [
+          at('/etc/resolv.conf', 'bind', facts.resolvFile, generated),
+          at('/etc/hosts', 'bind', facts.hostsFile, generated),
+        ]),
     ...(facts.rootless ? [] : [at('/sys/fs/cgroup', 'cgroup', 'cgroup', [...quiet, access])]),
   ];
 }

@@ -1,6 +1,5 @@
 export { debianArchitecture } from './debian-architecture.ts';
 export {
-  bareLock,
   encodeLock,
   imageConfigOf,
   LOCK_ATTR,
@@ -9,12 +8,12 @@ export {
   lockKey,
   lockOf,
   parseLock,
-  partOfLock,
   type RpmLock,
   TEMPLATE_SCHEME,
   type TemplateLock,
   templateSource,
 } from './lock.ts';
+export { bareLock, partOfLock } from './lock-parts.ts';
 export { type OsRoots, osRoots } from './os-root.ts';
 export type { OsDocument, OsPart, OsPartition, OsRepository, OsUser } from './os-schema.ts';
 export {
@@ -43,5 +42,6 @@ export {
   type TemplateMirror,
   type TemplateUser,
   type Variant,
+  wishText,
 } from './template.ts';
 export { joined, type ParsedYaml, parseYaml, type YamlKind } from './yaml-schema.ts';

@@ -42,6 +42,8 @@ export interface RpmLock {
   readonly dbPath: string;
   /** rpm itself and what it needs, from the same repositories: unpacked beside the root, it installs the packages. */
   readonly tools: readonly LockedPackage[];
+  /** Names of the packages that stand for each thing that the template asks for, a version behind `=`. */
+  readonly asked: Readonly<Record<string, readonly string[]>>;
 }
 
 /** One chosen package. */
@@ -101,7 +103,7 @@ export function templateSource(
 /** Raised when the way roots are made changes their content: part of every key. */
 const ROOT_FORMAT = 'varve.root.v2';
 /** The same of roots made of rpm packages. */
-const RPM_ROOT_FORMAT = 'varve.rpm-root.v1';
+const RPM_ROOT_FORMAT = 'varve.rpm-root.v2';
 
 const digest = z.string().transform((text, context) => {
   const value = parseDigest(text);
@@ -175,7 +177,13 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
     user: z.string(),
     labels: textMap,
   }),
-  rpm: z.strictObject({ dbPath: absolute, tools: z.array(lockedPackage) }).exactOptional(),
+  rpm: z
+    .strictObject({
+      dbPath: absolute,
+      tools: z.array(lockedPackage),
+      asked: z.record(z.string(), texts),
+    })
+    .exactOptional(),
 });
 
 /** The lock as JSON, the same bytes for the same lock. */
@@ -244,37 +252,6 @@ export function imageConfigOf(config: TemplateConfig): Readonly<Record<string, G
 }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/**
- * The same lock with nothing in it but packages: those that `wanted` names with all that they need, and those without which
- * nothing can be installed. Undefined where the lock does not say what needs what.
- */
-export function partOfLock(
-  lock: TemplateLock,
-  wanted: readonly string[],
-): TemplateLock | undefined {
-  const byName = new Map(lock.packages.map((p) => [p.name, p]));
-  const kept = new Set(lock.packages.filter((p) => p.step === 0).map((p) => p.name));
-  for (const name of wanted) if (byName.has(name)) kept.add(name);
-  // A set's iterator visits what is added behind it.
-  for (const name of kept) {
-    const needs = byName.get(name)?.needs;
-    if (needs === undefined) return undefined;
-    for (const need of needs) kept.add(need);
-  }
-  return {
-    ...bareLock(lock),
-    packages: lock.packages.filter((p) => kept.has(p.name)).map((p) => ({ ...p, manual: false })),
-  };
-}
-
-/** A lock without files, accounts and sources of its own: what roots begin with. */
-export const bareLock = (lock: TemplateLock): TemplateLock => ({
-  ...lock,
-  aptSources: false,
-  files: [],
-  users: [],
-});
 
 /** What the front end makes of a template before it is resolved: everything but the packages. */
 export function lockOf(

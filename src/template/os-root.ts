@@ -1,6 +1,8 @@
 import { err, failure, ok, type Result, spanOf } from '../base/index.ts';
+import { rpmRoots } from './os-rpm-root.ts';
 import type { OsTemplate, Placed } from './os-template.ts';
 import type { Provider } from './provider.ts';
+import type { RootTemplate } from './rpm-template.ts';
 import type { PackageWish, Template, TemplateMirror } from './template.ts';
 import { joined } from './yaml-schema.ts';
 
@@ -10,15 +12,15 @@ const PINNED = /^([a-z0-9][a-z0-9+.-]*)_([0-9][0-9A-Za-z.+:~-]*)$/;
 
 /** The root file systems that a disk is made with. */
 export interface OsRoots {
-  readonly root: Template;
+  readonly root: RootTemplate;
   /** Packages of the root that a kernel and its initramfs are made with: a root of them is part of it. */
   readonly kernel: readonly string[];
   /** What makes file systems and partition tables. */
-  readonly disk: Template;
+  readonly disk: RootTemplate;
   /** What converts disks. */
-  readonly convert: Template;
+  readonly convert: RootTemplate;
   /** What boots disks. */
-  readonly boot: Template;
+  readonly boot: RootTemplate;
 }
 
 /**
@@ -27,13 +29,14 @@ export interface OsRoots {
  */
 export function osRoots(t: OsTemplate, provider: Provider): Result<OsRoots> {
   const { tools } = provider;
-  if (provider.format !== 'deb' || tools === undefined || provider.initramfs === undefined)
+  if (tools === undefined || provider.initramfs === undefined)
     return err(
       failure('TP008', 2, `disks of ${provider.dist} cannot be built yet`, {
         help: 'templates of this distribution are checked only',
         places: [t.at(['target', 'dist'])],
       }),
     );
+  if (provider.format === 'rpm') return rpmRoots(t, provider, ownPackages(t, provider));
   const wishes = packageWishes(t, provider);
   if (!wishes.ok) return wishes;
   const base = {

@@ -15,6 +15,10 @@ const schema = z.strictObject({
   components: texts.default([]),
   variant: z.enum(['essential', 'apt', 'minbase', 'important', 'standard']).default('essential'),
   packages: texts.default([]),
+  /** Where rpm keeps its database. */
+  databasePath: z.string().startsWith('/').default('/var/lib/rpm'),
+  /** The group whose members may use sudo. */
+  adminGroup: z.string().default('sudo'),
   kernel: byArch.default({}),
   initramfs: z
     .strictObject({

@@ -36,6 +36,8 @@ export interface RpmTemplate {
   /** rpm's name of the architecture; absent: that of the platform which is built. */
   readonly architecture?: string;
   readonly repositories: readonly RpmRepository[];
+  /** Whether the repositories of this machine (`/etc/yum.repos.d`) are used too. */
+  readonly hostRepositories: boolean;
   /** Names, patterns of names (`*`, `?`, `[ ]`), or what packages provide. */
   readonly packages: readonly PackageWish[];
   readonly exclude: readonly string[];
@@ -117,6 +119,7 @@ export function parseRpmTemplate(source: SourceFile): Result<RpmTemplate> {
       uri: uri.replace(/\/+$/, ''),
       ...(maxAgeDays === undefined ? {} : { maxAgeDays }),
     })),
+    hostRepositories: false,
     packages: t.packages.map((text, i) => ({ ...parseWish(text), span: span(['packages', i]) })),
     exclude: t.exclude,
     recommends: t.recommends,

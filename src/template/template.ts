@@ -26,6 +26,10 @@ export interface PackageWish {
   readonly span: Span;
 }
 
+/** A wish as it is written. */
+export const wishText = ({ name, version, suite }: Omit<PackageWish, 'span'>): string =>
+  `${name}${version === undefined ? '' : `=${version}`}${suite === undefined ? '' : `/${suite}`}`;
+
 /** A file written after the packages are configured. */
 export interface TemplateFile {
   readonly path: string;

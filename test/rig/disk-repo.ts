@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DebianRepo } from './debian-repo.ts';
 
-/** Programs of this machine that the tiny distribution is made of, by package. */
-const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+/** Programs of this machine that the tiny distributions are made of, by package. */
+export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   'tiny-base': [
     ...[
       '/usr/bin/dpkg',
@@ -50,7 +50,8 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   bzip2: ['/usr/bin/bzip2'],
 };
 
-const STUB = '/usr/lib/systemd/boot/efi/linuxx64.efi.stub';
+/** systemd's stub for unified kernel images. */
+export const STUB = '/usr/lib/systemd/boot/efi/linuxx64.efi.stub';
 
 /** Why disks cannot be made of this machine's programs; false when they can. */
 export const needsDiskTools: string | false =
@@ -63,7 +64,7 @@ export const needsDiskTools: string | false =
 const GCONV = '/usr/lib/x86_64-linux-gnu/gconv';
 
 /** Files that programs read: the code page of FAT names. */
-const DATA: Readonly<Record<string, readonly string[]>> = {
+export const DATA: Readonly<Record<string, readonly string[]>> = {
   e2fsprogs: ['/etc/mke2fs.conf'],
   mtools: [
     'IBM850.so',
@@ -147,7 +148,8 @@ export class DiskRepo implements AsyncDisposable {
 /** Where a merged /usr has it. */
 const usr = (path: string): string => path.replace(/^\/(bin|sbin|lib|lib64)\//, '/usr/$1/');
 
-function copyInto(path: string, tree: string): void {
+/** Copies a file into a tree, where a merged /usr has it; once. */
+export function copyInto(path: string, tree: string): void {
   const to = join(tree, usr(path));
   if (existsSync(to)) return;
   mkdirSync(dirname(to), { recursive: true });
@@ -155,7 +157,7 @@ function copyInto(path: string, tree: string): void {
 }
 
 /** The libraries that the loader names for a program. */
-function librariesOf(program: string): readonly string[] {
+export function librariesOf(program: string): readonly string[] {
   const listed = execFileSync('ldd', [program], { encoding: 'utf8' });
   return [...listed.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, library]) => library ?? '');
 }
@@ -163,7 +165,8 @@ function librariesOf(program: string): readonly string[] {
 const APPLETS =
   'rm awk sed cat mkdir ls basename head grep wc seq printf mv ln diff sleep chmod tr od cut true uname env dirname mktemp chown expr test [ echo rmdir install readlink sync date xargs';
 
-function baseFiles(tree: string): void {
+/** A shell's tools, accounts and directories. */
+export function baseFiles(tree: string): void {
   copyInto('/bin/busybox', tree);
   for (const name of APPLETS.split(' ')) {
     const at = join(tree, 'usr/bin', name);

@@ -54,6 +54,8 @@ export interface TestRpm {
   readonly install?: readonly string[];
   /** Sections behind the description: `%post\n…`. */
   readonly sections?: readonly string[];
+  /** Packages without files, made with this one in one go. */
+  readonly beside?: readonly string[];
   /** rpm's name of a payload format: `w9.gzdio`, `w3.zstdio`, `w2.xzdio`. */
   readonly payload?: string;
 }
@@ -250,16 +252,24 @@ function specOf(p: TestRpm, tree: string): string {
     ...(p.sections ?? []),
     '%files\n%defattr(-,root,root,-)',
     ...(p.listed ?? allFiles(tree)),
+    ...(p.beside ?? []).flatMap((name) => [
+      `%package -n ${name}\nSummary: test package ${name}\nAutoReqProv: no`,
+      `%description -n ${name}\ntest package ${name}\n%files -n ${name}`,
+    ]),
     '',
   ].join('\n');
 }
 
 /** Files and links below a directory; directories only when they are empty. */
 function allFiles(tree: string): readonly string[] {
-  return readdirSync(tree, { recursive: true, withFileTypes: true })
-    .map((e) => ({ e, path: join(e.parentPath, e.name) }))
-    .filter(({ e, path }) => !e.isDirectory() || readdirSync(path).length === 0)
-    .map(({ e, path }) => `${e.isDirectory() ? '%dir ' : ''}"${path.slice(tree.length)}"`)
+  const found = execFileSync('find', [
+    ...[tree, '-mindepth', '1', '-type', 'd', '-empty', '-printf', '%%dir "/%P"\\n'],
+    ...['-o', '!', '-type', 'd', '-printf', '"/%P"\\n'],
+  ]);
+  return found
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
     .sort();
 }
 

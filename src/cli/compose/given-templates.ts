@@ -1,5 +1,5 @@
 import { ok, type Result } from '../../base/index.ts';
-import type { OsRoots, Template, TemplateLock } from '../../template/index.ts';
+import type { OsRoots, RootTemplate, TemplateLock } from '../../template/index.ts';
 import type { Options } from '../build-request.ts';
 import type { Io } from '../io.ts';
 import type { GivenTemplates } from '../lazy-packages.ts';
@@ -17,7 +17,7 @@ export function givenTemplates(
 ): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
   const { options, roots } = what;
   const nameOf = (root: RootName): string => contextName(what.file, root);
-  const templates = new Map<string, Template>(ROOTS.map((r) => [nameOf(r), roots[r]]));
+  const templates = new Map<string, RootTemplate>(ROOTS.map((r) => [nameOf(r), roots[r]]));
   const frozen = new Map<string, TemplateLock>();
   if (options.is('frozen')) {
     const path = options.text('lock') ?? `${what.file}.lock`;

@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { goJson, writeAtomically } from '../../base/index.ts';
+import { goJson, ok, writeAtomically } from '../../base/index.ts';
 import type { BuildRequest } from '../../build/index.ts';
 import {
   cycloneDxDocument,
+  DATABASE_COPY,
   dependencyDot,
   installedPackages,
   PACKAGES_STAGE,
@@ -11,8 +12,9 @@ import {
 } from '../../disk/index.ts';
 import type { OsTemplate, Provider } from '../../template/index.ts';
 import type { Options } from '../build-request.ts';
-import type { Io } from '../io.ts';
+import { fail, type Io } from '../io.ts';
 import { type Store, storePaths } from '../store.ts';
+import { readRpmDatabase } from './rpm-database.ts';
 
 /** Writes what was asked for of the packages that are installed: `--spdx`, `--cyclonedx` and `--dot`. */
 export async function writeInventory(
@@ -35,8 +37,13 @@ export async function writeInventory(
   try {
     const code = await work.run(PACKAGES_STAGE, [{ type: 'local', dest: dir, attrs: new Map() }]);
     if (code !== 0) return code;
-    const path = join(dir, 'dpkg-status');
-    const packages = installedPackages(readFileSync(path, 'utf8'));
+    const path = join(dir, DATABASE_COPY);
+    const read =
+      provider.format === 'rpm'
+        ? readRpmDatabase(path)
+        : ok(installedPackages(readFileSync(path, 'utf8')));
+    if (!read.ok) return fail(io, read.error);
+    const packages = read.value;
     const { name, version } = template.image;
     const subject = {
       ...{ name, version, distribution: provider.distribution },

@@ -10,7 +10,14 @@ import {
   type Result,
   writeAtomically,
 } from '../../base/index.ts';
-import { encodeLock, parseLock, type Template, type TemplateLock } from '../../template/index.ts';
+import {
+  encodeLock,
+  type PackageWish,
+  parseLock,
+  type RootTemplate,
+  type TemplateLock,
+  wishText,
+} from '../../template/index.ts';
 import type { Io } from '../io.ts';
 
 /** Locks by the name of the root they are for. */
@@ -53,22 +60,29 @@ export async function writeLocks(io: Io, path: string, locks: Locks): Promise<vo
 }
 
 /** TP010 when a template asks for something that its lock does not have: then the lock is of another template. */
-export function checkLock(name: string, template: Template, lock: TemplateLock): Result<void> {
-  const locked = new Map(lock.packages.map((p) => [p.name, p]));
-  const missing = template.packages.find((wish) => {
-    const found = locked.get(wish.name);
-    return found === undefined || (wish.version !== undefined && found.version !== wish.version);
-  });
-  if (missing === undefined && lock.suite === template.suite) return ok(undefined);
+export function checkLock(name: string, template: RootTemplate, lock: TemplateLock): Result<void> {
+  const release = template.kind === 'rpm-root' ? template.release : template.suite;
+  const format = template.kind === 'rpm-root' ? 'rpm' : 'Debian';
+  const missing = template.packages.find((wish) => !hasWish(lock, wish));
+  const fault =
+    (lock.rpm === undefined) === (template.kind === 'rpm-root')
+      ? `it is not of packages of ${format}`
+      : missing !== undefined
+        ? `it has no ${missing.name}${missing.version === undefined ? '' : ` ${missing.version}`}`
+        : lock.suite !== release || lock.distribution !== template.distribution
+          ? `it is of ${lock.distribution} ${lock.suite}`
+          : undefined;
+  if (fault === undefined) return ok(undefined);
   return err(
-    failure(
-      'TP010',
-      2,
-      `the lock of ${name} does not fit the template: ${missing === undefined ? `it is of ${lock.suite}` : `it has no ${missing.name}${missing.version === undefined ? '' : ` ${missing.version}`}`}`,
-      {
-        help: 'make the lock again: build without --frozen',
-        ...(missing === undefined ? {} : { places: [{ file: template.file, span: missing.span }] }),
-      },
-    ),
+    failure('TP010', 2, `the lock of ${name} does not fit the template: ${fault}`, {
+      help: 'make the lock again: build without --frozen',
+      ...(missing === undefined ? {} : { places: [{ file: template.file, span: missing.span }] }),
+    }),
   );
+}
+
+function hasWish(lock: TemplateLock, wish: PackageWish): boolean {
+  if (lock.rpm !== undefined) return lock.rpm.asked[wishText(wish)] !== undefined;
+  const found = lock.packages.find((p) => p.name === wish.name);
+  return found !== undefined && (wish.version === undefined || found.version === wish.version);
 }

@@ -1,0 +1,8 @@
+import type { Provider } from '../template/index.ts';
+
+/** Name of the database of packages in the stage that holds nothing else. */
+export const DATABASE_COPY = 'package-database';
+
+/** Where a root has its database of installed packages; its time is the one that everything made in the root has. */
+export const databaseFile = (provider: Pick<Provider, 'format' | 'databasePath'>): string =>
+  provider.format === 'rpm' ? `${provider.databasePath}/rpmdb.sqlite` : '/var/lib/dpkg/status';
