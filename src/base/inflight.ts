@@ -4,7 +4,10 @@ interface Flight<T> {
   waiters: number;
 }
 
-/** Shares work in flight by key: one waiter's cancellation does not cancel the others'; the last one's does. */
+/**
+ * Shares work in flight by key: one waiter's cancellation does not cancel the others'; the last one's does, and it waits until
+ * the work has stopped.
+ */
 export class Inflight<K, T> {
   readonly #flights = new Map<K, Flight<T>>();
 
@@ -20,7 +23,12 @@ export class Inflight<K, T> {
       return await Promise.race([flight.promise, aborted]);
     } finally {
       signal.removeEventListener('abort', onAbort);
-      if (--flight.waiters === 0 && signal.aborted) flight.controller.abort(signal.reason);
+      if (--flight.waiters === 0 && signal.aborted) {
+        // Who asks from now on starts anew.
+        if (this.#flights.get(key) === flight) this.#flights.delete(key);
+        flight.controller.abort(signal.reason);
+        await flight.promise.catch(() => undefined);
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-import { type Failure, ok, type Result, Semaphore, sha256 } from '../base/index.ts';
+import { awaitAll, type Failure, ok, type Result, Semaphore, sha256 } from '../base/index.ts';
 import {
   type ExportContext,
   type FileIndexBlob,
@@ -183,7 +183,7 @@ async function layerBlobs(
   const slots = new Semaphore(deps.maxParallel);
   const { compression, level, force } = target;
   const options = { compression, force, ...(level === undefined ? {} : { level }) };
-  const made = await Promise.all(
+  const made = await awaitAll(
     [...wanted].map(
       async ([id, chain]) =>
         [
@@ -211,7 +211,7 @@ async function write(
   const { config, layers } = encodeCacheConfig(graph);
   const slots = new Semaphore(TRANSFERS);
   const attachments = attached.map(({ blob }) => blob);
-  const sent = await Promise.all([
+  const sent = await awaitAll([
     ...attached.map((each) => slots.run(signal, () => writeIndex(deps, each, remote, context))),
     ...layers.map((layer) =>
       slots.run(signal, async () => {

@@ -1,4 +1,12 @@
-import { err, type Failure, isDiskFailure, ok, type Result, sha256 } from '../base/index.ts';
+import {
+  awaitAll,
+  err,
+  type Failure,
+  isDiskFailure,
+  ok,
+  type Result,
+  sha256,
+} from '../base/index.ts';
 import { type Descriptor, FILE_INDEX_MEDIA_TYPE } from '../oci/index.ts';
 import type { CacheRemote, LayerIndexes } from '../ports/index.ts';
 import {
@@ -67,7 +75,7 @@ export async function importCaches(
     // Read at once, entered in turn: the first one given is the preferred one.
     imports.push(importCache(deps, reading, { ...report, sources, turn: imports.at(-1) }));
   }
-  const failed = (await Promise.all(imports)).find((each) => !each.ok);
+  const failed = (await awaitAll(imports)).find((each) => !each.ok);
   return failed?.ok === false ? failed : ok(sources);
 }
 

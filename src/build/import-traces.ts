@@ -1,4 +1,4 @@
-import { type Digest, type Failure, sha256 } from '../base/index.ts';
+import { awaitAll, type Digest, type Failure, sha256 } from '../base/index.ts';
 import type { EventSink } from '../events/index.ts';
 import { type Descriptor, STEP_TRACES_MEDIA_TYPE } from '../oci/index.ts';
 import type { CacheRemote, MemoDb, RecordId, StepTrace, TraceDb } from '../ports/index.ts';
@@ -60,7 +60,7 @@ export class ImportedTraces {
 
   async #bringAll(signal: AbortSignal): Promise<void> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
-    await Promise.all(
+    await awaitAll(
       this.#offers.flatMap((offer) =>
         offer.blobs.map(async (blob) => {
           try {

@@ -1,4 +1,12 @@
-import { err, failure, ok, parseJson, type Result, type SourceFile } from '../base/index.ts';
+import {
+  awaitAll,
+  err,
+  failure,
+  ok,
+  parseJson,
+  type Result,
+  type SourceFile,
+} from '../base/index.ts';
 import {
   createLowering,
   type ImageAnswer,
@@ -120,7 +128,7 @@ async function answer(
   needs: Extract<LowerOutcome, { readonly kind: 'needs' }>,
   open: Open,
 ): Promise<Result<void>> {
-  await Promise.all(
+  await awaitAll(
     needs.images.map(async (question) => {
       open.images.set(imageQuestionKey(question), await answerImage(world, question));
     }),

@@ -1,4 +1,4 @@
-import { err, type Failure, failure, ok, type Result, Semaphore } from '../base/index.ts';
+import { awaitAll, err, type Failure, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import { withKnownPlaces } from '../export/index.ts';
 import { formatPlatform, type Platform } from '../oci/index.ts';
 import { type Goals, type ImageSpec, type LayerSpec, layersBelow } from '../project/index.ts';
@@ -105,11 +105,11 @@ class ProjectRun {
   /** Makes the layers with these names, and what they turn out to use. */
   async all(wanted: ReadonlySet<string>): Promise<readonly LayerReport[]> {
     const layers = [...this.#keyed.values()];
-    await Promise.all(
+    await awaitAll(
       layers.filter(({ spec }) => wanted.has(spec.name)).map((layer) => this.#make(layer)),
     );
     const made = layers.flatMap((layer) => this.#done.get(idOf(layer)) ?? []);
-    return (await Promise.all(made)).map(({ report }) => report);
+    return (await awaitAll(made)).map(({ report }) => report);
   }
 
   /** Each layer is made once, whoever needs it. */
@@ -151,7 +151,7 @@ class ProjectRun {
       ? { kind: 'no cache' as const, layer: keyed.spec.name, changes: [] }
       : layerCause(deps.memo, project.name, keyed);
     const below = await this.#stack(keyed.below);
-    const uses = await Promise.all(keyed.uses.map((use) => this.#stack([...use.below, use])));
+    const uses = await awaitAll(keyed.uses.map((use) => this.#stack([...use.below, use])));
     if (below === undefined || uses.includes(undefined))
       return { keyed, report: row({ state: 'skipped', cause }) };
     return await this.#slots.run(this.#world.signal, async () => {
@@ -177,7 +177,7 @@ class ProjectRun {
 
   /** Layers that are made; undefined where one of them could not be. */
   async #stack(layers: readonly KeyedLayer[]): Promise<readonly MadeLayer[] | undefined> {
-    const done = await Promise.all(layers.map((layer) => this.#make(layer)));
+    const done = await awaitAll(layers.map((layer) => this.#make(layer)));
     const made = done.flatMap((layer) => layer.made ?? []);
     return made.length === layers.length ? made : undefined;
   }

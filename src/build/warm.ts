@@ -1,4 +1,4 @@
-import { err, failure, ok, type Result, redact, Semaphore } from '../base/index.ts';
+import { awaitAll, err, failure, ok, type Result, redact, Semaphore } from '../base/index.ts';
 import { createBlobFetcher, createMaterializer, SourceMemory } from '../ops/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import type { PlannedStep } from '../solve/index.ts';
@@ -92,7 +92,7 @@ async function extractAll(
       if (!here) fetched.bytes += blob.value.size;
     }
     const slots = new Semaphore(PARALLEL);
-    const done = await Promise.all(
+    const done = await awaitAll(
       [...whole.values()].map((chain) => slots.run(signal, () => materialise(chain, context))),
     );
     return done.find((each) => !each.ok) ?? ok(layers.size);

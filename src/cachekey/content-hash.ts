@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  awaitAll,
   bytesOfName,
   type Digest,
   digestOfHex,
@@ -133,7 +134,7 @@ class Hasher implements ContentHasher {
       }
     };
     const workers = Math.min(PARALLEL_READS, wanted.length);
-    await Promise.all(Array.from({ length: workers }, worker));
+    await awaitAll(Array.from({ length: workers }, worker));
   }
 
   async #ask(path: string, signal: AbortSignal): Promise<Digest> {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { err, failure, ok, type Result, Semaphore } from '../base/index.ts';
+import { awaitAll, err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import {
   type BuildDeps,
   type BuildEdge,
@@ -54,7 +54,7 @@ export async function bakeTargets(io: Io, work: TargetWork): Promise<Result<void
     };
     started.set(target.name, run());
   }
-  const done = await Promise.all(started.values());
+  const done = await awaitAll(started.values());
   const failures = done.flatMap((result) => (result.ok ? [] : [result.error]));
   const [first, ...also] = failures;
   return first === undefined ? ok(undefined) : err(also.length === 0 ? first : { ...first, also });

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type Digest, err, failure, ok, type Result } from '../base/index.ts';
+import { awaitAll, type Digest, err, failure, ok, type Result } from '../base/index.ts';
 import { internalVertex } from '../build/index.ts';
 import { createContentStore, holdingStore } from '../content/index.ts';
 import { type ArchiveTarget, type ImageResult, pushImage, writeArchive } from '../export/index.ts';
@@ -138,7 +138,7 @@ export async function pullImage(
       const found = await images.image(name, { platform, signal, mode: 'registry' });
       if (!found.ok) return found;
       const { layers, diffIds, origin, top } = found.value;
-      const done = await Promise.all(
+      const done = await awaitAll(
         layers.map(async (blob, i) => {
           lease.add(`blob:${blob.digest}`);
           const layer = { ...layerOf(diffIds[i] ?? blob.digest), blob };

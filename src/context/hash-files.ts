@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { type Digest, digestOfHex, fsPath, isErrno } from '../base/index.ts';
+import { awaitAll, type Digest, digestOfHex, fsPath, isErrno } from '../base/index.ts';
 import { hashOpenFile, readHashed } from './hash-open-file.ts';
 import type { FileIdentity } from './identity.ts';
 
@@ -116,7 +116,7 @@ async function hashOnWorkers(
 ): Promise<void> {
   const queue = [...jobs].sort((a, b) => b.size - a.size);
   const count = Math.min(availableParallelism(), 4, queue.length);
-  await Promise.all(
+  await awaitAll(
     Array.from({ length: count }, async () => {
       const worker = new Worker(WORKER);
       try {

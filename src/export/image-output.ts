@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  awaitAll,
   err,
   FailureError,
   failure,
@@ -82,7 +83,7 @@ export async function fetchLayers(
   context: ExportContext,
 ): Promise<Result<void>> {
   const layers = images.flatMap((image) => image.layers);
-  const done = await Promise.all(
+  const done = await awaitAll(
     layers.map(async ({ blob, layer }) => {
       if ((await deps.content.size(blob.digest)) === blob.size) return ok(undefined);
       return await deps.fetchBlob({ ...layer, blob }, context);

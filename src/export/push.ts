@@ -1,4 +1,4 @@
-import { err, failure, ok, type Result, Semaphore } from '../base/index.ts';
+import { awaitAll, err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import type { ExportContext, ImageDeps } from '../image/index.ts';
 import { decodeManifest, formatPlatform, isIndexType, MAX_MANIFEST_BYTES } from '../oci/index.ts';
 import type { Registry } from '../ports/index.ts';
@@ -37,7 +37,7 @@ async function pushName(
   const slots = new Semaphore(deps.parallel ?? 4);
   const status = reporter(deps, context);
   const layers = new Map(result.images.flatMap((i) => i.layers).map((l) => [l.blob.digest, l]));
-  const sent = await Promise.all([
+  const sent = await awaitAll([
     ...[...layers.values()].map(({ blob, layer }) =>
       slots.run(signal, async () => {
         const from =
@@ -80,7 +80,7 @@ async function hasAll(
   const decoded = decodeManifest(bytes.value, name, target.mediaType);
   if (!decoded.ok) return decoded;
   const children = decoded.value.kind === 'index' ? decoded.value.index.manifests : [];
-  const here = await Promise.all(children.map((child) => deps.content.size(child.digest)));
+  const here = await awaitAll(children.map((child) => deps.content.size(child.digest)));
   const missing = children.filter((_, i) => here[i] === undefined);
   if (missing.length === 0) return ok(undefined);
   const what = missing.map((m) =>

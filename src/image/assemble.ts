@@ -1,4 +1,4 @@
-import { type Digest, ok, type Result } from '../base/index.ts';
+import { awaitAll, type Digest, ok, type Result } from '../base/index.ts';
 import {
   type Descriptor,
   encodeImageConfig,
@@ -69,7 +69,7 @@ export async function assembleImage(
   const base =
     parts.baseLayers ??
     (parts.baseHistory ?? []).filter((item) => item.empty_layer !== true).length;
-  const done = await Promise.all(
+  const done = await awaitAll(
     parts.chain.map((_, i) =>
       layerBlob(
         deps,

@@ -1,5 +1,6 @@
 import { decompress } from '../archive/index.ts';
 import {
+  awaitAll,
   type Digest,
   err,
   FailureError,
@@ -129,9 +130,7 @@ class Indexes implements LayerIndexes {
     context: TreeContext,
     load: (chain: LayerChain) => Promise<Result<FileTree>>,
   ): Promise<FileTree | undefined> {
-    const found = await Promise.all(
-      chain.map((_, i) => this.entries(chain.slice(0, i + 1), context)),
-    );
+    const found = await awaitAll(chain.map((_, i) => this.entries(chain.slice(0, i + 1), context)));
     const layers: (readonly LayerEntry[])[] = [];
     for (const entries of found) {
       if (entries === undefined) return undefined;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
-import { err, failure, isErrno, ok, type Result, TempDir } from '../base/index.ts';
+import { awaitAll, err, failure, isErrno, ok, type Result, TempDir } from '../base/index.ts';
 import type { SourceOp } from '../llb/index.ts';
 import type {
   CacheMap,
@@ -221,7 +221,7 @@ async function fetchAll(
       total,
       completed,
     });
-  const results = await Promise.all(
+  const results = await awaitAll(
     wanted.map(async (locked) => {
       const progress = (current: number): void => {
         arrived.set(locked.sha256, current);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  awaitAll,
   err,
   type Failure,
   failure,
@@ -117,7 +118,7 @@ async function loadAll(
   template: RpmTemplate,
   options: ResolveOptions,
 ): Promise<Result<readonly LoadedRepository[]>> {
-  const results = await Promise.all(
+  const results = await awaitAll(
     template.repositories.map(async (repository) => await loadOne(deps, repository, options)),
   );
   const loaded: LoadedRepository[] = [];
@@ -160,7 +161,7 @@ async function poolSources(
   const requests = loaded.map(({ repository, loaded: { repomd } }) => ({
     ...{ uri: repository.uri, repomd, offline: refresh === 'never', signal },
   }));
-  const results = await Promise.all(requests.map(async (r) => await deps.indexes.packages(r)));
+  const results = await awaitAll(requests.map(async (r) => await deps.indexes.packages(r)));
   const sources: PoolSource[] = [];
   for (const [i, result] of results.entries()) {
     if (!result.ok) return result;
@@ -168,7 +169,7 @@ async function poolSources(
   }
   const wanted = unlistedPaths(template, sources);
   if (wanted.size === 0) return ok(sources);
-  const owners = await Promise.all(requests.map(async (r) => await deps.indexes.owners(r, wanted)));
+  const owners = await awaitAll(requests.map(async (r) => await deps.indexes.owners(r, wanted)));
   const complete: PoolSource[] = [];
   for (const [i, found] of owners.entries()) {
     if (!found.ok) return found;

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  awaitAll,
   err,
   failure,
   type GoJson,
@@ -102,7 +103,7 @@ async function loadSuites(
   const plans = await planSuites(template, deps.host);
   if (!plans.ok) return plans;
   const notAfter = template.snapshot === undefined ? undefined : snapshotTime(template.snapshot);
-  const results = await Promise.all(
+  const results = await awaitAll(
     plans.value.map(async (plan) => ({
       plan,
       result: await loadRelease(
@@ -153,7 +154,7 @@ async function loadIndexes(
       ),
     ),
   );
-  const results = await Promise.all(
+  const results = await awaitAll(
     wanted.map(async ({ suite, source, component, architecture }) => ({
       suite,
       source,

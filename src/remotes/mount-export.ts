@@ -1,4 +1,4 @@
-import { type Digest, err, failure, ok, type Result, Semaphore } from '../base/index.ts';
+import { awaitAll, type Digest, err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import { MEDIA } from '../oci/index.ts';
 import type { CacheRemote, Clock, ContentStore } from '../ports/index.ts';
 import { encodeMountIndex, type MountIndex } from './mount-index.ts';
@@ -169,7 +169,7 @@ async function send(
   const slots = new Semaphore(TRANSFERS);
   const obtain = (): Promise<Result<void>> =>
     Promise.resolve(err(failure('ST015', 3, 'a pack of a cache mount vanished from the store')));
-  const written = await Promise.all(
+  const written = await awaitAll(
     blobs.map((blob) => slots.run(signal, () => remote.write(blob, { signal, obtain }))),
   );
   const failed = written.find((each) => !each.ok);

@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import {
+  awaitAll,
   type Digest,
   err,
   failure,
@@ -138,7 +139,7 @@ async function fetchFiles(
     if (done.ok) fetched += done.value;
     else failed ??= done;
   };
-  await Promise.all(
+  await awaitAll(
     [...byPack].map(([pack, chunks]) => slots.run(options.signal, () => one(pack, chunks))),
   );
   return failed ?? ok(fetched);

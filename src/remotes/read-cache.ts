@@ -1,4 +1,13 @@
-import { type Digest, err, type Failure, failure, ok, type Result, sha256 } from '../base/index.ts';
+import {
+  awaitAll,
+  type Digest,
+  err,
+  type Failure,
+  failure,
+  ok,
+  type Result,
+  sha256,
+} from '../base/index.ts';
 import {
   type Descriptor,
   decodeManifest,
@@ -56,7 +65,7 @@ async function readAll(
   parts: readonly Result<Uint8Array>[],
   options: ReadOptions,
 ): Promise<Result<readonly CacheGraph[]>> {
-  const read = await Promise.all(
+  const read = await awaitAll(
     parts.map(async (bytes) =>
       bytes.ok ? await readDocument(remote, bytes.value, options) : bytes,
     ),
@@ -127,7 +136,7 @@ async function withoutMissing(
   { onLack }: ReadOptions,
 ): Promise<CacheGraph> {
   const missing = new Set<Digest>();
-  await Promise.all(
+  await awaitAll(
     layers.map(async (layer) => {
       if (!(await remote.mayHave(layer))) missing.add(layer.digest);
     }),

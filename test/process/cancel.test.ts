@@ -1,12 +1,13 @@
 import { deepEqual, equal, match } from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { note } from '../rig/golden.ts';
 import { startFaultyProxy } from '../rig/registry.ts';
 import { BUSYBOX, needsSteps, Rig, type Run } from '../rig/rig.ts';
+import { FAULTS, type FaultPlan, TORTURE } from '../torture/fault-plan.ts';
 
 const options = { skip: needsSteps };
 
@@ -91,7 +92,12 @@ interface Phase {
   readonly start: (
     rig: Rig,
     use: AsyncDisposableStack,
-  ) => Promise<{ readonly child: ChildProcess; readonly done: Promise<Run> }>;
+  ) => Promise<{
+    readonly child: ChildProcess;
+    readonly done: Promise<Run>;
+    /** What is done when it has its signal. */
+    readonly signalled?: () => void;
+  }>;
 }
 
 async function stalling(
@@ -152,14 +158,33 @@ const PHASES: readonly Phase[] = [
     },
   },
   {
-    name: 'exporting an archive',
+    name: 'making several layers',
+    start: async (rig) => {
+      const big = (name: string): string =>
+        `RUN busybox dd if=/dev/urandom of=/${name} bs=1M count=64 2>/dev/null\n`;
+      rig.context('app', { Dockerfile: `${BUSYBOX}${big('a')}${big('b')}` });
+      const run = rig.start(['build', '--progress=plain', '-o', 'type=oci,dest=tmp.tar', 'app']);
+      await until(() => names(join(rig.store, 'content/ingest')).length > 1, run.child);
+      return run;
+    },
+  },
+  {
+    name: 'writing an archive',
     start: async (rig) => {
       rig.context('app', {
-        Dockerfile: `${BUSYBOX}RUN busybox dd if=/dev/zero of=/big bs=1M count=150 2>/dev/null\n`,
+        Dockerfile: `${BUSYBOX}RUN busybox dd if=/dev/urandom of=/big bs=1M count=8 2>/dev/null\n`,
       });
-      const run = rig.start(['build', '--progress=plain', '-o', 'type=oci,dest=tmp.tar', 'app']);
-      await said(run.child, /exporting layers/);
-      return run;
+      const [reached, go] = [join(rig.root, 'reached'), join(rig.root, 'go')];
+      // Its second write waits until the signal was sent: many more come behind it.
+      const plan: FaultPlan = {
+        ...{ root: rig.store, also: [rig.work] },
+        pause: { point: 'write output/.tmp-tmp.tar-*', nth: 2, reached, go },
+      };
+      const run = rig.start(['build', '--progress=plain', '-o', 'type=oci,dest=tmp.tar', 'app'], {
+        env: { NODE_OPTIONS: `--import=${FAULTS}`, [TORTURE]: JSON.stringify(plan) },
+      });
+      await until(() => existsSync(reached), run.child);
+      return { ...run, signalled: () => writeFileSync(go, '') };
     },
   },
   {
@@ -194,9 +219,10 @@ for (const [signal, status] of [
       for (const phase of phases) {
         await using rig = new Rig();
         await using use = new AsyncDisposableStack();
-        const { child, done } = await phase.start(rig, use);
+        const { child, done, signalled } = await phase.start(rig, use);
         const groups = new Set<string>();
         child.kill(signal);
+        signalled?.();
         const run = await done;
         if (run.status !== status)
           wrong.push(`${phase.name}: exit ${run.status}: ${run.stderr.slice(-600)}`);
