@@ -13,6 +13,8 @@ import type {
   CacheRemote,
   LayerChain,
   LayerId,
+  Lease,
+  Leases,
   RecordId,
   TraceDb,
 } from '../ports/index.ts';
@@ -40,12 +42,14 @@ import {
   writeIndex,
 } from './export-indexes.ts';
 import { exportedTraces } from './export-traces.ts';
+import { heldRecords } from './held-records.ts';
 import { internalVertex, type StepReport } from './internal-step.ts';
 import type { CachePlace, CacheTarget } from './request.ts';
 
 /** What exporting a cache needs. */
 export interface CacheExportDeps extends ImageDeps, Pick<IndexExportDeps, 'download'> {
   readonly cache: CacheDb;
+  readonly leases: Leases;
   readonly traces: TraceDb;
   readonly openRemote: (place: CachePlace) => Result<CacheRemote>;
   /** Layers that are compressed at once. */
@@ -80,7 +84,8 @@ export async function exportCaches(
         report.emit({ type: 'warning', vertex: step.vertex, rule: 'CacheExport', message });
       if (!remote.ok) return remote;
       step.status('preparing build cache for export');
-      const graph = await graphOf(deps, what.records, target, { context, warn });
+      await using lease = deps.leases.open('a cache export');
+      const graph = await graphOf(deps, what.records, target, { context, warn, lease });
       if (!graph.ok) return graph;
       step.done('preparing build cache for export');
       const signer = await openSigner(target, report.clock);
@@ -136,9 +141,9 @@ async function graphOf(
   deps: CacheExportDeps,
   records: readonly RecordId[],
   target: CacheTarget,
-  { context, warn }: Saying,
+  { context, warn, lease }: Saying & { readonly lease: Pick<Lease, 'add'> },
 ): Promise<Result<Prepared>> {
-  const exported = exportRecords(deps.cache, records, target.mode);
+  const exported = heldRecords(deps.cache, { records, mode: target.mode }, lease);
   const made = await layerBlobs(deps, exported, target, context);
   const blobs = new Map<string, LayerBlob>();
   const missing = new Map<LayerId, Failure>();

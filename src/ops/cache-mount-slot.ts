@@ -109,7 +109,7 @@ export function syncOf(slot: string, remote: string): CacheMountSync | undefined
   return { index, usedAt: sync['usedAt'], damaged: sync['damaged'] === true };
 }
 
-/** Notes how a slot stands to a remote. */
+/** Notes how a slot stands to a remote; it is nobody's loss when the slot was removed meanwhile. */
 export function noteSync(slot: string, remote: string, sync: CacheMountSync): void {
   const { index, usedAt: at, damaged } = sync;
   const others = Object.keys(readJson(join(slot, 'synced.json')) ?? {})
@@ -120,17 +120,14 @@ export function noteSync(slot: string, remote: string, sync: CacheMountSync): vo
       return known === undefined ? [] : [[name, known]];
     });
   const all = new Map([...others, [remote, { index, usedAt: at, damaged }]]);
-  writeWhole(
-    slot,
-    'synced.json',
-    goJson(Object.fromEntries([...all].map(([name, value]) => [name, { ...value }]))),
-  );
+  const text = goJson(Object.fromEntries([...all].map(([name, value]) => [name, { ...value }])));
+  ifThere(() => writeWhole(slot, 'synced.json', text));
 }
 
 /** Locks a slot without waiting; undefined when it is in use or just being removed. */
 export function hold(slot: string, how: 'shared' | 'exclusive'): Disposable | undefined {
   const path = join(slot, 'lock');
-  const fd = openIfThere(path);
+  const fd = ifThere(() => openSync(path, 'a'));
   if (fd === undefined) return undefined;
   const same = (): boolean => statSync(path, { throwIfNoEntry: false })?.ino === inodeOf(fd);
   if (tryLock(fd, how) && same()) return { [Symbol.dispose]: () => closeSync(fd) };
@@ -172,13 +169,13 @@ export function slotsIn(dir: string): string[] {
 
 /** Names in a directory; none where there is no directory. */
 export function namesIn(dir: string): string[] {
-  return existsSync(dir) ? readdirSync(dir) : [];
+  return ifThere(() => readdirSync(dir)) ?? [];
 }
 
 function readJson(path: string): Readonly<Record<string, unknown>> | undefined {
-  if (!existsSync(path)) return undefined;
-  const json = parseJson(readFileSync(path, 'utf8'));
-  return json.ok && isRecord(json.value) ? json.value : undefined;
+  const text = ifThere(() => readFileSync(path, 'utf8'));
+  const json = text === undefined ? undefined : parseJson(text);
+  return json?.ok === true && isRecord(json.value) ? json.value : undefined;
 }
 
 function writeWhole(slot: string, name: string, text: string): void {
@@ -187,10 +184,10 @@ function writeWhole(slot: string, name: string, text: string): void {
   renameSync(tmp, join(slot, name));
 }
 
-/** The directory may just have been removed by its last user. */
-function openIfThere(path: string): number | undefined {
+/** What `work` gives; undefined when the slot is not there, or was just removed by its last user or a trim. */
+function ifThere<T>(work: () => T): T | undefined {
   try {
-    return openSync(path, 'a');
+    return work();
   } catch (e) {
     if (isErrno(e, 'ENOENT')) return undefined;
     throw e;

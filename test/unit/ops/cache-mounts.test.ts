@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sha256 } from '../../../src/base/index.ts';
 import { createCacheMounts } from '../../../src/ops/index.ts';
 
 /** Cache mounts in a temporary directory. */
@@ -113,6 +114,18 @@ test('a directory in use is not removed, an unused one is', async () => {
   held[Symbol.dispose]();
   assert.equal(caches.caches.remove(held.path), true);
   assert.deepEqual(caches.caches.list(), []);
+});
+
+test('what is noted of a directory that was just removed is lost with it, and no failure', async () => {
+  using caches = new Caches();
+  const held = await caches.acquire('shared');
+  const sync = { index: sha256('index'), usedAt: 1, damaged: false };
+  caches.caches.noteSync(held.path, 'there', sync);
+  assert.deepEqual(caches.caches.sync(held.path, 'there'), sync);
+  held[Symbol.dispose]();
+  assert.equal(caches.caches.remove(held.path), true);
+  caches.caches.noteSync(held.path, 'there', sync);
+  assert.equal(caches.caches.sync(held.path, 'there'), undefined);
 });
 
 test('a directory whose filling failed is filled again', async () => {
