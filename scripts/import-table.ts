@@ -20,6 +20,7 @@ const RANKS: Readonly<Record<string, number>> = {
   causes: 2,
   project: 2,
   gc: 2,
+  attest: 3,
   ports: 3,
   http: 3,
   content: 4,

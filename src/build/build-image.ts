@@ -24,6 +24,7 @@ import {
 } from '../ops/index.ts';
 import type { LayerIndexes, LayerRef, Lease, TreeProvider } from '../ports/index.ts';
 import { createSolver, type Solution } from '../solve/index.ts';
+import type { Attester } from './attester.ts';
 import { openCacheRemote } from './cache-remotes.ts';
 import { checkSigners } from './cache-signing.ts';
 import { ImportedSources } from './cache-sources.ts';
@@ -96,7 +97,7 @@ export async function buildImage(
       registry: withKnownPlaces(deps.registry, deps.memo),
     },
     {
-      ...{ id, lease, recorder, failing, edge },
+      ...{ id, startedAt, lease, recorder, failing, edge },
       follow: (sink) => followers.push(sink),
     },
   );
@@ -141,6 +142,7 @@ class FailingSteps {
 
 interface BuildState {
   readonly id: string;
+  readonly startedAt: number;
   readonly lease: Lease;
   readonly recorder: HistoryRecorder;
   readonly failing: FailingSteps;
@@ -229,7 +231,10 @@ class Build {
     const deps = this.#outputDeps(trees.provider);
     const report = { ...this.#deps, signal };
     const written = await writeOutputs(
-      { deps, report, results, tags: request.tags },
+      {
+        ...{ deps, report, results, tags: request.tags },
+        ...(await this.#attester(results, { file, trees: trees.provider })),
+      },
       request.outputs,
     );
     if (!written.ok) return written;
@@ -256,6 +261,26 @@ class Build {
     return ok({ ...written.value, configs: results.map(({ parts }) => parts.config) });
   }
 
+  /** Nobody asked, nothing is loaded. */
+  async #attester(
+    results: readonly SolvedPlatform[],
+    world: { readonly file: SourceFile; readonly trees: TreeProvider },
+  ): Promise<{ readonly attester?: Attester }> {
+    const { attestations: wanted } = this.#request;
+    if (wanted === undefined) return {};
+    const { createAttester } = await import('./attester.ts');
+    const { buildPlatform, clock } = this.#deps;
+    const { id, startedAt } = this.#state;
+    const made = results.map((result) => ({ ...result, result }));
+    const request = this.#request;
+    return {
+      attester: createAttester({
+        ...{ wanted, id, startedAt, request, buildPlatform, clock, made },
+        ...world,
+      }),
+    };
+  }
+
   async #buildPlatform(
     world: LowerWorld,
     file: SourceFile,
@@ -269,12 +294,13 @@ class Build {
     if (!lowered.ok) return err(lowered.error.failure);
     const solved = await this.#solve(lowered.value.definition, world, { trees, file });
     if (!solved.ok) return solved;
-    const { chain, records } = solved.value;
+    const { chain, records, sources } = solved.value;
     const result = platformResult(lowered.value, chain);
-    if (!this.#isInline()) return ok({ ...result, records });
+    const how = { definition: lowered.value.definition, sources };
+    if (!this.#isInline()) return ok({ ...result, ...how, records });
     const inline = inlineCache(this.#deps.cache, records, chain);
     const parts = { ...result.parts, ...(inline === undefined ? {} : { inlineCache: inline }) };
-    return ok({ ...result, parts, records });
+    return ok({ ...result, ...how, parts, records });
   }
 
   #isInline(): boolean {
@@ -286,7 +312,7 @@ class Build {
     { images, layouts, signal }: LowerWorld,
     { trees, file }: { readonly trees: Trees; readonly file: SourceFile },
   ): Promise<Result<Solution>> {
-    if (definition.result === undefined) return ok({ chain: [], records: [] });
+    if (definition.result === undefined) return ok({ chain: [], records: [], sources: new Map() });
     this.#mounts.push(...mountsOf(definition));
     const solver = createSolver(
       solverDeps({
@@ -366,5 +392,6 @@ class Build {
   }
 }
 
-/** A result, and the records that lead to it. */
-type SolvedPlatform = PlatformResult & Pick<Solution, 'records'>;
+/** A result, the records that lead to it, and what it was made from. */
+type SolvedPlatform = PlatformResult &
+  Pick<Solution, 'records' | 'sources'> & { readonly definition: Definition };

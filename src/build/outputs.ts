@@ -11,9 +11,11 @@ import {
   writeTreeLocal,
   writeTreeTar,
 } from '../export/index.ts';
-import type { AssembleOptions, ExportContext, ImageDeps, ImageParts } from '../image/index.ts';
-import type { Compression, Platform } from '../oci/index.ts';
+import type { ExportContext, ImageDeps, ImageParts } from '../image/index.ts';
+import type { Platform } from '../oci/index.ts';
 import type { ImageDb, LayerChain, Registry, TreeProvider } from '../ports/index.ts';
+import type { Attester } from './attester.ts';
+import { imageOptions } from './image-options.ts';
 import { internalVertex, type StepReport } from './internal-step.ts';
 import type { OutputSpec } from './request.ts';
 
@@ -55,6 +57,8 @@ interface Export {
   readonly report: StepReport & { readonly signal: AbortSignal };
   readonly results: readonly PlatformResult[];
   readonly tags: readonly string[];
+  /** Says what is attached to the results. */
+  readonly attester?: Attester;
 }
 
 /** Writes the results of all platforms in every way that was asked for, one after the other. */
@@ -95,7 +99,7 @@ const TITLES: Readonly<Record<OutputSpec['type'], string>> = {
 };
 
 async function writeImage(what: Export, output: OutputSpec): Promise<Result<Written>> {
-  const { deps, report, tags, results } = what;
+  const { deps, report, tags, results, attester } = what;
   const options = imageOptions(output, results[0]?.epoch);
   if (!options.ok) return options;
   const named = output.attrs.get('name');
@@ -110,14 +114,19 @@ async function writeImage(what: Export, output: OutputSpec): Promise<Result<Writ
   return await internalVertex(report, TITLES[output.type], async (step) => {
     const context: ExportContext = { signal: report.signal, emit: report.emit, vertex: step.op };
     step.status('exporting layers');
+    const attach = output.type === 'docker' ? undefined : attester?.image(context);
     const made = await makeImage(
       deps,
       results.map((r) => r.parts),
-      { ...options.value, names },
+      { ...options.value, names, ...(attach === undefined ? {} : { attach }) },
       context,
     );
     if (!made.ok) return made;
     step.done('exporting layers');
+    for (const { descriptor } of made.value.attestations)
+      step.done(`exporting attestation manifest ${descriptor.digest}`);
+    if (output.type === 'docker' && attester !== undefined)
+      step.done('no attestations: the Docker engine takes an image of one manifest');
     step.done(`exporting manifest ${made.value.target.digest}`);
     const keep = (): void => {
       storeImage(deps, made.value);
@@ -192,7 +201,13 @@ async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Writ
       if (!tree.ok) return tree;
       const { os, architecture, variant } = result.platform;
       const prefix = [os, architecture, variant].filter((p) => p !== undefined).join('_');
-      trees.push(results.length === 1 ? { tree: tree.value } : { tree: tree.value, prefix });
+      const files = await what.attester?.files(result, tree.value, report.signal);
+      if (files?.ok === false) return files;
+      trees.push({
+        tree: tree.value,
+        ...(results.length === 1 ? {} : { prefix }),
+        ...(files === undefined ? {} : { extra: files.value }),
+      });
     }
     const epoch = results[0]?.epoch;
     const options = { signal: report.signal, ...(epoch === undefined ? {} : { epoch }) };
@@ -235,38 +250,5 @@ async function writeFile(what: Export, output: OutputSpec): Promise<Result<Writt
     if (!written.ok) return written;
     step.done('copying file', { current: written.value });
     return ok({ metadata: {} });
-  });
-}
-
-const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
-const ANNOTATION = 'annotation.';
-
-function imageOptions(output: OutputSpec, epoch: number | undefined): Result<AssembleOptions> {
-  const { attrs } = output;
-  const name = attrs.get('compression') ?? 'gzip';
-  const compression = COMPRESSIONS.find((c) => c === name);
-  if (compression === undefined)
-    return err(
-      failure('EX003', 2, `unknown compression "${name}"`, {
-        help: `known: ${COMPRESSIONS.join(', ')}`,
-      }),
-    );
-  const level = attrs.get('compression-level');
-  if (level !== undefined && !/^\d+$/.test(level))
-    return err(failure('EX003', 2, `compression-level "${level}" is not a number`));
-  const annotations = [...attrs]
-    .filter(([key]) => key.startsWith(ANNOTATION))
-    .map(([key, value]) => [key.slice(ANNOTATION.length), value] as const);
-  const docker = output.type === 'docker' || attrs.get('oci-mediatypes') === 'false';
-  return ok({
-    compression,
-    ...(level === undefined ? {} : { level: Number(level) }),
-    force: attrs.get('force-compression') === 'true',
-    // Without a wish, an image has what every engine reads, whatever form a cache gave the layer before.
-    ...(attrs.has('compression') ? {} : { remake: true }),
-    mediaTypes: docker ? 'docker' : 'oci',
-    ...(epoch === undefined ? {} : { epoch }),
-    rewriteTimestamp: attrs.get('rewrite-timestamp') === 'true',
-    ...(annotations.length === 0 ? {} : { annotations: Object.fromEntries(annotations) }),
   });
 }

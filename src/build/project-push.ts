@@ -38,7 +38,7 @@ export async function pushStoredLayer(
   return await internalVertex(deps, `pushing layer ${layer.spec.name}`, async (step) =>
     pushImage(
       { ...deps, fetchBlob: createBlobFetcher(deps), materialise: createMaterializer(deps) },
-      { target: row.target, images: [image], names: [ref], metadata: {} },
+      { target: row.target, images: [image], attestations: [], names: [ref], metadata: {} },
       { signal, emit: deps.emit, vertex: step.op },
     ),
   );

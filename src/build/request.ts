@@ -1,3 +1,4 @@
+import type { Attestations } from '../attest/index.ts';
 import type { Digest } from '../base/index.ts';
 import type { RemoteContext } from '../lower/index.ts';
 import type { Compression, Platform } from '../oci/index.ts';
@@ -50,6 +51,8 @@ export interface BuildRequest {
   readonly outputs: readonly OutputSpec[];
   readonly cacheFrom: readonly CacheSource[];
   readonly cacheTo: readonly CacheTarget[];
+  /** What is attached to the results. */
+  readonly attestations?: Attestations;
 }
 
 /** Where a cache is kept. */

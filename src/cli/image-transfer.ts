@@ -3,7 +3,14 @@ import { awaitAll, type Digest, err, failure, ok, type Result } from '../base/in
 import { internalVertex } from '../build/index.ts';
 import { createContentStore, holdingStore } from '../content/index.ts';
 import { type ArchiveTarget, type ImageResult, pushImage, writeArchive } from '../export/index.ts';
-import { fullName, type ImageDeps, inspectImage, loadImages, loadLayout } from '../image/index.ts';
+import {
+  attestationsOf,
+  fullName,
+  type ImageDeps,
+  inspectImage,
+  loadImages,
+  loadLayout,
+} from '../image/index.ts';
 import { type Platform, parseReference, repositoryOf } from '../oci/index.ts';
 import { createBlobFetcher, createImageResolver, createMaterializer } from '../ops/index.ts';
 import type { LayerId } from '../ports/index.ts';
@@ -175,12 +182,15 @@ async function storedResult(
   const found = await inspectImage(deps, name);
   if (!found.ok) return found;
   const { row, platforms } = found.value;
+  const attestations = await attestationsOf(deps.content, row.target, name);
+  if (!attestations.ok) return attestations;
   const parsed = parseReference(row.name);
   const origin = parsed.ok ? { origin: `docker-image://${repositoryOf(parsed.value)}` } : {};
   return ok({
     target: row.target,
     names: [row.name],
     metadata: {},
+    attestations: attestations.value,
     images: platforms.map(({ descriptor, manifest, config }) => ({
       manifest: descriptor,
       config: manifest.config,

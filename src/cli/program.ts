@@ -133,6 +133,14 @@ function addBuild(program: Command, run: Run): void {
     .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
     .option('--ssh <spec>', 'default, or ID=SOCKET|KEY', collect)
     .option('--label <name=value>', 'add a label to the image', collect)
+    .option(
+      '--annotation <spec>',
+      'add an annotation to the image: [manifest|index|…:]KEY=VALUE',
+      collect,
+    )
+    .option('--attest <spec>', 'type=provenance or type=sbom, with parameters', collect)
+    .option('--provenance <spec>', 'true, false or mode=min|max: say how the image was made')
+    .option('--sbom <spec>', 'true or false: list the packages in the image')
     .option('--add-host <host:ip>', 'add a line to /etc/hosts of steps', collect)
     .option('--network <mode>', 'network of steps: default, none or host')
     .option('--allow <entitlement>', 'network.host or security.insecure', collect)

@@ -151,7 +151,7 @@ export async function projectWorld(
   });
   const common = await buildRequest({ ...io, cwd: dir }, '.', given, opening);
   if (!common.ok) return common;
-  const outputs = (await import('./build-request.ts')).outputSpecs({ ...io, cwd: dir }, options);
+  const outputs = (await import('./request-flags.ts')).outputSpecs({ ...io, cwd: dir }, options);
   if (!outputs.ok) return outputs;
   const indexDir = storePaths(root).contexts;
   return ok({

@@ -13,6 +13,9 @@ import {
 import { wholeBlob } from '../content/index.ts';
 import {
   type AssembleOptions,
+  type AttestationManifest,
+  annotationsOn,
+  assembleAttestation,
   assembleImage,
   assembleIndex,
   type BuiltImage,
@@ -20,50 +23,82 @@ import {
   fullName,
   type ImageDeps,
   type ImageParts,
+  type Statement,
 } from '../image/index.ts';
 import type { Descriptor } from '../oci/index.ts';
 import type { ImageDb } from '../ports/index.ts';
 import { archiveImage, indexJson, layoutParts, layoutTar } from './layout-tar.ts';
 import { readIfThere } from './read-if-there.ts';
 
+/** What is attached to an image: statements about it, as blobs of a manifest of their own. */
+export type Attach = (
+  image: BuiltImage,
+  parts: ImageParts,
+  names: readonly string[],
+) => Promise<Result<readonly Statement[]>>;
+
 /** A finished image: what `--metadata-file` and `--iidfile` tell of it. */
 export interface ImageResult {
   readonly target: Descriptor;
   readonly images: readonly BuiltImage[];
+  /** One for each image that something was said of. */
+  readonly attestations: readonly AttestationManifest[];
   readonly names: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Annotations of its entry in the index of a layout. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** Builds the image (or, for several platforms, the index) of a result. */
 export async function makeImage(
   deps: ImageDeps,
   platforms: readonly ImageParts[],
-  options: AssembleOptions & { readonly names: readonly string[]; readonly index?: boolean },
+  options: AssembleOptions & {
+    readonly names: readonly string[];
+    readonly index?: boolean;
+    readonly attach?: Attach;
+  },
   context: ExportContext,
 ): Promise<Result<ImageResult>> {
   const images: BuiltImage[] = [];
-  for (const parts of platforms) {
-    const image = await assembleImage(deps, parts, options, context);
-    if (!image.ok) return image;
-    images.push(image.value);
-  }
+  const attestations: AttestationManifest[] = [];
   const names: string[] = [];
   for (const name of options.names) {
     const full = fullName(name);
     if (!full.ok) return full;
     names.push(full.value);
   }
+  for (const parts of platforms) {
+    const image = await assembleImage(deps, parts, options, context);
+    if (!image.ok) return image;
+    images.push(image.value);
+    const said = await options.attach?.(image.value, parts, names);
+    if (said?.ok === false) return said;
+    if (said !== undefined && said.value.length > 0)
+      attestations.push(await assembleAttestation(deps, image.value.manifest, said.value));
+  }
   const [only] = images;
   if (only === undefined) throw new Error('an image of no platform was asked for');
-  const single = images.length === 1 && options.index !== true;
-  const target = single ? only.manifest : await assembleIndex(deps, images, options);
+  const onePlatform = images.length === 1 && options.index !== true;
+  const single = onePlatform && attestations.length === 0;
+  const misplaced = options.annotations?.find((a) => a.on.startsWith('index'));
+  if (single && misplaced !== undefined)
+    return err(
+      failure('EX007', 2, `annotation ${misplaced.key}: an image of one platform has no index`, {
+        help: 'put it on the manifest, or give several platforms',
+      }),
+    );
+  const target = single ? only.manifest : await assembleIndex(deps, images, attestations, options);
   const metadata = {
-    ...(single ? { 'containerimage.config.digest': only.config.digest } : {}),
+    ...(onePlatform ? { 'containerimage.config.digest': only.config.digest } : {}),
     'containerimage.descriptor': target,
     'containerimage.digest': target.digest,
     ...(names.length === 0 ? {} : { 'image.name': names.join(',') }),
   };
-  return ok({ target, images, names, metadata });
+  const entry = single
+    ? annotationsOn(options.annotations, 'manifest-descriptor', only.platform)
+    : annotationsOn(options.annotations, 'index-descriptor');
+  return ok({ target, images, attestations, names, metadata, ...entry });
 }
 
 /** Enters an image into the store under its names. */
@@ -108,7 +143,8 @@ export async function writeArchive(
 ): Promise<Result<void>> {
   const fetched = await fetchLayers(deps, result.images, context);
   if (!fetched.ok) return fetched;
-  const image = archiveImage(result.target, result.names, result.images);
+  const { target, names, images, annotations } = result;
+  const image = archiveImage(target, names, images, annotations);
   const parts = await layoutParts(deps.content, [image], { docker: options.format === 'docker' });
   if (!parts.ok) return parts;
   const { to } = options;

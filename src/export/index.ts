@@ -1,6 +1,7 @@
 export { writeTreeFile } from './file-output.ts';
 export {
   type ArchiveTarget,
+  type Attach,
   fetchLayers,
   type ImageResult,
   makeImage,
@@ -10,4 +11,4 @@ export {
 export { withKnownPlaces } from './known-places.ts';
 export { type ArchiveImage, layoutParts, layoutTar } from './layout-tar.ts';
 export { pushImage } from './push.ts';
-export { type OutputTree, writeTreeLocal, writeTreeTar } from './tree-output.ts';
+export { type ExtraFile, type OutputTree, writeTreeLocal, writeTreeTar } from './tree-output.ts';

@@ -29,6 +29,8 @@ export interface ArchiveImage {
   readonly names: readonly string[];
   /** RFC 3339; becomes an annotation of the index. */
   readonly created?: string;
+  /** Further annotations of its entry there. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** A member of a layout, in order. */
@@ -141,6 +143,8 @@ export function indexJson(images: readonly ArchiveImage[]): Uint8Array {
   const manifests = images.flatMap((image) =>
     (image.names.length === 0 ? [undefined] : image.names).map((name) => {
       const annotations = {
+        ...image.target.annotations,
+        ...image.annotations,
         ...(name === undefined
           ? {}
           : { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tagOf(name) }),
@@ -174,7 +178,13 @@ export function archiveImage(
   target: Descriptor,
   names: readonly string[],
   images: readonly BuiltImage[],
+  annotations?: Readonly<Record<string, string>>,
 ): ArchiveImage {
   const created = images[0]?.created;
-  return { target, names, ...(created === undefined ? {} : { created }) };
+  return {
+    target,
+    names,
+    ...(created === undefined ? {} : { created }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
 }

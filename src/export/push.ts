@@ -1,6 +1,12 @@
 import { awaitAll, err, failure, ok, type Result, Semaphore } from '../base/index.ts';
 import type { ExportContext, ImageDeps } from '../image/index.ts';
-import { decodeManifest, formatPlatform, isIndexType, MAX_MANIFEST_BYTES } from '../oci/index.ts';
+import {
+  type Descriptor,
+  decodeManifest,
+  formatPlatform,
+  isIndexType,
+  MAX_MANIFEST_BYTES,
+} from '../oci/index.ts';
 import type { Registry } from '../ports/index.ts';
 import type { ImageResult } from './image-output.ts';
 
@@ -52,21 +58,29 @@ async function pushName(
         return fetched.ok ? await deps.registry.pushBlob(name, blob, options) : fetched;
       }),
     ),
-    ...result.images.map((image) =>
-      slots.run(signal, () => deps.registry.pushBlob(name, image.config, { signal })),
+    ...smallBlobs(result).map((blob) =>
+      slots.run(signal, () => deps.registry.pushBlob(name, blob, { signal })),
     ),
   ]);
   const failed = sent.find((s) => !s.ok);
   if (failed?.ok === false) return err(failed.error);
-  const single =
-    result.images.length === 1 && result.images[0]?.manifest.digest === result.target.digest;
-  for (const image of single ? [] : result.images) {
-    const byDigest = `${name.replace(/:[^:/]*$/, '')}@${image.manifest.digest}`;
-    const pushed = await pushStored(deps, byDigest, image.manifest, signal);
+  const below = [
+    ...result.images.map((image) => image.manifest),
+    ...result.attestations.map((attestation) => attestation.descriptor),
+  ].filter(({ digest }) => digest !== result.target.digest);
+  for (const manifest of below) {
+    const byDigest = `${name.replace(/:[^:/]*$/, '')}@${manifest.digest}`;
+    const pushed = await pushStored(deps, byDigest, manifest, signal);
     if (!pushed.ok) return pushed;
   }
   return await pushStored(deps, name, result.target, signal);
 }
+
+/** Configurations, and the statements about images. */
+const smallBlobs = ({ images, attestations }: ImageResult): readonly Descriptor[] => [
+  ...images.map((image) => image.config),
+  ...attestations.flatMap(({ config, statements }) => [config, ...statements]),
+];
 
 /** A registry takes an index only with everything it names. */
 async function hasAll(

@@ -10,6 +10,17 @@ import { type ArchiveTarget, writeFailure } from './image-output.ts';
 export interface OutputTree {
   readonly tree: FileTree;
   readonly prefix?: string;
+  /** Files at the top that are not of the tree. */
+  readonly extra?: readonly ExtraFile[];
+}
+
+/** A file that is written beside those of a result, with the rights of any document. */
+export interface ExtraFile {
+  /** Without a slash. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** Nanoseconds since the Unix epoch. */
+  readonly mtimeNs: bigint;
 }
 
 interface TreeOptions {
@@ -39,7 +50,7 @@ async function* treesTar(
   trees: readonly OutputTree[],
   options: TreeOptions,
 ): AsyncGenerator<Uint8Array> {
-  for (const { tree, prefix } of trees) {
+  for (const { tree, prefix, extra = [] } of trees) {
     if (prefix !== undefined) {
       const root = {
         uid: 0,
@@ -49,12 +60,22 @@ async function* treesTar(
       };
       yield tarHeader({ ...root, name: `${prefix}/`, type: 'dir', mode: 0o755, size: 0 });
     }
-    yield* treeTar(tree, prefix === undefined ? '' : `${prefix}/`, options);
+    const top = prefix === undefined ? '' : `${prefix}/`;
+    yield* treeTar(tree, top, options);
+    for (const { name, bytes, mtimeNs } of extra) {
+      const size = bytes.length;
+      const time = clamped(mtimeNs, options.epoch);
+      const owner = { mode: EXTRA_MODE, uid: 0, gid: 0, xattrs: new Map<string, Uint8Array>() };
+      yield tarHeader({ ...owner, name: `${top}${name}`, type: 'file', size, mtimeNs: time });
+      yield bytes;
+      yield tarPadding(size);
+    }
   }
   yield TAR_END;
 }
 
 const SECOND = 1_000_000_000n;
+const EXTRA_MODE = 0o644;
 
 async function* treeTar(
   tree: FileTree,
@@ -117,7 +138,7 @@ export async function writeTreeLocal(
   options: TreeOptions,
 ): Promise<Result<void>> {
   try {
-    for (const { tree, prefix } of trees) {
+    for (const { tree, prefix, extra = [] } of trees) {
       const root = prefix === undefined ? dir : join(dir, prefix);
       makeDirectory(root);
       const times: { readonly path: string; readonly entry: FileEntry }[] = [];
@@ -126,6 +147,10 @@ export async function writeTreeLocal(
         const target = `${root}${path}`;
         await writeEntry(tree, path, entry, target, options);
         if (entry.type === 'dir') times.push({ path: target, entry });
+      }
+      for (const { name, bytes } of extra) {
+        await clear(join(root, name));
+        await writeAtomically(join(root, name), bytes, { mode: EXTRA_MODE, durable: false });
       }
       // Writing into a directory changes its time, and its mode may forbid it: children first.
       for (const { path, entry } of times.reverse()) {

@@ -12,6 +12,8 @@ import {
 } from '../oci/index.ts';
 import { rememberImageChain } from '../ops/index.ts';
 import type { LayerChain } from '../ports/index.ts';
+import { type Annotation, annotationsOn } from './annotations.ts';
+import type { AttestationManifest } from './attestation.ts';
 import type { ExportContext, ImageDeps } from './deps.ts';
 import { clampHistory, completeHistory, goTime, isAfter } from './history.ts';
 import { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
@@ -40,8 +42,7 @@ export interface AssembleOptions extends Omit<LayerOptions, 'rewriteTo'> {
   readonly epoch?: number;
   /** Clamps the times of files as well. */
   readonly rewriteTimestamp?: boolean;
-  /** Annotations of the manifest. */
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly annotations?: readonly Annotation[];
 }
 
 /** An image of one platform: manifest and configuration are in the content store, layers here or where their origin says. */
@@ -101,7 +102,7 @@ export async function assembleImage(
     mediaType: oci ? MEDIA.ociManifest : MEDIA.dockerManifest,
     config,
     layers: layers.map(({ blob }) => inFamily(blob, options.mediaTypes)),
-    ...(options.annotations === undefined ? {} : { annotations: options.annotations }),
+    ...annotationsOn(options.annotations, 'manifest', parts.platform),
   });
   const manifest: Descriptor = {
     mediaType: oci ? MEDIA.ociManifest : MEDIA.dockerManifest,
@@ -118,17 +119,25 @@ export async function assembleImage(
   });
 }
 
-/** Writes the index over the images of several platforms, in the order of the request. */
+/** Writes the index over the images of several platforms, in the order of the request, and what is said of them behind. */
 export async function assembleIndex(
   deps: Pick<ImageDeps, 'content'>,
   images: readonly BuiltImage[],
+  attestations: readonly AttestationManifest[],
   options: Pick<AssembleOptions, 'mediaTypes' | 'annotations'>,
 ): Promise<Descriptor> {
   const mediaType = options.mediaTypes === 'oci' ? MEDIA.ociIndex : MEDIA.dockerList;
   const bytes = encodeIndex({
     mediaType,
-    manifests: images.map((image) => ({ ...image.manifest, platform: image.platform })),
-    ...(options.annotations === undefined ? {} : { annotations: options.annotations }),
+    manifests: [
+      ...images.map(({ manifest, platform }) => ({
+        ...manifest,
+        ...annotationsOn(options.annotations, 'manifest-descriptor', platform),
+        platform,
+      })),
+      ...attestations.map((attestation) => attestation.descriptor),
+    ],
+    ...annotationsOn(options.annotations, 'index'),
   });
   return { mediaType, digest: await deps.content.put(bytes), size: bytes.length };
 }

@@ -1,3 +1,4 @@
+export { type Annotation, type AnnotationPlace, annotationsOn } from './annotations.ts';
 export {
   type AssembleOptions,
   assembleImage,
@@ -6,6 +7,7 @@ export {
   type ImageParts,
   inFamily,
 } from './assemble.ts';
+export { type AttestationManifest, assembleAttestation, type Statement } from './attestation.ts';
 export type { ExportContext, ImageDeps } from './deps.ts';
 export { type ExportedLayer, type FileIndexBlob, fileIndexBlobs } from './file-indexes.ts';
 export { clampHistory, completeHistory, goTime } from './history.ts';
@@ -21,6 +23,7 @@ export { type LayerBlob, type LayerOptions, layerBlob } from './layer-blob.ts';
 export { type LayerFile, layerListing } from './layer-listing.ts';
 export { type LoadedImage, loadImages, loadLayout } from './load.ts';
 export {
+  attestationsOf,
   findImageRow,
   fullName,
   inspectImage,

@@ -3,16 +3,20 @@ import {
   type Descriptor,
   decodeImageConfig,
   decodeManifest,
+  decodeNamed,
   familiarReference,
   formatReference,
   type ImageConfig,
+  isIndexType,
   MAX_CONFIG_BYTES,
   MAX_MANIFEST_BYTES,
   type Manifest,
   parseReference,
+  REFERENCE_TYPE,
   withDefaultTag,
 } from '../oci/index.ts';
 import type { Clock, ContentStore, ImageDb, ImageRow } from '../ports/index.ts';
+import { ATTESTATION, type AttestationManifest } from './attestation.ts';
 
 /** What the functions over stored images need. */
 export interface StoreDeps {
@@ -126,7 +130,7 @@ export async function platformsOf(
   if (decoded.value.kind === 'index') {
     const all: StoredImage[] = [];
     for (const child of decoded.value.index.manifests) {
-      if (child.annotations?.['vnd.docker.reference.type'] !== undefined) continue;
+      if (child.annotations?.[REFERENCE_TYPE] !== undefined) continue;
       // A hostile index may name one a thousand times, again and again.
       if (seen.has(child.digest)) continue;
       // Platforms that were not pulled are named by the index all the same.
@@ -145,6 +149,32 @@ export async function platformsOf(
   const json = parseJson(Buffer.from(bytes.value).toString('utf8'));
   const manifestJson = json.ok ? json.value : undefined;
   return ok([{ descriptor: target, manifest, manifestJson, config: config.value }]);
+}
+
+/** The statements about the images of an index, those that are here. */
+export async function attestationsOf(
+  content: ContentStore,
+  target: Descriptor,
+  what: string,
+): Promise<Result<readonly AttestationManifest[]>> {
+  if (!isIndexType(target.mediaType)) return ok([]);
+  const bytes = await content.read(target.digest, { maxBytes: MAX_MANIFEST_BYTES });
+  if (!bytes.ok) return bytes;
+  const index = decodeManifest(bytes.value, what, target.mediaType);
+  if (!index.ok) return index;
+  const all: AttestationManifest[] = [];
+  for (const descriptor of index.value.kind === 'index' ? index.value.index.manifests : []) {
+    if (descriptor.annotations?.[REFERENCE_TYPE] !== ATTESTATION) continue;
+    if ((await content.size(descriptor.digest)) === undefined) continue;
+    const raw = await content.read(descriptor.digest, { maxBytes: MAX_MANIFEST_BYTES });
+    if (!raw.ok) return raw;
+    const decoded = decodeNamed(raw.value, what, descriptor);
+    if (!decoded.ok) return decoded;
+    if (decoded.value.kind !== 'manifest') continue;
+    const { config, layers } = decoded.value.manifest;
+    all.push({ descriptor, config, statements: layers });
+  }
+  return ok(all);
 }
 
 /** The normal form under which images are stored. */

@@ -15,6 +15,9 @@ export const MEDIA = {
   dockerForeignGzip: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
 } as const;
 
+/** Annotation of an index's entry that is no image but says something about one. */
+export const REFERENCE_TYPE = 'vnd.docker.reference.type';
+
 /** A blob with file indexes of layers, which a cache manifest lists behind its layers (docs/adr/0051). */
 export const FILE_INDEX_MEDIA_TYPE = 'application/vnd.varve.file-index.v1.json+zstd';
 

@@ -11,6 +11,7 @@ import {
   type Manifest,
   type Platform,
   pickPlatform,
+  REFERENCE_TYPE,
   type Reference,
 } from '../oci/index.ts';
 import type { ContentStore, FetchedManifest, ResolvedImage } from '../ports/index.ts';
@@ -64,9 +65,7 @@ export function pickManifest(
   manifests: readonly Descriptor[],
   platform: Platform,
 ): Descriptor | undefined {
-  const images = manifests.filter(
-    (d) => d.annotations?.['vnd.docker.reference.type'] === undefined,
-  );
+  const images = manifests.filter((d) => d.annotations?.[REFERENCE_TYPE] === undefined);
   const picked = pickPlatform(images, (d) => d.platform, platform);
   if (picked !== undefined) return picked;
   return images.length === 1 && images[0]?.platform === undefined ? images[0] : undefined;

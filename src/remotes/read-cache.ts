@@ -13,6 +13,7 @@ import {
   decodeManifest,
   MAX_CONFIG_BYTES,
   type ManifestOrIndex,
+  REFERENCE_TYPE,
 } from '../oci/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { decodeAnnotatedConfig } from './annotated-config.ts';
@@ -168,7 +169,7 @@ async function readImages(
 ): Promise<Result<readonly CacheGraph[]>> {
   const graphs: CacheGraph[] = [];
   for (const image of manifests.slice(0, MAX_IMAGES)) {
-    if (image.annotations?.['vnd.docker.reference.type'] !== undefined) continue;
+    if (image.annotations?.[REFERENCE_TYPE] !== undefined) continue;
     const found = await readAt(remote, image, options);
     if (!found.ok) return found;
     graphs.push(...found.value);

@@ -198,6 +198,15 @@ export class BuildRun {
     this.deps.traces.remember(trace, packListings(edge));
   }
 
+  /** What the vertices without inputs turned out to be. */
+  sources(): ReadonlyMap<Digest, string> {
+    const sources = new Map<Digest, string>();
+    for (const { vertex, map } of this.#vertices.values())
+      if (vertex.op.inputs.length === 0 && map.describes !== undefined)
+        sources.set(vertex.digest, map.describes);
+    return sources;
+  }
+
   /** Milliseconds of work from the start of a vertex to the end of the build, by earlier builds' durations. */
   weight(digest: Digest): number {
     this.#weights ??= this.#measure();

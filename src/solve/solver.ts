@@ -25,14 +25,15 @@ async function solve(
 ): Promise<Result<Solution>> {
   options.signal.throwIfAborted();
   const { result } = definition;
-  if (result === undefined) return ok({ chain: [], records: [] });
+  if (result === undefined) return ok({ chain: [], records: [], sources: new Map() });
   await using stack = new AsyncDisposableStack();
   const lease = options.lease ?? stack.use(deps.leases.open('solve'));
   const build = new BuildRun(deps, executor, definition, options, lease);
   try {
     const solved = await build.solve(result);
     if (!solved.ok) return err(build.failure ?? solved.error);
-    return ok({ chain: solved.value.chain, records: [...solved.value.keys].sort((a, b) => a - b) });
+    const { chain, keys } = solved.value;
+    return ok({ chain, records: [...keys].sort((a, b) => a - b), sources: build.sources() });
   } catch (e) {
     return build.outcome(e);
   } finally {

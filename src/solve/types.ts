@@ -1,4 +1,4 @@
-import type { Failure, Result } from '../base/index.ts';
+import type { Digest, Failure, Result } from '../base/index.ts';
 import type { Decision, EventSink, Millis, RootCause } from '../events/index.ts';
 import type { Definition, Vertex } from '../llb/index.ts';
 import type {
@@ -52,6 +52,8 @@ export interface Solution {
   readonly chain: LayerChain;
   /** Records of the result in the key graph, for `exportRecords`; none for what no key can find again. */
   readonly records: readonly RecordId[];
+  /** What each source turned out to be (`CacheMap.describes`), by vertex. */
+  readonly sources: ReadonlyMap<Digest, string>;
 }
 
 /** Solves definitions; steps that several definitions need at the same time are executed once. */
