@@ -1,6 +1,7 @@
 import { type GoJson, ok, type Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import { type InstalledPackage, installedPackages, spdxDocument } from '../disk/index.ts';
+import { familiarReference, parseReference } from '../oci/index.ts';
 
 /** What an inventory says of itself. */
 export interface InventoryWorld {
@@ -18,13 +19,17 @@ export async function inventory(tree: FileTree, world: InventoryWorld): Promise<
     packages.push(...installedPackages(status));
   const release = await text(tree, '/etc/os-release', world.signal);
   const distribution = /^ID="?([^"\n]*)"?$/m.exec(release ?? '')?.[1] ?? 'linux';
-  const subject = {
-    name: world.name,
-    version: '',
-    distribution,
-    time: Math.floor(world.at / 1000),
-  };
+  const { name, version } = named(world.name);
+  const subject = { name, version, distribution, time: Math.floor(world.at / 1000) };
   return ok(spdxDocument(subject, packages));
+}
+
+/** A tag as a name and a version; a context is a name alone. */
+function named(text: string): { readonly name: string; readonly version: string } {
+  const ref = parseReference(text);
+  if (!ref.ok || ref.value.tag === undefined) return { name: text, version: 'latest' };
+  const { tag, ...rest } = ref.value;
+  return { name: familiarReference(rest), version: tag };
 }
 
 /** dpkg's database, and the one of images without dpkg: a file for each package. */

@@ -1,4 +1,11 @@
-import { type Digest, type GoJson, positionAt, redact, type SourceFile, type Span } from '../base/index.ts';
+import {
+  type Digest,
+  type GoJson,
+  positionAt,
+  redact,
+  type SourceFile,
+  type Span,
+} from '../base/index.ts';
 import { type Definition, type Op, opJson } from '../llb/index.ts';
 import type { NamedSecret } from './types.ts';
 

@@ -48,7 +48,7 @@ interface Given {
 type Wanted = { readonly [K in keyof Attestations]: Attestations[K] | undefined };
 
 function attestation(given: Given): Result<Wanted> {
-  const map = csvMap(given.flag, given.text);
+  const map = csvMap(given.flag, given.text, { shown: () => given.shown });
   if (!map.ok) return map;
   const values = new Map(map.value);
   const type = values.get('type');
