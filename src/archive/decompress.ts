@@ -2,18 +2,16 @@ import { spawn } from 'node:child_process';
 import type { Transform, Writable } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { FailureError, failure, isErrno } from '../base/index.ts';
+import { type ExpansionOptions, withinExpansion } from './expansion.ts';
 import { type FramePiece, ZstdFrameSplitter } from './zstd-frames.ts';
 
 /** How a stream is compressed. */
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
 
 /** Options of `decompress`. */
-export interface DecompressOptions {
-  readonly signal: AbortSignal;
+export interface DecompressOptions extends Omit<ExpansionOptions, 'format'> {
   /** Found out from the first bytes when absent. */
   readonly format?: Compression;
-  /** Refuses to yield more than this many bytes; without it, what expands more than 2000-fold beyond its first GiB is refused. */
-  readonly maxBytes?: number;
 }
 
 const MAGICS: readonly (readonly [format: Compression, magic: readonly number[]])[] = [
@@ -23,11 +21,13 @@ const MAGICS: readonly (readonly [format: Compression, magic: readonly number[]]
   ['bzip2', [0x42, 0x5a, 0x68]],
 ];
 const LONGEST_MAGIC = 6;
-/** Deflate expands up to 1032 times; up to a GiB is let through whatever it was packed to. */
-const MAX_EXPANSION = 2000;
-const ALWAYS_ALLOWED = 2 ** 30;
 /** A frame that needs a larger window than this is refused (RFC 8878 recommends support of 8 MiB at least). */
 const WINDOW_LOG_LIMIT = 27;
+/** xz data whose decoder needs more memory than this is refused; what `xz -9` makes needs 65 MiB. */
+const TOOLS = {
+  xz: ['-dc', '-T1', '--memlimit-decompress=256MiB'],
+  bzip2: ['-dc'],
+} as const;
 
 /** How the stream that starts with these bytes is compressed; `none` when no known magic number is there. */
 export function detectCompression(head: Uint8Array): Compression {
@@ -39,34 +39,19 @@ export function detectCompression(head: Uint8Array): Compression {
 }
 
 /**
- * The decompressed bytes of a stream, in chunks. Damaged or truncated data, and more than `maxBytes`, throw a
+ * The decompressed bytes of a stream, in chunks. Damaged or truncated data, and what expands too far (`withinExpansion`), throw a
  * `FailureError`. bzip2 and xz need the tools of that name.
  */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
   options: DecompressOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { signal, maxBytes } = options;
-  let read = 0;
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of source) {
-      read += chunk.length;
-      yield chunk;
-    }
-  }
-  const [head, whole] = await peek(counted());
+  const { signal } = options;
+  const [head, whole] = await peek(source);
   const format = options.format ?? detectCompression(head);
-  let total = 0;
-  for await (const chunk of decoded(format, whole, signal)) {
-    signal.throwIfAborted();
-    total += chunk.length;
-    const limit = maxBytes ?? Math.max(ALWAYS_ALLOWED, read * MAX_EXPANSION);
-    if ((maxBytes !== undefined || format !== 'none') && total > limit)
-      throw new FailureError(
-        failure('ST203', 3, `${format} data expands to more than ${limit} bytes`),
-      );
-    yield chunk;
-  }
+  const decode = (packed: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> =>
+    decoded(format, packed, signal);
+  yield* withinExpansion(whole, decode, { ...options, format });
 }
 
 function decoded(
@@ -212,7 +197,7 @@ async function* throughTool(
   tool: 'xz' | 'bzip2',
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const child = spawn(tool, ['-dc'], {
+  const child = spawn(tool, TOOLS[tool], {
     stdio: ['pipe', 'pipe', 'pipe'],
     signal,
     killSignal: 'SIGKILL',

@@ -6,6 +6,7 @@ export {
   decompress,
   detectCompression,
 } from './decompress.ts';
+export { type ExpansionOptions, withinExpansion } from './expansion.ts';
 export type { TarEntry, TarType } from './tar-entry.ts';
 export { quoted, TarReader } from './tar-read.ts';
 export { TAR_END, tarHeader, tarPadding } from './tar-write.ts';

@@ -48,7 +48,9 @@ export async function unpackArchive(
 }
 
 function openArchive(tree: FileTree, path: string, signal: AbortSignal): TarReader {
-  return new TarReader(decompress(tree.read(path, signal), { signal }));
+  const size = tree.lstat(path)?.size;
+  const packed = size === undefined ? {} : { packedBytes: size };
+  return new TarReader(decompress(tree.read(path, signal), { signal, ...packed }));
 }
 
 /** Whether a file is a tar archive, compressed or not: its first header can be read. */

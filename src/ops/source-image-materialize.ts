@@ -21,9 +21,6 @@ import {
 
 /** Layers extracted at once: they are decompressed on other threads, and written on one. */
 const EXTRACTIONS = 4;
-/** Deflate expands up to 1032 times; layers of up to a GiB are let through whatever they compress to. */
-const MAX_EXPANSION = 2000;
-const ALWAYS_ALLOWED = 2 ** 30;
 
 /**
  * Makes a `LayerFetcher`: missing blobs are downloaded and extracted side by side, each verified against its digest and its
@@ -157,8 +154,8 @@ async function apply(
   blob: Descriptor,
   { signal, when }: Extraction,
 ): Promise<Result<boolean>> {
-  const maxBytes = Math.max(ALWAYS_ALLOWED, blob.size * MAX_EXPANSION);
-  const tar = decompress(deps.content.stream(blob.digest, { signal }), { signal, maxBytes });
+  const bytes = deps.content.stream(blob.digest, { signal });
+  const tar = decompress(bytes, { signal, packedBytes: blob.size });
   try {
     if (when === 'ahead') return await deps.snapshotter.applyAhead(chain, tar, { signal });
     const applied = await deps.snapshotter.apply(chain, tar, { signal });

@@ -1,10 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { PassThrough } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { XzDecompressor } from '@napi-rs/lzma';
+import { decompress } from '../archive/index.ts';
 import { err, type Failure, FailureError, failure, ok, type Result } from '../base/index.ts';
+import { unxz } from './unxz.ts';
 
 /** One member of the ar archive that a .deb is (deb(5)). */
 export interface DebMember {
@@ -82,54 +80,32 @@ export async function* openMember(
     signal,
   });
   const kind = member.name.slice(member.name.indexOf('.tar') + 4);
+  // A file stream without encoding yields buffers.
+  const bytes = packed as AsyncIterable<Uint8Array>;
   try {
     switch (kind) {
       case '':
-        yield* packed as AsyncIterable<Uint8Array>;
+        yield* bytes;
         return;
       case '.xz':
-        yield* unxz(packed as AsyncIterable<Uint8Array>);
+        yield* unxz(bytes, { signal });
         return;
       case '.gz':
-        yield* through(packed, createGunzip(), signal);
+        yield* decompress(bytes, { signal, format: 'gzip' });
         return;
       case '.zst':
-        yield* through(packed, createZstdDecompress(), signal);
+        yield* decompress(bytes, { signal, format: 'zstd' });
         return;
       default:
         break;
     }
   } catch (e) {
     signal.throwIfAborted();
-    if (e instanceof FailureError || !(e instanceof Error)) throw e;
-    throw new FailureError({ ...broken(deb.path, `${member.name}: ${e.message}`), cause: e });
+    if (!(e instanceof Error)) throw e;
+    const why = e instanceof FailureError ? e.failure.message : e.message;
+    throw new FailureError({ ...broken(deb.path, `${member.name}: ${why}`), cause: e });
   } finally {
     packed.destroy();
   }
   throw new FailureError(broken(deb.path, `${member.name} is compressed in an unknown way`));
-}
-
-/** Unpacks xz in pieces. */
-export async function* unxz(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const decoder = new XzDecompressor();
-  for await (const chunk of packed) {
-    const part = decoder.update(chunk);
-    if (part.length > 0) yield part;
-  }
-  const tail = await decoder.finish();
-  if (tail.length > 0) yield tail;
-}
-
-/** Passes a stream through a transformer. */
-export async function* through(
-  packed: NodeJS.ReadableStream,
-  decoder: NodeJS.ReadWriteStream,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const out = new PassThrough({ highWaterMark: 256 * 1024 });
-  const done = pipeline(packed, decoder, out, { signal });
-  // Its failure also ends `out`, which is where it is noticed.
-  done.catch(() => undefined);
-  yield* out as AsyncIterable<Uint8Array>;
-  await done;
 }

@@ -2,7 +2,6 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { XzDecompressor } from '@napi-rs/lzma';
 import {
   didYouMean,
   err,
@@ -18,6 +17,7 @@ import type { BlobPool } from './blob-pool.ts';
 import { compactIndex, PackagesIndex } from './packages-index.ts';
 import type { Release, ReleaseFile } from './release.ts';
 import { readOptional } from './release-store.ts';
+import { unxz } from './unxz.ts';
 
 /** Which index of which Release file. */
 export interface IndexRequest {
@@ -31,7 +31,7 @@ export interface IndexRequest {
 }
 
 /** An index unpacks to at most this many bytes. */
-const MAX_INDEX = 512 * 1024 * 1024;
+const MAX_INDEX = 256 * 1024 * 1024;
 
 /** Packages indexes in compact form, by the digest of the index that the Release file names. */
 export class IndexStore {
@@ -75,7 +75,10 @@ export class IndexStore {
     const packed = await readFile(got.value);
     // The compact form takes its place; the compressed one would never be read again.
     await rm(got.value, { force: true });
-    const unpacked = await unpack(packed, path, plain?.size ?? MAX_INDEX);
+    const unpacked = await unpack(packed, path, {
+      signal: request.signal,
+      maxBytes: plain?.size ?? MAX_INDEX,
+    });
     const fits =
       unpacked !== undefined && (plain === undefined || sha256(unpacked) === plain.sha256);
     if (!fits)
@@ -126,35 +129,32 @@ function noIndex(request: IndexRequest) {
 
 const inflate = promisify(gunzip);
 
-/** Unpacks at most `limit` bytes; undefined when there is more, or when the data is damaged. */
+/** Unpacks at most so many bytes; undefined when there is more, or when the data is damaged. */
 async function unpack(
   packed: Uint8Array,
   path: string,
-  limit: number,
+  options: { readonly signal: AbortSignal; readonly maxBytes: number },
 ): Promise<Uint8Array | undefined> {
+  const { signal, maxBytes } = options;
   try {
-    if (path.endsWith('.gz')) return await inflate(packed, { maxOutputLength: Math.max(1, limit) });
-    if (path.endsWith('.xz')) return await unxz(packed, limit);
-    return packed;
+    if (path.endsWith('.gz'))
+      return await inflate(packed, { maxOutputLength: Math.max(1, maxBytes) });
+    if (!path.endsWith('.xz')) return packed;
+    const parts: Uint8Array[] = [];
+    for await (const part of unxz(pieces(packed), options)) parts.push(part);
+    return Buffer.concat(parts);
   } catch (e) {
+    signal.throwIfAborted();
     // zlib and liblzma have an error for each kind of damage; all of them mean that the data is not usable.
     if (e instanceof Error) return undefined;
     throw e;
   }
 }
 
-const CHUNK = 256 * 1024;
-
-async function unxz(packed: Uint8Array, limit: number): Promise<Uint8Array | undefined> {
-  const decoder = new XzDecompressor();
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for (let at = 0; at < packed.length; at += CHUNK) {
-    const part = decoder.update(packed.subarray(at, at + CHUNK));
-    size += part.length;
-    if (size > limit) return undefined;
-    if (part.length > 0) parts.push(part);
-  }
-  const tail = await decoder.finish();
-  return size + tail.length > limit ? undefined : Buffer.concat([...parts, tail]);
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  // A stream begins later than whoever asks for it.
+  await Promise.resolve();
+  for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
 }
+
+const CHUNK = 256 * 1024;

@@ -4,9 +4,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { CpioReader, decompress, type StrippedFile } from '../archive/index.ts';
 import { err, type Failure, failure, hexOf, ok, type Result, sha256 } from '../base/index.ts';
 import { INTRO, RpmHeader, TAG } from '../rpm/index.ts';
-import { unxz } from './deb.ts';
 import { judgeDetached, type Keyring } from './signature.ts';
 import { writeArchive } from './tree-writer.ts';
+import { unxz } from './unxz.ts';
 
 /** The outline of a package file (rpm's "RPM V4 Package format"). */
 export interface RpmFile {
@@ -139,7 +139,7 @@ export async function extractRpm(
   // A file stream without encoding yields buffers.
   const bytes = packed as AsyncIterable<Uint8Array>;
   const isXz = /^(?:xz|lzma)$/.test(header.text(TAG.payloadCompressor) ?? '');
-  const plain = isXz ? unxz(bytes) : decompress(bytes, { signal });
+  const plain = isXz ? unxz(bytes, { signal }) : decompress(bytes, { signal });
   return await writeArchive(
     new CpioReader(plain, strippedFiles(header)),
     { root, name: path },

@@ -27,8 +27,8 @@ import {
   type RpmRecord,
 } from '../rpm/index.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { unxz } from './deb.ts';
 import { readOptional } from './release-store.ts';
+import { unxz } from './unxz.ts';
 
 /** Which repository's metadata. */
 export interface RpmIndexRequest {
@@ -45,6 +45,8 @@ const FORMAT = 'varve.rpm-index.v1';
 
 /** Reads a document in pieces. */
 interface PieceReader<T> {
+  /** Something is wrong: what follows is not looked at. */
+  readonly failed: boolean;
   write(text: string): void;
   end(): Result<T>;
 }
@@ -147,7 +149,7 @@ async function readPacked<T>(
       highWaterMark: 256 * 1024,
     }) as AsyncIterable<Uint8Array>;
     const plain = file.location.endsWith('.xz')
-      ? unxz(packed)
+      ? unxz(packed, { signal, maxBytes: MAX_INDEX })
       : decompress(packed, { signal, maxBytes: MAX_INDEX });
     let size = 0;
     for await (const chunk of plain) {
@@ -156,6 +158,7 @@ async function readPacked<T>(
       if (size > MAX_INDEX) return err(failure('PK020', 3, `${name} unpacks to more than 2 GiB`));
       hash.update(chunk);
       reader.write(decoder.decode(chunk, { stream: true }));
+      if (reader.failed) return reader.end();
     }
   } catch (e) {
     if (!(e instanceof FailureError)) throw e;

@@ -12,6 +12,11 @@ import type { CacheGraph, GraphLayer, GraphLink, GraphRecord, GraphResult } from
 
 /** More layers than this no tree has that a kernel can mount. */
 const MAX_CHAIN = 1000;
+/** A config of a few bytes a result could name trees of a thousand layers each: what all results name is bounded. */
+const MAX_RESULT_LAYERS = 2_000_000;
+const MAX_RESULTS = 100_000;
+const MAX_RESULTS_OF_ONE = 100;
+const MAX_LINKS = 500_000;
 
 /** Facts about a layer blob that the manifest's descriptor gives. */
 export type LayerFacts = (blob: Digest) => Omit<GraphLayer, 'blob'> | undefined;
@@ -41,8 +46,13 @@ export function decodeConfigValue(value: unknown, facts: LayerFacts): Result<Cac
 
 type Chain = readonly GraphLayer[] | undefined;
 
-function decodeLayers(value: unknown, facts: LayerFacts): Result<readonly Chain[]> {
-  const rows: { blob: Digest; parent: number }[] = [];
+interface LayerRow {
+  readonly blob: Digest;
+  readonly parent: number;
+}
+
+function decodeLayers(value: unknown, facts: LayerFacts): Result<Chains> {
+  const rows: LayerRow[] = [];
   for (const row of listOf(value)) {
     const blob =
       isRecord(row) && typeof row['blob'] === 'string' ? parseDigest(row['blob']) : undefined;
@@ -52,39 +62,73 @@ function decodeLayers(value: unknown, facts: LayerFacts): Result<readonly Chain[
     }
     rows.push({ blob, parent });
   }
-  const chains: Chain[] = [];
-  for (let i = 0; i < rows.length; i++) {
-    const chain = chainOf(rows, i, facts);
-    if (!chain.ok) return chain;
-    chains.push(chain.value);
-  }
-  return ok(chains);
+  const depths = depthsOf(rows);
+  return typeof depths === 'string' ? err(malformed(depths)) : ok(new Chains(rows, facts));
 }
 
-function chainOf(
-  rows: readonly { blob: Digest; parent: number }[],
-  top: number,
-  facts: LayerFacts,
-): Result<Chain> {
-  const layers: GraphLayer[] = [];
-  let known = true;
-  for (let at = top; at !== -1; ) {
-    const row = rows[at];
-    if (row === undefined)
-      return err(malformed(`layer ${top} has parent ${at}, which does not exist`));
-    if (layers.length > rows.length) return err(malformed(`layer ${top} is its own ancestor`));
-    if (layers.length > MAX_CHAIN)
-      return err(malformed(`layer ${top} lies on more than ${MAX_CHAIN} others`));
-    const fact = facts(row.blob);
-    if (fact === undefined) known = false;
-    layers.push({ blob: row.blob, ...(fact ?? { mediaType: '', size: 0, diffId: row.blob }) });
-    at = row.parent;
+/** How many layers each lies on, itself included; or what is wrong with the parents. */
+function depthsOf(rows: readonly LayerRow[]): readonly number[] | string {
+  const depths = rows.map(() => 0);
+  for (const top of rows.keys()) {
+    const way: number[] = [];
+    let below = 0;
+    for (let at = top; at !== -1; ) {
+      const row = rows[at];
+      if (row === undefined)
+        return `layer ${way.at(-1) ?? top} has parent ${at}, which does not exist`;
+      below = depths[at] ?? 0;
+      if (below > 0) break;
+      if (way.length > rows.length) return `layer ${top} is its own ancestor`;
+      way.push(at);
+      at = row.parent;
+    }
+    for (const at of way.reverse()) {
+      below++;
+      if (below > MAX_CHAIN) return `layer ${at} lies on more than ${MAX_CHAIN} others`;
+      depths[at] = below;
+    }
   }
-  return ok(known ? layers.reverse() : undefined);
+  return depths;
 }
 
-function decodeRecords(value: unknown, chains: readonly Chain[]): Result<CacheGraph> {
+/** The chains of layers whose parents were checked; each is made when a result names it. */
+class Chains {
+  readonly #rows: readonly LayerRow[];
+  readonly #layers: readonly (GraphLayer | undefined)[];
+  readonly #made = new Map<number, Chain>();
+
+  constructor(rows: readonly LayerRow[], facts: LayerFacts) {
+    this.#rows = rows;
+    this.#layers = rows.map(({ blob }) => {
+      const fact = facts(blob);
+      return fact === undefined ? undefined : { blob, ...fact };
+    });
+  }
+
+  has(index: number): boolean {
+    return index in this.#rows;
+  }
+
+  /** The layers up to one, lowest first; undefined when nothing is known of one of them. */
+  at(index: number): Chain {
+    if (!this.#made.has(index)) this.#made.set(index, this.#make(index));
+    return this.#made.get(index);
+  }
+
+  #make(top: number): Chain {
+    const layers: GraphLayer[] = [];
+    for (let at = top; at !== -1; at = this.#rows[at]?.parent ?? -1) {
+      const layer = this.#layers[at];
+      if (layer === undefined) return undefined;
+      layers.push(layer);
+    }
+    return layers.reverse();
+  }
+}
+
+function decodeRecords(value: unknown, chains: Chains): Result<CacheGraph> {
   const rows = listOf(value);
+  const named = { results: 0, layers: 0, links: 0 };
   const records: GraphRecord[] = [];
   for (const [i, row] of rows.entries()) {
     const digest =
@@ -95,11 +139,20 @@ function decodeRecords(value: unknown, chains: readonly Chain[]): Result<CacheGr
       const links = decodeLinks(alternatives, rows.length);
       if (links === undefined)
         return err(malformed(`record ${i} has a link to a record that does not exist`));
+      named.links += Math.max(1, links.length);
+      if (named.links > MAX_LINKS)
+        return err(malformed(`its records have more than ${MAX_LINKS} links together`));
       inputs.push(links);
     }
     const results = decodeResults(row, chains);
     if (results === undefined)
       return err(malformed(`record ${i} has a result with a layer that does not exist`));
+    named.results += results.length;
+    for (const { layers } of results) named.layers += layers.length;
+    if (results.length > MAX_RESULTS_OF_ONE || named.results > MAX_RESULTS)
+      return err(malformed(`record ${i} has more results than a cache may name`));
+    if (named.layers > MAX_RESULT_LAYERS)
+      return err(malformed(`its results have more than ${MAX_RESULT_LAYERS} layers together`));
     records.push({ digest, inputs, results });
   }
   return hasCycle(records)
@@ -124,11 +177,13 @@ function decodeLinks(value: unknown, count: number): GraphLink[] | undefined {
 
 function decodeResults(
   row: Readonly<Record<string, unknown>>,
-  chains: readonly Chain[],
+  chains: Chains,
 ): GraphResult[] | undefined {
   const results: GraphResult[] = [];
   for (const result of [...listOf(row['layers']), ...listOf(row['chains'])]) {
     if (!isRecord(result)) return undefined;
+    // One too many is enough to refuse them.
+    if (results.length > MAX_RESULTS_OF_ONE) return results;
     const indexes = 'layers' in result ? listOf(result['layers']) : [result['layer'] ?? 0];
     const layers =
       'layers' in result ? explicitChain(indexes, chains) : chainAt(indexes[0], chains);
@@ -141,13 +196,14 @@ function decodeResults(
   return results;
 }
 
-function chainAt(index: unknown, chains: readonly Chain[]): Chain | 'missing' {
-  return typeof index === 'number' && index in chains ? chains[index] : 'missing';
+function chainAt(index: unknown, chains: Chains): Chain | 'missing' {
+  return typeof index === 'number' && chains.has(index) ? chains.at(index) : 'missing';
 }
 
 /** An explicit list names single layers, not chains: each index stands for its own blob. */
-function explicitChain(indexes: readonly unknown[], chains: readonly Chain[]): Chain | 'missing' {
+function explicitChain(indexes: readonly unknown[], chains: Chains): Chain | 'missing' {
   const layers: GraphLayer[] = [];
+  if (indexes.length > MAX_CHAIN) return 'missing';
   for (const index of indexes) {
     const chain = chainAt(index, chains);
     if (chain === 'missing') return 'missing';
@@ -165,25 +221,22 @@ function listOf(value: unknown): readonly unknown[] {
 function hasCycle(records: readonly GraphRecord[]): boolean {
   const state = new Map<number, 'open' | 'done'>();
   for (let root = 0; root < records.length; root++) {
-    const stack: { index: number; next: readonly GraphLink[] }[] = [];
+    const stack: { index: number; next: Iterator<GraphLink> }[] = [];
     const enter = (index: number): boolean => {
       if (state.get(index) === 'open') return true;
       if (state.get(index) === undefined) {
         state.set(index, 'open');
-        stack.push({ index, next: records[index]?.inputs.flat() ?? [] });
+        stack.push({ index, next: (records[index]?.inputs ?? []).flat().values() });
       }
       return false;
     };
     if (enter(root)) return true;
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const [link, ...rest] = top.next;
-      if (link === undefined) {
+      const link = top.next.next();
+      if (link.done === true) {
         state.set(top.index, 'done');
         stack.pop();
-      } else {
-        top.next = rest;
-        if (enter(link.record)) return true;
-      }
+      } else if (enter(link.value.record)) return true;
     }
   }
   return false;

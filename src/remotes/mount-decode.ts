@@ -28,8 +28,13 @@ export const MOUNT_LIMITS = {
   indexBytes: 64 << 20,
   /** Uncompressed index. */
   textBytes: 256 << 20,
+  /** Lists and values of it: what they take in memory has nothing to do with the length of their text. */
+  lists: 10_000_000,
+  values: 40_000_000,
   packBytes: 64 << 20,
   entries: 4_000_000,
+  /** Places of files that are filled from a chunk. */
+  uses: 4_000_000,
   /** All files together. */
   totalBytes: 256 * 2 ** 30,
 } as const;
@@ -48,6 +53,7 @@ export async function decodeMountIndex(bytes: Uint8Array): Promise<Result<MountI
     if (!isBrokenZstd(e)) throw e;
     return err(refused(`it cannot be uncompressed (${e.message})`));
   }
+  if (!isParsable(text)) return err(refused('it has more members than an index may have'));
   const json = parseJson(text.toString('utf8'));
   if (!json.ok || !isRecord(json.value)) return err(refused('it is no JSON object'));
   const { version, generation, packs, chunks, small, entries } = json.value;
@@ -61,6 +67,16 @@ export async function decodeMountIndex(bytes: Uint8Array): Promise<Result<MountI
     if (e instanceof Refusal) return err(refused(e.message));
     throw e;
   }
+}
+
+/** Whether the values that the text stands for fit into memory. Signs within names count, too, which hurts nobody. */
+function isParsable(text: Uint8Array): boolean {
+  let [lists, commas] = [0, 0];
+  for (const byte of text) {
+    if (byte === 0x2c) commas++;
+    else if (byte === 0x5b || byte === 0x7b) lists++;
+  }
+  return lists <= MOUNT_LIMITS.lists && commas <= MOUNT_LIMITS.values;
 }
 
 function refused(why: string): ReturnType<typeof failure> {

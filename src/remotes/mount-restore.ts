@@ -24,6 +24,7 @@ import {
 } from '../base/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { setTimes } from '../sys/index.ts';
+import { MOUNT_LIMITS } from './mount-decode.ts';
 import type { MountEntry, MountIndex } from './mount-index.ts';
 import { MOUNT_PACK_MEDIA_TYPE } from './mount-manifest.ts';
 import { readChunk } from './mount-packs.ts';
@@ -121,12 +122,18 @@ async function fetchFiles(
   files: readonly FileEntry[],
   options: RestoreOptions,
 ): Promise<Result<number>> {
-  for (const file of files) closeSync(open(dir, file, constants.O_EXCL));
   const uses = usesOf(index, files);
+  if (uses === undefined)
+    return err(
+      failure('RC022', 3, `its files are made of more than ${MOUNT_LIMITS.uses} parts of chunks`),
+    );
+  for (const file of files) closeSync(open(dir, file, constants.O_EXCL));
   const byPack = new Map<number, number[]>();
   for (const chunk of uses.keys()) {
     const pack = index.chunks[chunk]?.pack ?? 0;
-    byPack.set(pack, [...(byPack.get(pack) ?? []), chunk]);
+    const others = byPack.get(pack);
+    if (others === undefined) byPack.set(pack, [chunk]);
+    else others.push(chunk);
   }
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
@@ -145,10 +152,13 @@ async function fetchFiles(
   return failed ?? ok(fetched);
 }
 
-/** Every place where the bytes of each chunk are needed. */
-function usesOf(index: MountIndex, files: readonly FileEntry[]): Map<number, Use[]> {
+/** Every place where the bytes of each chunk are needed; undefined when there are too many. */
+function usesOf(index: MountIndex, files: readonly FileEntry[]): Map<number, Use[]> | undefined {
   const uses = new Map<number, Use[]>();
+  let count = 0;
   const add = (chunk: number, use: Use): void => {
+    count++;
+    if (count > MOUNT_LIMITS.uses) return;
     const known = uses.get(chunk);
     if (known === undefined) uses.set(chunk, [use]);
     else known.push(use);
@@ -160,6 +170,7 @@ function usesOf(index: MountIndex, files: readonly FileEntry[]): Map<number, Use
     end += index.chunks[chunk]?.size ?? 0;
   }
   for (const file of files) {
+    if (count > MOUNT_LIMITS.uses) return undefined;
     if (typeof file.data !== 'number') {
       let offset = 0;
       for (const chunk of file.data) {
@@ -180,7 +191,7 @@ function usesOf(index: MountIndex, files: readonly FileEntry[]): Map<number, Use
         add(chunk, { file, from: from - start, length: stop - from, at: from - first });
     }
   }
-  return uses;
+  return count > MOUNT_LIMITS.uses ? undefined : uses;
 }
 
 /** Index of the last number that is not above `value`; the numbers ascend. */

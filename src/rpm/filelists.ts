@@ -23,6 +23,11 @@ export class FilelistsReader {
     });
   }
 
+  /** Whether something is wrong with the document already. */
+  get failed(): boolean {
+    return this.#xml.failed;
+  }
+
   /** Takes the next piece of the document. */
   write(text: string): void {
     this.#xml.write(text);

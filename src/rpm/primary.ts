@@ -14,6 +14,8 @@ const SIGNS: Readonly<Record<string, string>> = { LT: '<', LE: '<=', EQ: '=', GE
 /** Architectures of packages that hold sources. */
 const SOURCES = new Set(['src', 'nosrc']);
 const MAX_PACKAGES = 1_000_000;
+/** Dependencies and files of all packages together; a distribution has a few million. */
+const MAX_ENTRIES = 10_000_000;
 
 /** Reads the primary metadata of a repository in pieces (createrepo's `primary.xml`). */
 export class PrimaryReader {
@@ -26,28 +28,37 @@ export class PrimaryReader {
   #draft: Draft | undefined;
   #list: DependencyList | undefined;
   #checksum = '';
+  readonly #maxEntries: number;
+  #entries = 0;
   #problem: string | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, limits: { readonly maxEntries?: number } = {}) {
     this.#name = name;
+    this.#maxEntries = limits.maxEntries ?? MAX_ENTRIES;
     this.#xml = new XmlReader(name, {
       open: (tag, attributes) => this.#open(tag, attributes),
       close: (tag, text) => this.#close(tag, text),
     });
   }
 
+  /** Whether something is wrong with the document already. */
+  get failed(): boolean {
+    return this.#problem !== undefined || this.#xml.failed;
+  }
+
   /** Takes the next piece of the document. */
   write(text: string): void {
-    this.#xml.write(text);
+    if (this.#problem === undefined) this.#xml.write(text);
   }
 
   /** The binary packages, in the order in which they are listed. PK022: the document cannot be read or says what cannot be. */
   end(): Result<readonly RpmRecord[]> {
+    // Nothing more was read after a problem, so that the end of the document says nothing.
+    const problem = this.#problem;
+    if (problem !== undefined)
+      return err(failure('PK022', 3, `${this.#name} is not usable: ${problem}`));
     const read = this.#xml.end();
-    if (!read.ok) return read;
-    return this.#problem === undefined
-      ? ok(this.#records)
-      : err(failure('PK022', 3, `${this.#name} is not usable: ${this.#problem}`));
+    return read.ok ? ok(this.#records) : read;
   }
 
   #open(tag: string, attributes: Readonly<Record<string, string>>): void {
@@ -74,7 +85,7 @@ export class PrimaryReader {
         draft.location = attributes['href'] ?? '';
         break;
       case 'rpm:entry':
-        if (this.#list !== undefined) draft[this.#list].push(entryText(attributes));
+        if (this.#list !== undefined) this.#add(draft[this.#list], entryText(attributes));
         break;
       default:
         break;
@@ -96,7 +107,7 @@ export class PrimaryReader {
         draft.sha256 = this.#checksum === 'sha256' ? text.toLowerCase() : '';
         break;
       case 'file':
-        draft.files.push(text);
+        this.#add(draft.files, text);
         break;
       case 'package':
         this.#finish(draft);
@@ -104,6 +115,11 @@ export class PrimaryReader {
       default:
         break;
     }
+  }
+
+  #add(list: string[], text: string): void {
+    if (this.#entries++ < this.#maxEntries) list.push(text);
+    else this.#problem ??= `it lists more than ${this.#maxEntries} dependencies and files`;
   }
 
   #finish(draft: Draft): void {

@@ -44,6 +44,11 @@ export class XmlReader {
     };
   }
 
+  /** Whether something is wrong with the document already. */
+  get failed(): boolean {
+    return this.#problem !== undefined;
+  }
+
   /** Takes the next piece; nothing more is read after a failure. */
   write(text: string): void {
     if (this.#problem === undefined) this.#parser.write(text);

@@ -8,13 +8,14 @@ export async function varveHere(
   cwd: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  stdin: AsyncIterable<Uint8Array> = nothing(),
 ): Promise<Run> {
   let [stdout, stderr] = ['', ''];
   const io: Io = {
     env: { ...worldOf(rig), ...env },
     cwd,
     uid: process.getuid?.() ?? -1,
-    stdin: nothing(),
+    stdin,
     signal: new AbortController().signal,
     clock: { now: () => performance.timeOrigin + performance.now() },
     terminal: {

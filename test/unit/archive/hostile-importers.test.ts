@@ -23,6 +23,7 @@ import type { ImageDb, LayerId, Snapshotter } from '../../../src/ports/index.ts'
 import { createSnapshotter } from '../../../src/snapshot/index.ts';
 import { listXattrs } from '../../../src/sys/index.ts';
 import { chunked, digestOf, tarOf } from '../../conformance/tar-rig.ts';
+import { arOf } from '../../rig/ar.ts';
 import { note } from '../../rig/golden.ts';
 import { hostileTars } from '../../rig/hostile-tars.ts';
 import { chainOf, copyAction, World } from '../ops/world.ts';
@@ -70,7 +71,7 @@ const IMPORTERS: Readonly<
     const path = join(dir, '..', 'x.deb');
     writeFileSync(
       path,
-      ar([
+      arOf([
         ['debian-binary', Buffer.from('2.0\n')],
         ['control.tar', tarOf([])],
         ['data.tar', bytes],
@@ -80,17 +81,6 @@ const IMPORTERS: Readonly<
     return deb.ok ? await extractDeb(deb.value, dir, signal) : deb;
   },
 };
-
-function ar(members: readonly (readonly [name: string, data: Uint8Array])[]): Buffer {
-  const parts = members.flatMap(([name, data]) => [
-    Buffer.from(
-      `${name.padEnd(16)}${'0'.padEnd(12)}0     0     100644  ${String(data.length).padEnd(10)}\`\n`,
-    ),
-    data,
-    Buffer.alloc(data.length % 2, '\n'),
-  ]);
-  return Buffer.concat([Buffer.from('!<arch>\n'), ...parts]);
-}
 
 /** What no import may make: a device that deletes, and attributes with which overlayfs reads other files. */
 function check(root: string, world: string): void {

@@ -19,6 +19,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { TAR_END, type TarEntry, tarHeader, tarPadding } from '../../../src/archive/index.ts';
 import { readDeb } from '../../../src/packages/deb.ts';
 import { extractDeb } from '../../../src/packages/extract.ts';
+import { arOf } from '../../rig/ar.ts';
 
 const needsRoot: { readonly skip?: string } = userInfo().uid === 0 ? {} : { skip: 'not root' };
 const signal = new AbortController().signal;
@@ -47,18 +48,6 @@ function tar(members: readonly Member[]): Buffer {
   return Buffer.concat([...parts, TAR_END]);
 }
 
-/** An ar archive as deb(5) says. */
-function ar(members: readonly (readonly [name: string, data: Buffer])[]): Buffer {
-  const parts = members.flatMap(([name, data]) => [
-    Buffer.from(
-      `${name.padEnd(16)}${'1700000000'.padEnd(12)}0     0     100644  ${String(data.length).padEnd(10)}\`\n`,
-    ),
-    data,
-    Buffer.alloc(data.length % 2, '\n'),
-  ]);
-  return Buffer.concat([Buffer.from('!<arch>\n'), ...parts]);
-}
-
 class Scratch implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'varve-deb-'));
   readonly root = join(this.dir, 'root');
@@ -77,7 +66,7 @@ class Scratch implements Disposable {
         : data;
     writeFileSync(
       this.deb,
-      ar([
+      arOf([
         ['debian-binary', Buffer.from('2.0\n')],
         ['control.tar', tar([])],
         [name, packed],
@@ -212,7 +201,7 @@ for (const [why, members, said] of HOSTILE)
   });
 
 const good = (): Buffer =>
-  ar([
+  arOf([
     ['debian-binary', Buffer.from('2.0\n')],
     ['control.tar', tar([])],
     ['data.tar.gz', gzipSync(tar([]))],
@@ -222,7 +211,7 @@ const BROKEN: readonly (readonly [why: string, bytes: Buffer, said: RegExp])[] =
   ['cut off', good().subarray(0, 200), /its archive is damaged at byte 72/],
   [
     'of another format',
-    ar([
+    arOf([
       ['debian-binary', Buffer.from('3.0\n')],
       ['control.tar', tar([])],
       ['data.tar', tar([])],
@@ -231,7 +220,7 @@ const BROKEN: readonly (readonly [why: string, bytes: Buffer, said: RegExp])[] =
   ],
   [
     'without data',
-    ar([
+    arOf([
       ['debian-binary', Buffer.from('2.0\n')],
       ['control.tar', tar([])],
     ]),
@@ -254,7 +243,7 @@ test('damaged compressed data is a failure, not a crash', needsRoot, async () =>
     using scratch = new Scratch();
     writeFileSync(
       scratch.deb,
-      ar([
+      arOf([
         ['debian-binary', Buffer.from('2.0\n')],
         ['control.tar', tar([])],
         [name, Buffer.alloc(4000, 7)],
