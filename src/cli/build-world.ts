@@ -15,7 +15,7 @@ import { CommandLease } from './command-lease.ts';
 import { actionsAccount } from './flags/cache-gha.ts';
 import type { Io } from './io.ts';
 import { type GivenTemplates, lazyPackages } from './lazy-packages.ts';
-import { type NetworkLimits, networkLimits } from './network-limits.ts';
+import { givenLimits } from './network-limits.ts';
 import { proxyFor } from './proxies.ts';
 import { registryHosts } from './registry-hosts.ts';
 import { type Store, storePaths } from './store.ts';
@@ -36,7 +36,7 @@ export function createBuildDeps(
 ): BuildWorld {
   const paths = storePaths(store.root);
   const { db } = store;
-  const limits = limitsOf(io);
+  const limits = givenLimits(io.env);
   const lease = resources.use(new CommandLease(db.leases, 'a command'));
   const content = holdingStore(store.content, lease);
   const registry = resources.use(
@@ -63,7 +63,9 @@ export function createBuildDeps(
       await snapshotter.sweep();
     },
     registry,
-    http: resources.use(createHttpFiles({ content, proxyFor: proxyFor(io.env) })),
+    http: resources.use(
+      createHttpFiles({ content, clock: io.clock, proxyFor: proxyFor(io.env), ...limits }),
+    ),
     remembered: new SourceMemory(),
     git: createGitRepositories({
       root: paths.git,
@@ -101,12 +103,6 @@ export function createBuildDeps(
     maxParallel: Number(io.env['VARVE_WORKERS'] ?? Math.max(2, availableParallelism())),
     paths: { logs: paths.logs, work: paths.tmp },
   };
-}
-
-/** `runProgram` has refused what is wrong with them. */
-function limitsOf(io: Io): NetworkLimits {
-  const limits = networkLimits(io.env);
-  return limits.ok ? limits.value : {};
 }
 
 /** What git sees of the environment: where programs are, and the proxies. */

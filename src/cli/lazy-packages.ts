@@ -6,6 +6,7 @@ import type { Platform } from '../oci/index.ts';
 import type { PackageStore } from '../packages/index.ts';
 import type { RootTemplate, TemplateLock } from '../template/index.ts';
 import type { Io } from './io.ts';
+import { givenLimits } from './network-limits.ts';
 import { type Store, storePaths } from './store.ts';
 
 /** The package store, loaded with its libraries when a template is first asked for: most builds have none. */
@@ -24,6 +25,7 @@ export function lazyPackages(
         clock: io.clock,
         locks: store.db.locks,
         hostRoot: '/',
+        network: givenLimits(io.env),
         ...(given?.offline === true ? { offline: true } : {}),
         onDamage: ({ name, path }) =>
           io.err(`warning[PK000]: ${name} was damaged in the store and set aside (${path})\n`),

@@ -2,7 +2,7 @@ import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import { parseDuration } from '../dockerfile/index.ts';
 import type { Io } from './io.ts';
 
-/** Limits of talking to registries and to caches in services; what is absent has the default of its client. */
+/** Limits of talking to registries, caches in services, mirrors and addresses; what is absent has the default of its client. */
 export interface NetworkLimits {
   /** No answer, or no further byte, for so long is a stall. */
   readonly stallMs?: number;
@@ -35,6 +35,12 @@ export function networkLimits(env: Io['env']): Result<NetworkLimits> {
       ...(tries === '' ? {} : { tries: Number(tries) }),
     },
   });
+}
+
+/** What `runProgram` has found to be limits. */
+export function givenLimits(env: Io['env']): NetworkLimits {
+  const limits = networkLimits(env);
+  return limits.ok ? limits.value : {};
 }
 
 function wrong(name: string, value: string, why: string, help: string): Failure {

@@ -32,6 +32,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** Gives an answer that leads elsewhere to the caller: the request is signed for one address. */
   readonly stay?: boolean;
+  /** The body is wanted as the server keeps it, compressed or not. */
+  readonly asSent?: boolean;
   /** The body holds a credential: a redirect to another origin is refused. */
   readonly secretBody?: boolean;
 }
@@ -115,7 +117,9 @@ export class HttpClient implements AsyncDisposable {
       const body = guarded(answer.body, `${method} ${redact(url)}`, signal);
       // Asked for or not, some proxies compress; a range is one of the compressed bytes and stays as it is.
       const compressed =
-        answer.statusCode !== 206 && /^(?:x-)?gzip$/i.test(header('content-encoding') ?? '');
+        request.asSent !== true &&
+        answer.statusCode !== 206 &&
+        /^(?:x-)?gzip$/i.test(header('content-encoding') ?? '');
       return {
         status: answer.statusCode,
         url,

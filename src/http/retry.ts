@@ -27,7 +27,7 @@ export async function withRetries<T>(
   options: {
     readonly progressed?: () => Promise<boolean>;
     /** The failure after the last attempt. */
-    readonly gaveUp?: (last: TransientError) => Failure;
+    readonly gaveUp?: (last: TransientError, tries: number) => Failure;
   } = {},
 ): Promise<Result<T>> {
   for (let failed = 1; ; failed++) {
@@ -42,7 +42,7 @@ export async function withRetries<T>(
       const silentMs = e.unreachableMs;
       const patienceMs = policy.unreachableMs ?? UNREACHABLE_MS;
       if (failed >= policy.tries || (silentMs ?? 0) >= patienceMs) {
-        if (options.gaveUp !== undefined) return err(options.gaveUp(e));
+        if (options.gaveUp !== undefined) return err(options.gaveUp(e, failed));
         return err(
           failure('RG001', 3, e.message, {
             help: `tried ${failed} ${failed === 1 ? 'time' : 'times'}; check the network and the registry`,

@@ -1,10 +1,24 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Agent, type Dispatcher, errors, ProxyAgent, request } from 'undici';
-import { err, type Failure, failure, isErrno, ok, type Result, redact } from '../base/index.ts';
-import { judgeRedirect, REDIRECTS } from '../http/index.ts';
+import {
+  err,
+  type Failure,
+  FailureError,
+  failure,
+  isErrno,
+  ok,
+  type Result,
+  redact,
+} from '../base/index.ts';
+import {
+  HttpClient,
+  judgeRedirect,
+  REDIRECTS,
+  type RetryPolicy,
+  TransientError,
+  withRetries,
+} from '../http/index.ts';
 
 /** How repositories are reached: apt's proxies and credentials for the ones of the host. */
 export interface HttpRoute {
@@ -31,26 +45,32 @@ interface GetOptions {
   readonly start?: number;
 }
 
-const TRIES = 4;
-const FIRST_PAUSE_MS = 250;
+/** How patient requests are; what is absent has the default. */
+export interface FetchLimits {
+  /** No answer, or no further byte, for so long is a stall. Default 30 s. */
+  readonly stallMs?: number;
+  readonly retry?: Partial<RetryPolicy>;
+}
+
+const RETRY: RetryPolicy = { tries: 4, firstPauseMs: 500, maxPauseMs: 60_000 };
 const MAX_REDIRECTS = 5;
 const STALL_MS = 30_000;
-
-/** A redirect that is not followed; it does not leave this file. */
-class RefusedRedirect extends Error {}
 
 /** Reads `http:`, `https:` and `file:` URLs with redirects, proxies and retries with back-off. */
 export class Fetcher implements AsyncDisposable {
   readonly #route: HttpRoute;
-  readonly #pools = new Map<string, Dispatcher>();
+  readonly #http: HttpClient;
+  readonly #retry: RetryPolicy;
 
-  constructor(route: HttpRoute) {
+  constructor(route: HttpRoute, { stallMs = STALL_MS, retry }: FetchLimits = {}) {
     this.#route = route;
+    this.#http = new HttpClient({ stallMs, proxyFor: (url) => route.proxyFor(url) });
+    this.#retry = { ...RETRY, ...retry };
   }
 
   /**
-   * Runs `use` over the answer; what fails on the way (connections, 408, 429, 5xx, a body that stops) is tried again, four
-   * times in all. `use` returns a failure itself for what must not be tried again.
+   * Runs `use` over the answer; what fails on the way (connections, 408, 429, 5xx, a body that stops) is tried again. `use`
+   * returns a failure itself for what must not be tried again.
    */
   async get<T>(
     url: string,
@@ -58,24 +78,16 @@ export class Fetcher implements AsyncDisposable {
     use: (answer: Answer) => Promise<Result<T>>,
     startOf: () => Promise<number> = () => Promise.resolve(options.start ?? 0),
   ): Promise<Result<T>> {
-    let last: Failure = unreachableUrl(url, 'not tried');
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      if (attempt > 0)
-        await delay(FIRST_PAUSE_MS * 4 ** (attempt - 1), undefined, { signal: options.signal });
-      options.signal.throwIfAborted();
-      try {
-        const answer = await this.#once(url, { ...options, start: await startOf() });
-        if (!isTransient(answer.status)) return await use(answer);
-        await drop(answer.body);
-        last = unreachableUrl(url, `the server answers ${answer.status}`);
-      } catch (e) {
-        options.signal.throwIfAborted();
-        if (e instanceof RefusedRedirect) return err(unreachableUrl(url, e.message));
-        if (!isNetworkError(e)) throw e;
-        last = unreachableUrl(url, networkReason(e), e);
-      }
-    }
-    return err(last);
+    const attempt = async (): Promise<Result<T>> => {
+      const answer = await this.#once(url, { ...options, start: await startOf() });
+      if (!isTransient(answer.status)) return await use(answer);
+      await drop(answer.body);
+      throw new TransientError(`GET ${redact(url)}: the server answers ${answer.status}`);
+    };
+    return await withRetries(this.#retry, options.signal, attempt, {
+      gaveUp: ({ message, cause }) =>
+        failure('PK002', 3, message, { help: HELP, ...(cause === undefined ? {} : { cause }) }),
+    });
   }
 
   async #once(url: string, options: GetOptions): Promise<Answer> {
@@ -87,8 +99,8 @@ export class Fetcher implements AsyncDisposable {
       if (location === undefined) return answer;
       await drop(answer.body);
       const next = judgeRedirect(target, location);
-      if (!next.ok) throw new RefusedRedirect(next.why);
-      if (hop >= MAX_REDIRECTS) throw new RefusedRedirect('too many redirects');
+      if (!next.ok) throw new FailureError(unreachableUrl(url, next.why));
+      if (hop >= MAX_REDIRECTS) throw new FailureError(unreachableUrl(url, 'too many redirects'));
       target = next.to;
     }
   }
@@ -99,52 +111,38 @@ export class Fetcher implements AsyncDisposable {
   ): Promise<Answer & { readonly location: string | undefined }> {
     const authorization = this.#route.authorization(target);
     const start = options.start ?? 0;
-    const response = await request(target, {
-      dispatcher: this.#pool(target),
-      signal: options.signal,
-      headers: {
-        'user-agent': 'varve',
-        ...options.headers,
-        ...(authorization === undefined ? {} : { authorization }),
-        ...(start > 0 ? { range: `bytes=${start}-` } : {}),
-      },
-      headersTimeout: STALL_MS,
-      bodyTimeout: STALL_MS,
+    const headers = {
+      ...options.headers,
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(start > 0 ? { range: `bytes=${start}-` } : {}),
+    };
+    const { signal } = options;
+    const request = { method: 'GET', url: target, headers, signal, stay: true } as const;
+    // Checksums are those of files as they are kept, whatever a server says of their encoding.
+    const sent = this.#http.send({ ...request, asSent: true }, { base: target, config: {} });
+    const response = await sent.catch((e: unknown) => {
+      if (!(e instanceof FailureError)) throw e;
+      throw new FailureError(failure('PK002', 3, e.failure.message, { help: HELP, cause: e }));
     });
-    const header = (name: string): string | undefined => {
-      const value = response.headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    };
-    const length = header('content-length');
-    const ranged = /^bytes (\d+)-/.exec(header('content-range') ?? '');
+    const length = response.header('content-length');
+    const ranged = /^bytes (\d+)-/.exec(response.header('content-range') ?? '');
     return {
-      status: response.statusCode,
-      etag: header('etag'),
-      lastModified: header('last-modified'),
+      status: response.status,
+      etag: response.header('etag'),
+      lastModified: response.header('last-modified'),
       length: length === undefined ? undefined : Number(length),
-      start: response.statusCode === 206 ? Number(ranged?.[1] ?? Number.NaN) : 0,
+      start: response.status === 206 ? Number(ranged?.[1] ?? Number.NaN) : 0,
       body: response.body,
-      location: header('location'),
+      location: response.header('location'),
     };
-  }
-
-  #pool(target: URL): Dispatcher {
-    const proxy = this.#route.proxyFor(target);
-    const key = proxy ?? '';
-    const known = this.#pools.get(key);
-    if (known !== undefined) return known;
-    const options = { connect: { timeout: STALL_MS }, connections: 8 };
-    const pool =
-      proxy === undefined ? new Agent(options) : new ProxyAgent({ uri: proxy, ...options });
-    this.#pools.set(key, pool);
-    return pool;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
-    this.#pools.clear();
+    await this.#http[Symbol.asyncDispose]();
   }
 }
+
+const HELP = 'check the network and the mirror';
 
 const isTransient = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
@@ -172,49 +170,17 @@ async function* nothing(): AsyncIterable<Uint8Array> {
 }
 
 /** Ends a body nobody reads, so that its connection is free again. */
-export async function drop(body: AsyncIterable<Uint8Array>): Promise<void> {
+async function drop(body: AsyncIterable<Uint8Array>): Promise<void> {
   try {
     for await (const _chunk of body) break;
   } catch (e) {
-    if (!isNetworkError(e)) throw e;
+    if (!(e instanceof TransientError)) throw e;
   }
 }
 
-function isNetworkError(e: unknown): e is Error {
-  return (
-    e instanceof errors.UndiciError ||
-    isErrno(
-      e,
-      'ECONNREFUSED',
-      'ECONNRESET',
-      'ECONNABORTED',
-      'EPIPE',
-      'ETIMEDOUT',
-      'ENOTFOUND',
-      'EAI_AGAIN',
-      'ENETUNREACH',
-      'EHOSTUNREACH',
-      'EADDRNOTAVAIL',
-    ) ||
-    (e instanceof Error &&
-      'code' in e &&
-      /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(String(e.code))) ||
-    e instanceof AggregateError
-  );
-}
-
-function networkReason(e: Error): string {
-  if (e instanceof AggregateError && e.errors[0] instanceof Error)
-    return networkReason(e.errors[0]);
-  return e.message === '' ? e.name : e.message;
-}
-
 /** The failure for a URL that cannot be had. */
-export function unreachableUrl(url: string, why: string, cause?: unknown): Failure {
-  return failure('PK002', 3, `GET ${redact(url)}: ${why}`, {
-    help: 'check the network and the mirror',
-    ...(cause === undefined ? {} : { cause }),
-  });
+export function unreachableUrl(url: string, why: string): Failure {
+  return failure('PK002', 3, `GET ${redact(url)}: ${why}`, { help: HELP });
 }
 
 /** Reads a whole body of at most `maxBytes`, or undefined when there is more. */

@@ -6,7 +6,7 @@ import { BlobPool, type DamageSink, type WantedBlob } from './blob-pool.ts';
 import { readDeb } from './deb.ts';
 import { extractDeb } from './extract.ts';
 import { type HostApt, type ProxyEnvironment, readHostApt } from './host-apt.ts';
-import { Fetcher, type HttpRoute } from './http.ts';
+import { Fetcher, type FetchLimits, type HttpRoute } from './http.ts';
 import { IndexStore } from './index-store.ts';
 import { ReleaseStore } from './release-store.ts';
 import { resolveRpmTemplate } from './resolve-rpm.ts';
@@ -24,6 +24,8 @@ export interface PackageStoreOptions {
   /** Where the host's `etc/apt` and `etc/os-release` are: `/`, or a made-up host in tests. */
   readonly hostRoot: string;
   readonly proxies?: ProxyEnvironment;
+  /** How patient requests are. */
+  readonly network?: FetchLimits;
   /** Nothing is fetched. */
   readonly offline?: boolean;
   /** Told when a package in the store was found broken and moved aside. */
@@ -57,10 +59,11 @@ class Store implements PackageStore {
 
   constructor(options: PackageStoreOptions) {
     this.#options = options;
-    this.#fetcher = new Fetcher({
-      proxyFor: (url) => this.#route.proxyFor(url),
-      authorization: (url) => this.#route.authorization(url),
-    });
+    const route = {
+      proxyFor: (url: URL) => this.#route.proxyFor(url),
+      authorization: (url: URL) => this.#route.authorization(url),
+    };
+    this.#fetcher = new Fetcher(route, options.network);
     const { root, locks, onDamage } = options;
     this.#pool = new BlobPool({
       root: join(root, 'pool'),

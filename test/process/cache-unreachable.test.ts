@@ -9,6 +9,8 @@ import { Rig, statesOf } from '../rig/rig.ts';
 const IMPATIENT = { VARVE_NETWORK_TIMEOUT: '500ms', VARVE_NETWORK_TRIES: '2' };
 /** Far above what the limits add up to, far below the limits that count when none are given. */
 const SOON_MS = 25_000;
+/** Keys that are read before anything is fetched, and sign nothing here. */
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const FROM_SCRATCH = 'FROM scratch\nCOPY a.txt /a\n';
 const KEYS = 'use_path_style=true,access_key_id=k,secret_access_key=k';
 
@@ -126,6 +128,51 @@ describe('a cache whose server is not there', () => {
         [],
       );
       assert.ok(sockets.size > 0);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  test('the same limits hold for ADD of an address and for repositories of packages', async () => {
+    await using rig = world();
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.resume();
+    });
+    const url = `http://127.0.0.1:${await listening(server)}`;
+    rig.write('add/Dockerfile', `FROM scratch\nADD ${url}/f /f\n`);
+    rig.write(
+      'deb.yml',
+      `suite: stable\nmirrors: [{uri: "${url}/debian", signed-by: "${KEYRING}"}]\npackages: [app]\n`,
+    );
+    rig.write(
+      'rpm.yml',
+      `distribution: tiny\nrelease: "1"\narchitecture: x86_64\nrepositories: [{uri: "${url}/rpm", keys: ["${KEYRING}"]}]\npackages: [app]\n`,
+    );
+    try {
+      const asking = {
+        'ADD of an address': ['build', 'add'],
+        'a Debian repository': ['compose', 'resolve', 'deb.yml'],
+        'an rpm repository': ['compose', 'resolve', 'rpm.yml'],
+      };
+      const ends = await Promise.all(
+        Object.entries(asking).map(async ([name, args]) => {
+          const before = performance.now();
+          const run = await varveHere(rig, rig.work, args, IMPATIENT);
+          const soon = performance.now() - before < SOON_MS ? '' : ' late';
+          const error = /^error\[\w+\]: .*$/m.exec(run.stderr)?.[0] ?? run.stderr;
+          return [name, `${run.status} ${error.replaceAll(url, 'URL')}${soon}`];
+        }),
+      );
+      assert.deepEqual(Object.fromEntries(ends), {
+        'ADD of an address': '3 error[SR001]: GET URL/f: no answer in time',
+        'a Debian repository':
+          '3 error[PK002]: GET URL/debian/dists/stable/InRelease: no answer in time',
+        'an rpm repository': '3 error[PK002]: GET URL/rpm/repodata/repomd.xml: no answer in time',
+      });
     } finally {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -105,7 +105,10 @@ async function asFile(
   authorization?: string,
 ): Promise<Result<unknown>> {
   const content = createContentStore(join(dir, 'content'));
-  await using files = createHttpFiles({ content, firstPauseMs: 1 });
+  await using files = createHttpFiles({
+    ...{ content, clock: { now: () => 0 } },
+    retry: { firstPauseMs: 1 },
+  });
   return await files.fetch(address, {
     signal,
     ...(authorization === undefined ? {} : { authorization }),
