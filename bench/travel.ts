@@ -57,22 +57,26 @@ function blobBytes(store: string): number {
   return readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
 }
 
+/** What a command took. */
+interface Cost {
+  readonly seconds: number;
+  readonly cpu: number;
+  readonly peak: number;
+}
+
 async function varve(what: Travel, host: string, images: string): Promise<void> {
-  const build = async (
-    store: string,
-    ...args: readonly string[]
-  ): Promise<{ seconds: number; peak: number }> => {
+  const build = async (store: string, ...args: readonly string[]): Promise<Cost> => {
     const sample = await measure([
       {
         argv: [program, 'build', '--progress=plain', ...args, what.context],
         env: { VARVE_ROOT: join(root, store) },
       },
     ]);
-    return { seconds: sample.seconds, peak: sample.peakMiB };
+    return { seconds: sample.seconds, cpu: sample.cpuSeconds, peak: sample.peakMiB };
   };
-  const say = (title: string, { seconds, peak }: { seconds: number; peak: number }): void =>
+  const say = (title: string, { seconds, cpu, peak }: Cost): void =>
     console.log(
-      `  varve    ${title.padEnd(64)} ${seconds.toFixed(2)} s, peak ${peak.toFixed(0)} MiB`,
+      `  varve    ${title.padEnd(64)} ${cpu.toFixed(2)} CPU s, ${seconds.toFixed(2)} s, peak ${peak.toFixed(0)} MiB`,
     );
   const cache = `type=registry,ref=${host}/bench/cache:${what.name[0]?.toLowerCase() ?? ''}`;
   const image = `${images}/bench/app:${what.name[0]?.toLowerCase() ?? ''}`;
@@ -108,8 +112,10 @@ async function buildah(what: Travel, host: string): Promise<void> {
   const storage = ['--root', join(root, 'buildah/root'), '--runroot', join(root, 'buildah/run')];
   const command = ['buildah', ...storage, '--storage-driver', 'overlay'];
   const run = async (title: string, ...args: readonly string[]): Promise<void> => {
-    const { seconds } = await measure([{ argv: [...command, ...args] }]);
-    console.log(`  buildah  ${title.padEnd(64)} ${seconds.toFixed(2)} s`);
+    const { seconds, cpuSeconds } = await measure([{ argv: [...command, ...args] }]);
+    console.log(
+      `  buildah  ${title.padEnd(64)} ${cpuSeconds.toFixed(2)} CPU s, ${seconds.toFixed(2)} s`,
+    );
   };
   const build = [
     'build',

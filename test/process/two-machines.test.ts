@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { bundledProgram } from '../rig/bundle.ts';
 import { note } from '../rig/golden.ts';
 import { MachineNetwork, needsNetworks } from '../rig/machines.ts';
 import { type FaultyProxy, startFaultyProxy, startRegistry } from '../rig/registry.ts';
@@ -22,6 +24,28 @@ COPY --chown=app code /code/src
 RUN --network=none true
 `;
 const COPY_CODE = '[6/7] COPY --chown=app code /code/src';
+
+/** CPU seconds of a new machine's first build, and of an export after one changed file: other load changes wall time only. */
+const [NEW_MACHINE_S, EXPORT_S] = [2, 1];
+
+const bundles = mkdtempSync(join(tmpdir(), 'varve-bundle-'));
+/** The program as users run it, under a shell that says in the end what its processes cost. */
+let program: readonly string[] = [];
+before(async () => {
+  if (skip !== false) return;
+  const command = await bundledProgram(bundles);
+  program = ['sh', '-c', '"$@"; code=$?; times >&2; exit $code', 'sh', ...command];
+});
+after(() => rmSync(bundles, { recursive: true }));
+
+/** User and system seconds of the processes below a shell: the second line of `times` (POSIX). */
+function cpuOf(stderr: string): number {
+  const times = /^(\d+)m([\d.]+)s (\d+)m([\d.]+)s$/;
+  const [, ...numbers] = times.exec(stderr.trimEnd().split('\n').at(-1) ?? '') ?? [];
+  const [userMin = 0, user = 0, systemMin = 0, system = 0] = numbers.map(Number);
+  assert.equal(numbers.length, 4, stderr);
+  return (userMin + systemMin) * 60 + user + system;
+}
 
 /** Two machines with empty stores, and a registry behind a proxy that counts. */
 class World implements AsyncDisposable {
@@ -61,6 +85,8 @@ class World implements AsyncDisposable {
   ): Promise<{
     readonly steps: Readonly<Record<string, string>>;
     readonly ms: number;
+    /** CPU seconds of the command. */
+    readonly cpu: number;
     readonly traffic: Traffic;
   }> {
     const network = this.#machines.get(machine) ?? this.network.machine();
@@ -69,6 +95,7 @@ class World implements AsyncDisposable {
     const started = performance.now();
     const run = await this.rig.varve(['build', '--progress=rawjson', ...args, 'app'], {
       network,
+      program,
       env: {
         VARVE_ROOT: join(this.rig.root, `store-${machine}`),
         VARVE_INSECURE_REGISTRIES: this.proxy.host,
@@ -77,7 +104,8 @@ class World implements AsyncDisposable {
     assert.equal(run.status, 0, run.stderr);
     const steps = Object.entries(statesOf(run.stderr)).filter(([name]) => name.startsWith('['));
     const ms = performance.now() - started;
-    return { steps: Object.fromEntries(steps), ms, traffic: trafficOf(this.proxy) };
+    const cpu = cpuOf(run.stderr);
+    return { steps: Object.fromEntries(steps), ms, cpu, traffic: trafficOf(this.proxy) };
   }
 
   /** The image's layers as the registry names them, pulled whole and verified by another implementation. */
@@ -139,6 +167,9 @@ function trafficOf(proxy: FaultyProxy): Traffic {
   };
 }
 
+const costs = ({ ms, cpu }: { readonly ms: number; readonly cpu: number }): string =>
+  `${cpu.toFixed(2)} CPU s, ${ms.toFixed(0)} ms`;
+
 const states = (steps: Readonly<Record<string, string>>, state: string): string[] =>
   Object.keys(steps).filter((name) => steps[name] === state);
 
@@ -159,9 +190,8 @@ test('a new machine runs no step and pulls no layer; one changed file is copied,
   assert.equal(cached.traffic.pulled.length, 1);
   assert.deepEqual(cached.traffic.requests, ['GET manifests', 'GET blobs']);
   assert.deepEqual(cached.traffic.mounted, []);
-  note(
-    `all cached on a new machine: ${cached.ms.toFixed(0)} ms, ${cached.traffic.pulledBytes} bytes`,
-  );
+  assert.ok(cached.cpu <= NEW_MACHINE_S, `${cached.cpu} CPU seconds`);
+  note(`all cached on a new machine: ${costs(cached)}, ${cached.traffic.pulledBytes} bytes`);
 
   rig.write('app/code/main.py', 'print(2)\n');
   const changed = await world.build('b', ['--cache-from', cache, '-t', two, '--push']);
@@ -174,8 +204,9 @@ test('a new machine runs no step and pulls no layer; one changed file is copied,
   // The manifest and the file index; what is sent is the new layer, the configuration and the manifest.
   assert.ok(changed.traffic.pulledBytes < 16_384, `${changed.traffic.pulledBytes} bytes pulled`);
   assert.ok(changed.traffic.pushedBytes < 16_384, `${changed.traffic.pushedBytes} bytes pushed`);
+  assert.ok(changed.cpu <= NEW_MACHINE_S, `${changed.cpu} CPU seconds`);
   note(
-    `one file changed and pushed: ${changed.ms.toFixed(0)} ms, ${changed.traffic.pulledBytes} bytes pulled, ${changed.traffic.pushedBytes} pushed`,
+    `one file changed and pushed: ${costs(changed)}, ${changed.traffic.pulledBytes} bytes pulled, ${changed.traffic.pushedBytes} pushed`,
   );
   const second = await world.verified(two);
   assert.deepEqual(second.layers.slice(0, -1), first.layers.slice(0, -1));
@@ -189,6 +220,15 @@ test('a new machine runs no step and pulls no layer; one changed file is copied,
     [second.config, ...second.layers.map(({ digest }) => digest)].sort(),
   );
   assert.deepEqual(await world.verified(other), second);
+
+  // What a build with its export costs after one change, and what it sends.
+  const exported = await world.build('a', ['--cache-to', `${cache},mode=max`]);
+  assert.deepEqual(states(exported.steps, 'DONE'), [code]);
+  assert.ok(exported.cpu <= EXPORT_S, `${exported.cpu} CPU seconds`);
+  assert.ok(exported.traffic.pushedBytes < 16_384, `${exported.traffic.pushedBytes} bytes pushed`);
+  note(
+    `one file changed and exported: ${costs(exported)}, ${exported.traffic.pushedBytes} bytes pushed`,
+  );
 
   // A layer that was written over indexes is the layer that is written over the extracted layers.
   await world.build('a', ['-t', one, '--push']);

@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array;
   /** Runs as this user; the world must be the user's (`Rig.giveTo`). */
   readonly as?: { readonly uid: number; readonly gid: number };
+  /** What is run in the place of the program as developers run it. */
+  readonly program?: readonly string[];
   /** Runs in this network namespace (a file below `/run/netns`). */
   readonly network?: string;
 }
@@ -97,10 +99,10 @@ export class Rig implements AsyncDisposable {
     args: readonly string[],
     options: RunOptions = {},
   ): { readonly child: ChildProcess; readonly done: Promise<Run> } {
-    const { network } = options;
-    const [program, before] =
-      network === undefined ? [VARVE, []] : ['nsenter', [`--net=${network}`, VARVE]];
-    const child = spawn(program, [...before, ...args], {
+    const { network, program = [VARVE] } = options;
+    const inside = network === undefined ? [] : ['nsenter', `--net=${network}`];
+    const [command = VARVE, ...before] = [...inside, ...program];
+    const child = spawn(command, [...before, ...args], {
       cwd: this.work,
       env: { ...worldOf(this), ...options.env },
       detached: true,
