@@ -68,7 +68,8 @@ class Files implements HttpFiles, AsyncDisposable {
   async #attempt(url: string, options: FetchOptions): Promise<Result<HttpDownload>> {
     const answer = await this.#follow(new URL(url), options);
     if (!answer.ok) return answer;
-    const { status, header } = answer.value;
+    const { status } = answer.value;
+    const header = (name: string): string | undefined => answer.value.header(name);
     if (status === 304 && options.validators !== undefined) {
       answer.value.drop();
       return ok({ kind: 'unchanged' });
