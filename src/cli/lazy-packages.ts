@@ -79,16 +79,6 @@ export interface GivenTemplates {
   readonly onLock: (name: string, lock: TemplateLock) => void;
 }
 
-/** What is given where templates are files. */
-export const NO_TEMPLATES: Omit<GivenTemplates, 'clean'> = {
-  templates: new Map(),
-  parts: new Map(),
-  locks: new Map(),
-  frozen: false,
-  offline: false,
-  onLock: () => undefined,
-};
-
 async function lockTemplate(
   world: LockWorld,
   what: LockWanted,

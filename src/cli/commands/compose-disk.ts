@@ -13,6 +13,7 @@ import {
   diskStages,
   formatStage,
   layOut,
+  PACKAGES_STAGE,
   passwordSecret,
   TREE_STAGE,
 } from '../../disk/index.ts';
@@ -83,9 +84,10 @@ export async function composeDisk(
     if (code !== 0) return code;
   }
   const listed = await writeInventory(io, store, {
-    ...{ ...work, run },
-    template: plan.template,
-    provider: plan.provider,
+    options,
+    subject: { ...plan.template.image, distribution: plan.provider.distribution },
+    format: plan.provider.format,
+    fetch: async (wanted) => await run(PACKAGES_STAGE, wanted),
   });
   if (listed !== 0) return listed;
   const lock = options.text('lock');

@@ -1,5 +1,5 @@
 import { arch } from 'node:os';
-import { type GoJson, ok, type Result } from '../../base/index.ts';
+import type { GoJson, Result } from '../../base/index.ts';
 import { hostPlatform } from '../../oci/index.ts';
 import {
   isOsTemplate,
@@ -10,12 +10,12 @@ import {
   type TemplateLock,
 } from '../../template/index.ts';
 import { Options } from '../build-request.ts';
-import { contextName, givenTemplates } from '../compose/given-templates.ts';
-import { loadOsTemplate, readSource } from '../compose/load-template.ts';
+import { contextName, givenBase, givenTemplates } from '../compose/given-templates.ts';
+import { loadOsTemplate, parseBase, readSource } from '../compose/load-template.ts';
 import { type Locks, writeLocks } from '../compose/lock-file.ts';
 import { withSettings } from '../compose/settings.ts';
 import { fail, type Io, printJson, table } from '../io.ts';
-import { type GivenTemplates, lazyPackages, NO_TEMPLATES } from '../lazy-packages.ts';
+import { type GivenTemplates, lazyPackages } from '../lazy-packages.ts';
 import { formatBytes } from '../progress/text.ts';
 import { openStore } from '../store.ts';
 
@@ -49,7 +49,7 @@ export async function composeResolve(
       const tools = await packages.lockTemplate(name, hostPlatform(arch()), io.signal);
       if (!tools.ok) return fail(io, tools.error);
     }
-    await writeLocks(io, path, given.value.locks ?? new Map([['root', lock.value]]));
+    await writeLocks(io, path, given.value.locks);
   }
   // A lock holds only JSON values; an interface has no index signature to say so.
   if (options.is('json')) printJson(io, lock.value as unknown as GoJson);
@@ -61,11 +61,13 @@ function resolution(
   io: Io,
   file: string,
   options: Options,
-): Result<{ readonly given: GivenTemplates; readonly locks?: Locks }> {
+): Result<{ readonly given: GivenTemplates; readonly locks: Locks }> {
   const source = readSource(io, file);
   if (!source.ok) return source;
-  if (!isOsTemplate(source.value.text))
-    return ok({ given: { ...NO_TEMPLATES, clean: false, offline: options.is('offline') } });
+  if (!isOsTemplate(source.value.text)) {
+    const template = parseBase(source.value);
+    return template.ok ? givenBase(io, { file, template: template.value, options }) : template;
+  }
   const loaded = loadOsTemplate(io, file);
   if (!loaded.ok) return loaded;
   const roots = osRoots(loaded.value.template, loaded.value.provider);

@@ -1,12 +1,17 @@
+import { parse } from 'node:path';
+import type { SourceFile } from '../../base/index.ts';
 import type { BuildRequest } from '../../build/index.ts';
-import { isOsTemplate } from '../../template/index.ts';
+import { DATABASE_COPY, databaseFile, type InventorySubject } from '../../disk/index.ts';
+import { isOsTemplate, type RootTemplate } from '../../template/index.ts';
 import { composeRequest, Options } from '../build-request.ts';
-import { readSource } from '../compose/load-template.ts';
+import { givenBase } from '../compose/given-templates.ts';
+import { writeInventory } from '../compose/inventory.ts';
+import { parseBase, readSource } from '../compose/load-template.ts';
+import { writeLocks } from '../compose/lock-file.ts';
 import { withSettings } from '../compose/settings.ts';
 import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
-import { NO_TEMPLATES } from '../lazy-packages.ts';
-import { openStore } from '../store.ts';
+import { openStore, type Store } from '../store.ts';
 import { runBuild } from './build.ts';
 import { composeDisk } from './compose-disk.ts';
 
@@ -28,15 +33,67 @@ export async function composeCommand(
   const store = resources.use(opened.value);
   if (isOsTemplate(source.value.text))
     return await composeDisk(io, store, { file: template, options, resources });
-  const request = await composeRequest(io, template, options, { root: store.root, resources });
+  return await composeBase(io, store, { file: template, source: source.value, options, resources });
+}
+
+/** A template that is one root. */
+async function composeBase(
+  io: Io,
+  store: Store,
+  work: {
+    readonly file: string;
+    readonly source: SourceFile;
+    readonly options: Options;
+    readonly resources: AsyncDisposableStack;
+  },
+): Promise<number> {
+  const { file, options, resources } = work;
+  const template = parseBase(work.source);
+  if (!template.ok) return fail(io, template.error);
+  const known = givenBase(io, { file, template: template.value, options });
+  if (!known.ok) return fail(io, known.error);
+  const { given, locks } = known.value;
+  const request = await composeRequest(io, file, options, { root: store.root, resources });
   if (!request.ok) return fail(io, request.error);
-  const run = async (outputs: BuildRequest['outputs'], clean: boolean): Promise<number> =>
+  const run = async (change: Partial<BuildRequest>, clean = options.is('clean')): Promise<number> =>
     await runBuild(io, store, {
-      request: { ...request.value, outputs, ...(clean ? { noCache: 'all' } : {}) },
-      ...{ options, resources, templates: { ...NO_TEMPLATES, clean } },
+      request: { ...request.value, ...change, ...(clean ? { noCache: 'all' } : {}) },
+      ...{ options, resources, templates: { ...given, clean } },
     });
-  if (options.is('verify')) return await verifyTree(io, store, run);
-  return await run(request.value.outputs, options.is('clean'));
+  if (options.is('verify'))
+    return await verifyTree(io, store, async (outputs, clean) => await run({ outputs }, clean));
+  const code = await run({});
+  if (code !== 0) return code;
+  const isRpm = template.value.kind === 'rpm-root';
+  const listed = await writeInventory(io, store, {
+    options,
+    subject: subjectOf(file, template.value),
+    format: isRpm ? 'rpm' : 'deb',
+    fetch: async (outputs) =>
+      await run({ outputs, dockerfile: databaseStage(request.value, template.value) }, false),
+  });
+  if (listed !== 0) return listed;
+  const lock = options.text('lock');
+  if (lock !== undefined && !options.is('frozen')) await writeLocks(io, lock, locks);
+  return 0;
+}
+
+const subjectOf = (file: string, t: RootTemplate): Omit<InventorySubject, 'time'> => ({
+  name: parse(file).name,
+  version: t.kind === 'rpm-root' ? t.release : t.suite,
+  distribution: t.distribution,
+});
+
+/** A stage with nothing but the database of packages of the root. */
+function databaseStage(request: BuildRequest, t: RootTemplate): BuildRequest['dockerfile'] {
+  const [base = ''] = request.namedContexts.keys();
+  const path = databaseFile(
+    t.kind === 'rpm-root'
+      ? { format: 'rpm', databasePath: t.dbPath }
+      : { format: 'deb', databasePath: '' },
+  );
+  const text = `FROM scratch\nCOPY --from=${base} ${path} /${DATABASE_COPY}\n`;
+  return { kind: 'text', text, shown: 'package database' };
 }
 
 /** `varve compose verify TEMPLATE`. */

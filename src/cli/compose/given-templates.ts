@@ -49,6 +49,36 @@ export function givenTemplates(
   return ok({ given, locks });
 }
 
+/** The same of a template that is one root: its lock is that of the root `root`. */
+export function givenBase(
+  io: Io,
+  what: { readonly file: string; readonly template: RootTemplate; readonly options: Options },
+): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
+  const { file, options, template } = what;
+  const frozen = new Map<string, TemplateLock>();
+  if (options.is('frozen')) {
+    const locks = readLocks(io, options.text('lock') ?? `${file}.lock`);
+    if (!locks.ok) return locks;
+    const lock = locks.value.get('root');
+    const fits = lock === undefined ? ok(undefined) : checkLock('root', template, lock);
+    if (!fits.ok) return fits;
+    if (lock !== undefined) frozen.set(file, lock);
+  }
+  const locks = new Map<string, TemplateLock>();
+  return ok({
+    given: {
+      templates: new Map([[file, template]]),
+      parts: new Map(),
+      locks: frozen,
+      offline: options.is('offline'),
+      frozen: options.is('frozen'),
+      clean: options.is('clean'),
+      onLock: (_name, lock) => locks.set('root', lock),
+    },
+    locks,
+  });
+}
+
 /** What stands for a root in messages. */
 export const contextName = (file: string, root: keyof OsRoots): string =>
   root === 'root' ? file : `${file} (${root}${root === 'kernel' ? '' : ' tools'})`;

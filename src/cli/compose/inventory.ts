@@ -6,11 +6,10 @@ import {
   cycloneDxDocument,
   DATABASE_COPY,
   dependencyDot,
+  type InventorySubject,
   installedPackages,
-  PACKAGES_STAGE,
   spdxDocument,
 } from '../../disk/index.ts';
-import type { OsTemplate, Provider } from '../../template/index.ts';
 import type { Options } from '../build-request.ts';
 import { fail, type Io } from '../io.ts';
 import { type Store, storePaths } from '../store.ts';
@@ -22,12 +21,14 @@ export async function writeInventory(
   store: Store,
   work: {
     readonly options: Options;
-    readonly template: OsTemplate;
-    readonly provider: Provider;
-    readonly run: (stage: string, outputs: BuildRequest['outputs']) => Promise<number>;
+    /** Name, version and distribution; the time is that of the database. */
+    readonly subject: Omit<InventorySubject, 'time'>;
+    readonly format: 'deb' | 'rpm';
+    /** Brings the database of packages, called `DATABASE_COPY`, to a directory. */
+    readonly fetch: (outputs: BuildRequest['outputs']) => Promise<number>;
   },
 ): Promise<number> {
-  const { options, template, provider } = work;
+  const { options } = work;
   const wanted = (['spdx', 'cyclonedx', 'dot'] as const).flatMap((kind) => {
     const path = options.text(kind);
     return path === undefined ? [] : [{ kind, path: resolve(io.cwd, path) }];
@@ -35,20 +36,16 @@ export async function writeInventory(
   if (wanted.length === 0) return 0;
   const dir = mkdtempSync(join(storePaths(store.root).tmp, 'inventory-'));
   try {
-    const code = await work.run(PACKAGES_STAGE, [{ type: 'local', dest: dir, attrs: new Map() }]);
+    const code = await work.fetch([{ type: 'local', dest: dir, attrs: new Map() }]);
     if (code !== 0) return code;
     const path = join(dir, DATABASE_COPY);
     const read =
-      provider.format === 'rpm'
+      work.format === 'rpm'
         ? readRpmDatabase(path)
         : ok(installedPackages(readFileSync(path, 'utf8')));
     if (!read.ok) return fail(io, read.error);
     const packages = read.value;
-    const { name, version } = template.image;
-    const subject = {
-      ...{ name, version, distribution: provider.distribution },
-      time: Math.floor(statSync(path).mtimeMs / 1000),
-    };
+    const subject = { ...work.subject, time: Math.floor(statSync(path).mtimeMs / 1000) };
     const text = {
       spdx: () => `${goJson(spdxDocument(subject, packages))}\n`,
       cyclonedx: () => `${goJson(cycloneDxDocument(subject, packages))}\n`,

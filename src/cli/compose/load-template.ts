@@ -2,13 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { err, failure, isErrno, ok, type Result, type SourceFile } from '../../base/index.ts';
 import {
+  isRpmTemplate,
   mergeOsTemplate,
   type OsLayer,
   type OsTemplate,
   type Provider,
   parseOsPart,
   parseProvider,
+  parseRpmTemplate,
+  parseTemplate,
   providerOf,
+  type RootTemplate,
 } from '../../template/index.ts';
 import type { Io } from '../io.ts';
 import { shownPath } from '../shown-path.ts';
@@ -34,6 +38,10 @@ export function readSource(io: Io, file: string): Result<SourceFile> {
     return err(failure('TP001', 2, `template ${file} cannot be read: ${e.code ?? ''}`));
   }
 }
+
+/** A template of one root, of either kind of packages. */
+export const parseBase = (source: SourceFile): Result<RootTemplate> =>
+  isRpmTemplate(source.text) ? parseRpmTemplate(source) : parseTemplate(source);
 
 /** Reads a template, the files it extends, and its provider. */
 export function loadOsTemplate(io: Io, file: string): Result<LoadedTemplate> {
