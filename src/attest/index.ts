@@ -1,6 +1,5 @@
 export { type InventoryWorld, inventory } from './inventory.ts';
 export { gitMaterial, type Material, materials } from './materials.ts';
-export { imageUrl, packageUrl } from './package-url.ts';
 export { PROVENANCE_TYPE, provenance } from './provenance.ts';
 export {
   imageSubjects,

@@ -1,8 +1,8 @@
-import { hexOf, parseDigest, redact } from '../base/index.ts';
+import { hexOf, packageUrl, parseDigest, redact } from '../base/index.ts';
 import type { SourceOp, Vertex } from '../llb/index.ts';
 import { type Platform, parseReference } from '../oci/index.ts';
 import { LOCK_ATTR, parseLock, TEMPLATE_SCHEME } from '../template/index.ts';
-import { imageUrl, packageUrl } from './package-url.ts';
+import { imageUrl } from './image-url.ts';
 import type { BuildFacts } from './types.ts';
 
 /** Something from outside that took part in a build (SLSA v1 `ResourceDescriptor`, v0.2 material). */

@@ -1,6 +1,6 @@
 import { type Digest, type GoJson, goJson, hexOf } from '../base/index.ts';
 import { type Platform, parseReference } from '../oci/index.ts';
-import { imageUrl } from './package-url.ts';
+import { imageUrl } from './image-url.ts';
 
 /** What a statement is about. */
 export interface Subject {

@@ -17,6 +17,7 @@ export { isRecord, parseJson } from './json.ts';
 export { makeDirectory } from './make-directory.ts';
 export { noteUse } from './note-use.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';
+export { packageUrl } from './package-url.ts';
 export { bytesOfName, fsPath, nameOfBytes } from './path-text.ts';
 export { neutralise, terminalJson } from './plain-text.ts';
 export {

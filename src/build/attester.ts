@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Attestations,
   type BuildFacts,
   type ConfigSource,
   gitMaterial,
+  type InventoryWorld,
   imageSubjects,
   inventory,
   PROVENANCE_TYPE,
@@ -21,6 +24,7 @@ import {
   type Result,
   redact,
   type SourceFile,
+  TempDir,
 } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { Attach, ExtraFile } from '../export/index.ts';
@@ -61,6 +65,8 @@ export interface AttestedBuild {
   readonly buildPlatform: Platform;
   readonly clock: Clock;
   readonly trees: TreeProvider;
+  /** Where temporary files go. */
+  readonly workDir: string;
   readonly made: readonly MadeResult[];
 }
 
@@ -77,7 +83,8 @@ export function createAttester(build: AttestedBuild): Attester {
     const all: NamedPredicate[] = [];
     if (sbom !== undefined && tree !== undefined) {
       const { name } = build.request;
-      const content = await inventory(tree, { name, at: finishedAt, signal });
+      const readRpms = rpmReader(build.workDir);
+      const content = await inventory(tree, { name, at: finishedAt, readRpms, signal });
       if (!content.ok) return content;
       all.push({ type: SPDX_TYPE, content: content.value, ...sbom });
     }
@@ -122,6 +129,17 @@ export function createAttester(build: AttestedBuild): Attester {
         })),
       );
     },
+  };
+}
+
+/** Reads rpm's database from its bytes: SQLite wants a file. */
+function rpmReader(workDir: string): InventoryWorld['readRpms'] {
+  return async (bytes) => {
+    const { readRpmDatabase } = await import('../packages/index.ts');
+    await using dir = await TempDir.create(workDir, 'inventory-');
+    const path = join(dir.path, 'rpmdb.sqlite');
+    await writeFile(path, bytes);
+    return readRpmDatabase(path);
   };
 }
 

@@ -269,13 +269,13 @@ class Build {
     const { attestations: wanted } = this.#request;
     if (wanted === undefined) return {};
     const { createAttester } = await import('./attester.ts');
-    const { buildPlatform, clock } = this.#deps;
+    const { buildPlatform, clock, paths } = this.#deps;
     const { id, startedAt } = this.#state;
     const made = results.map((result) => ({ ...result, result }));
     const request = this.#request;
     return {
       attester: createAttester({
-        ...{ wanted, id, startedAt, request, buildPlatform, clock, made },
+        ...{ wanted, id, startedAt, request, buildPlatform, clock, made, workDir: paths.work },
         ...world,
       }),
     };

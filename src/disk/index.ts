@@ -3,6 +3,8 @@ export { passwordSecret } from './configure.ts';
 export { diskFile, formatStage } from './convert.ts';
 export { DATABASE_COPY, databaseFile } from './database.ts';
 export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
+export { installedApks } from './installed-apk.ts';
+export { npmPackage, pythonPackage } from './installed-library.ts';
 export { installedRpms } from './installed-rpm.ts';
 export { type DiskLayout, type DiskPartition, derivedUuid, layOut } from './layout.ts';
 export {

@@ -1,6 +1,9 @@
-/** A package as a database of installed packages has it: dpkg's `status` (deb-control(5)), or rpm's. */
+/**
+ * A package as a database of installed packages has it: dpkg's `status` (deb-control(5)), rpm's, apk's, or the files that
+ * pip and npm leave with each one.
+ */
 export interface InstalledPackage {
-  readonly format: 'deb' | 'rpm';
+  readonly format: 'deb' | 'rpm' | 'apk' | 'pypi' | 'npm';
   /** What tells it from the others: its name, and the architecture where there are several of one name. */
   readonly id: string;
   readonly name: string;

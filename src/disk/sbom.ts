@@ -1,4 +1,4 @@
-import type { GoJson } from '../base/index.ts';
+import { type GoJson, packageUrl } from '../base/index.ts';
 import type { InstalledPackage } from './installed.ts';
 import { derivedUuid } from './layout.ts';
 
@@ -8,17 +8,19 @@ export interface InventorySubject {
   readonly version: string;
   /** `debian`, as package URLs name it. */
   readonly distribution: string;
+  /** SPDX's word for what it is; absent: `OPERATING-SYSTEM`. */
+  readonly purpose?: 'CONTAINER';
   /** Seconds since the epoch. */
   readonly time: number;
 }
 
-/** Package URL (purl-spec, types `deb` and `rpm`): the epoch of an rpm is a qualifier. */
+/** Package URL (purl-spec, PURL-TYPES): the epoch of an rpm is a qualifier; packages of languages are of no distribution. */
 function purl(p: InstalledPackage, distribution: string): string {
+  if (p.format === 'pypi' || p.format === 'npm') return packageUrl(p.format, p.name, p.version);
   const [, epoch, version = p.version] =
     p.format === 'rpm' ? (/^(\d+):(.*)$/.exec(p.version) ?? []) : [];
-  const written = encodeURIComponent(version).replaceAll('%3A', ':');
-  const qualifiers = `arch=${p.architecture}${epoch === undefined ? '' : `&epoch=${epoch}`}`;
-  return `pkg:${p.format}/${distribution}/${encodeURIComponent(p.name)}@${written}?${qualifiers}`;
+  const qualifiers = { arch: p.architecture, epoch };
+  return packageUrl(p.format, `${distribution}/${p.name}`, version, qualifiers);
 }
 
 const instant = (seconds: number): string =>
@@ -58,7 +60,7 @@ export function spdxDocument(
         versionInfo: subject.version,
         downloadLocation: 'NOASSERTION',
         filesAnalyzed: false,
-        primaryPackagePurpose: 'OPERATING-SYSTEM',
+        primaryPackagePurpose: subject.purpose ?? 'OPERATING-SYSTEM',
       },
       ...packages.map((p) => ({
         SPDXID: id(p.id),
@@ -72,7 +74,9 @@ export function spdxDocument(
         downloadLocation: 'NOASSERTION',
         filesAnalyzed: false,
         ...(p.homepage === '' ? {} : { homepage: p.homepage }),
-        sourceInfo: `built from source package ${p.source} ${p.sourceVersion}`,
+        ...(p.source === ''
+          ? {}
+          : { sourceInfo: `built from source package ${p.source} ${p.sourceVersion}` }),
         licenseConcluded: 'NOASSERTION',
         licenseDeclared: 'NOASSERTION',
         ...(p.license === '' ? {} : { licenseComments: `the package says: ${p.license}` }),
@@ -100,7 +104,7 @@ function spdxIds(packages: readonly InstalledPackage[]): (name: string) => strin
   const taken = new Set<string>();
   const ids = new Map<string, string>();
   for (const p of packages) {
-    const plain = `SPDXRef-Package-${p.id.replaceAll('+', '-plus').replaceAll('_', '-')}`;
+    const plain = `SPDXRef-Package-${p.id.replaceAll('+', '-plus').replace(/[^A-Za-z0-9.-]/g, '-')}`;
     let id = plain;
     for (let n = 2; taken.has(id); n++) id = `${plain}-${n}`;
     taken.add(id);

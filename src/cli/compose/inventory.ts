@@ -10,10 +10,10 @@ import {
   installedPackages,
   spdxDocument,
 } from '../../disk/index.ts';
+import { readRpmDatabase } from '../../packages/index.ts';
 import type { Options } from '../build-request.ts';
 import { fail, type Io } from '../io.ts';
 import { type Store, storePaths } from '../store.ts';
-import { readRpmDatabase } from './rpm-database.ts';
 
 /** Writes what was asked for of the packages that are installed: `--spdx`, `--cyclonedx` and `--dot`. */
 export async function writeInventory(

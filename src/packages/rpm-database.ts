@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
-import { err, failure, isErrno, ok, type Result } from '../../base/index.ts';
-import { type InstalledPackage, installedRpms } from '../../disk/index.ts';
-import { RpmHeader } from '../../rpm/index.ts';
+import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { type InstalledPackage, installedRpms } from '../disk/index.ts';
+import { RpmHeader } from '../rpm/index.ts';
 
 /** Reads the packages in a database of rpm (`rpmdb.sqlite`: one header a row). PK044: it is none. */
 export function readRpmDatabase(path: string): Result<readonly InstalledPackage[]> {

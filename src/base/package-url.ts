@@ -1,5 +1,3 @@
-import { formatPlatform, type Platform, type Reference } from '../oci/index.ts';
-
 /** A package URL (purl-spec, `PURL-SPECIFICATION.rst`): qualifiers in the order of their keys, empty ones left out. */
 export function packageUrl(
   type: string,
@@ -22,18 +20,3 @@ const escaped = (text: string): string =>
   encodeURIComponent(text)
     .replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%3A', ':');
-
-/** The package URL of an image, as BuildKit writes it (util/purl): the familiar name, the tag as version. */
-export function imageUrl(
-  type: 'docker' | 'oci',
-  { domain, path, tag, digest }: Reference,
-  platform: Platform | undefined,
-): string {
-  const inner = path.startsWith('library/') ? path.slice('library/'.length) : path;
-  const name = domain === 'docker.io' ? inner : `${domain}/${path}`;
-  return packageUrl(type, name, tag, {
-    // A tag says which image was meant; only without one the digest does.
-    digest: tag === undefined ? digest : undefined,
-    platform: platform === undefined ? undefined : formatPlatform(platform),
-  });
-}
