@@ -9,6 +9,7 @@ const RANKS: Readonly<Record<string, number>> = {
   oci: 1,
   archive: 1,
   chunks: 1,
+  erofs: 1,
   dockerfile: 1,
   llb: 1,
   rpm: 1,

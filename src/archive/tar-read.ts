@@ -54,6 +54,11 @@ export class TarReader {
     }
   }
 
+  /** Where the data of the member begins in the stream, as long as none of it was read. */
+  get dataOffset(): number {
+    return this.#queue.offset;
+  }
+
   /** All data of the member at once if it is at hand without waiting (small members usually are). */
   dataNow(): Uint8Array | undefined {
     const data = this.#queue.takeNow(this.#left);

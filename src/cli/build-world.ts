@@ -18,6 +18,7 @@ import { type GivenTemplates, lazyPackages } from './lazy-packages.ts';
 import { givenLimits } from './network-limits.ts';
 import { proxyFor } from './proxies.ts';
 import { registryHosts } from './registry-hosts.ts';
+import { snapshotForm } from './snapshot-form.ts';
 import { type Store, storePaths } from './store.ts';
 
 /** The adapters of a build, and what its end owes the store. */
@@ -49,7 +50,12 @@ export function createBuildDeps(
       ...limits,
     }),
   );
-  const snapshotter = createSnapshotter({ root: paths.snapshots });
+  const form = snapshotForm(io.env);
+  const snapshotter = createSnapshotter({
+    root: paths.snapshots,
+    // `runProgram` has refused what is wrong with it.
+    ...(form.ok ? { form: form.value } : {}),
+  });
   const actions = actionsAccount(io.env);
   const packages: TemplatePackages = lazyPackages(io, store, resources, templates);
   return {

@@ -16,8 +16,17 @@ interface ActiveParts {
   readonly lower: FileTree;
   /** Their directories, made where they are not there yet. */
   readonly lowerDirs: () => Promise<readonly string[]>;
+  /** What an overlay can be made of. */
+  readonly lowers: (work: WorkDir) => Promise<Lowers>;
   readonly userXattrs: boolean;
   readonly install: (chain: LayerChain) => Promise<void>;
+}
+
+/** Layers as directories, lowest first, for as long as it takes to make an overlay of them. */
+export interface Lowers extends Disposable {
+  readonly dirs: readonly string[];
+  /** They are on several file systems. */
+  readonly mixed: boolean;
 }
 
 /** A layer being written: its upper directory lies in the working directory until the commit moves it. */
@@ -54,16 +63,22 @@ export class DirectoryLayer implements ActiveLayer {
   async mount(): Promise<MountedTree> {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     const { work, upper, userXattrs } = this.#parts;
-    const lowerDirs = await this.#parts.lowerDirs();
+    using lowers = await this.#parts.lowers(work);
     const scratch = join(work.path, `work${this.#mountCount++}`);
     const empty = join(work.path, 'empty');
     mkdirSync(scratch);
     mkdirSync(empty, { recursive: true });
-    const lower = lowerDirs.length === 0 ? [empty] : lowerDirs.toReversed();
+    const lower = lowers.dirs.length === 0 ? [empty] : lowers.dirs.toReversed();
     const tree = mountAt(
       work.path,
       // A crash drops the layer anyway: nothing is gained by syncing it.
-      { lower, upper: { dir: upper, work: scratch }, userXattrs, volatile: true },
+      {
+        lower,
+        upper: { dir: upper, work: scratch },
+        userXattrs,
+        volatile: true,
+        mixed: lowers.mixed,
+      },
       () => Promise.resolve(void this.#mounts.delete(tree)),
     );
     this.#mounts.add(tree);

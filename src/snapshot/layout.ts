@@ -35,7 +35,7 @@ export type LayerForm = 'own' | 'variant' | 'pack';
  * Where things lie below the snapshotter's root:
  *
  *     layers/<name>/fs, meta.json, synced, digests            extracted and committed layers
- *     layers/<name>.pack/entries, data, large/, meta.json, synced, digests    packed layers; extracted, they have both
+ *     layers/<name>.pack/entries, data, large/, erofs, meta.json, synced, digests    packed layers; extracted, they have both
  *     recent/<hash>                                           packed layers by what made them (RecentPacks)
  *     work/<random>/lock, layer/, work*, mount*               what a live process works with
  *
@@ -64,9 +64,13 @@ export class Layout {
 
   /** Directory of the packed form of a layer when it is there and whole. */
   findPack(id: LayerId): string | undefined {
-    if (!id.startsWith(PACKED)) return undefined;
     const dir = this.packPath(packNameOf(id));
     return this.#isWhole(dir) ? dir : undefined;
+  }
+
+  /** Whether a directory that was found holds the packed form. */
+  isPack(dir: string): boolean {
+    return dir.endsWith('.pack');
   }
 
   /** Where a packed layer lies, by the name of its directory. */
@@ -80,6 +84,11 @@ export class Layout {
     return names
       .filter((name) => name === nameOf(id) || name.startsWith(`${nameOf(id)}.`))
       .map((name) => join(this.#root, 'layers', name));
+  }
+
+  /** The boot that layers are trusted in without a mark. */
+  get boot(): string {
+    return this.#boot;
   }
 
   /** Moves a finished layer to its name. A layer that is there already wins: it is the same. */

@@ -1,4 +1,12 @@
-import { closeSync, constants, copyFileSync, mkdirSync, openSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  truncateSync,
+} from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -12,6 +20,8 @@ import { readFile, readSmallFile } from './read-file.ts';
 
 /** Files from this size on are kept as files of their own: a directory made of the layer shares their bytes. */
 export const LARGE_FILE = 256 * 1024;
+/** Where aligned data begins and ends: the smallest block of a file system. */
+export const ALIGNMENT = 512;
 /** Files from this size on are copied by another thread. */
 const LONG_COPY = 4 * 1024 * 1024;
 const COPY_FLAGS = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL;
@@ -23,6 +33,8 @@ export interface StoredData extends PackedData {
   /** Where it begins in `data`, or the number of its file in `large/`. */
   readonly offset: number;
   readonly crc: number;
+  /** Its file has zeros behind it. */
+  readonly padded?: boolean;
   /** Row of what it was copied from in the layer's sources; -1: not known. */
   readonly source: number;
 }
@@ -39,7 +51,10 @@ export interface EarlierData {
   find(digest: Uint8Array, size: number): Uint8Array | undefined;
 }
 
-/** Writes the data of a packed layer: small files one after another into `data`, large ones into `large/`. */
+/**
+ * Writes the data of a packed layer: small files one after another into `data`, large ones into `large/`. Aligned, each begins
+ * and ends at a multiple of `ALIGNMENT`, as the kernel needs it to read them where they are.
+ */
 export class PackData {
   /** What data was copied from. */
   readonly sources = new PackSources();
@@ -48,12 +63,17 @@ export class PackData {
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER);
   #filled = 0;
   #size = 0;
-  #large = 0;
+  #larges = 0;
   #fd: number | undefined;
+  readonly #aligned: boolean;
 
-  constructor(dir: string, earlier: EarlierData | undefined) {
+  constructor(
+    dir: string,
+    options: { readonly earlier?: EarlierData | undefined; readonly aligned: boolean },
+  ) {
     this.#dir = dir;
-    this.#earlier = earlier;
+    this.#earlier = options.earlier;
+    this.#aligned = options.aligned;
   }
 
   /** Bytes of `data`. */
@@ -92,7 +112,7 @@ export class PackData {
     } finally {
       closeSync(fd);
     }
-    return { kind: 'large', offset, size: data.length, crc: 0, source: -1 };
+    return this.#large(offset, data.length, -1);
   }
 
   async stream(data: AsyncIterable<Uint8Array>): Promise<StoredData> {
@@ -109,7 +129,7 @@ export class PackData {
   /** Reads back what was stored. */
   read(data: StoredData, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { kind, offset, size } = data;
-    if (kind === 'large') return readFile(join(this.#dir, 'large', String(offset)), signal);
+    if (kind === 'large') return readFile(this.#largePath(offset), signal, size);
     const bytes = Buffer.allocUnsafe(size);
     const fd = openSync(join(this.#dir, 'data'), 'r');
     try {
@@ -155,13 +175,13 @@ export class PackData {
     }
     return fd === undefined
       ? this.#small(Buffer.concat(head), source)
-      : { kind: 'large', offset, size, crc: 0, source };
+      : this.#large(offset, size, source);
   }
 
   #largeCopy(disk: string, size: number, source: number): StoredData {
     const offset = this.#newLarge();
     copyFileSync(fsPath(disk), this.#largePath(offset), COPY_FLAGS);
-    return { kind: 'large', offset, size, crc: 0, source };
+    return this.#large(offset, size, source);
   }
 
   /** Copies on another thread: other steps go on meanwhile. */
@@ -169,12 +189,19 @@ export class PackData {
     const offset = this.#newLarge();
     await copyFile(fsPath(disk), this.#largePath(offset), COPY_FLAGS);
     from.tree.diskPath(from.path);
-    return { kind: 'large', offset, size: from.entry.size, crc: 0, source };
+    return this.#large(offset, from.entry.size, source);
   }
 
   #newLarge(): number {
-    if (this.#large === 0) mkdirSync(join(this.#dir, 'large'));
-    return this.#large++;
+    if (this.#larges === 0) mkdirSync(join(this.#dir, 'large'));
+    return this.#larges++;
+  }
+
+  /** A file that was written. */
+  #large(offset: number, size: number, source: number): StoredData {
+    const over = this.#aligned ? size % ALIGNMENT : 0;
+    if (over !== 0) truncateSync(this.#largePath(offset), size + ALIGNMENT - over);
+    return { kind: 'large', offset, size, crc: 0, padded: over !== 0, source };
   }
 
   #largePath(offset: number): string {
@@ -183,11 +210,14 @@ export class PackData {
 
   #small(bytes: Uint8Array, source: number): StoredData {
     const { length } = bytes;
-    if (this.#filled + length > BUFFER) this.#flush();
+    const over = this.#aligned ? length % ALIGNMENT : 0;
+    const room = over === 0 ? length : length + ALIGNMENT - over;
+    if (this.#filled + room > BUFFER) this.#flush();
     this.#buffer.set(bytes, this.#filled);
-    this.#filled += length;
+    this.#buffer.fill(0, this.#filled + length, this.#filled + room);
+    this.#filled += room;
     const offset = this.#size;
-    this.#size += length;
+    this.#size += room;
     return { kind: 'small', offset, size: length, crc: crc32(bytes), source };
   }
 

@@ -10,13 +10,14 @@ import {
   mkdirSync,
   openSync,
   symlinkSync,
+  truncateSync,
 } from 'node:fs';
 import { fsPath, isErrno } from '../base/index.ts';
 import type { FileEntry } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
 import { join } from './layer-path.ts';
 import { entryFailure, setXattrs, writeAll } from './member.ts';
-import { LARGE, OPAQUE } from './pack-index.ts';
+import { LARGE, OPAQUE, PADDED } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
 
 /** How long the event loop may be held. */
@@ -102,9 +103,9 @@ function make(pack: PackView, row: number, disk: string): void {
   const entry = pack.entry(row);
   switch (entry.type) {
     case 'file':
-      if (((pack.index.flags[row] ?? 0) & LARGE) !== 0) shareLarge(pack.largePath(row), disk);
+      if (((pack.index.flags[row] ?? 0) & LARGE) !== 0) makeLarge(pack, row, disk);
       else {
-        writeSmall(disk, pack.data(row), entry);
+        writeParts(disk, pack.parts(row), entry);
         return;
       }
       break;
@@ -123,10 +124,10 @@ function make(pack: PackView, row: number, disk: string): void {
   finish(disk, entry);
 }
 
-function writeSmall(disk: string, data: Uint8Array, entry: FileEntry): void {
+function writeParts(disk: string, parts: Iterable<Uint8Array>, entry: FileEntry): void {
   const fd = openSync(fsPath(disk), 'wx', 0o600);
   try {
-    writeAll(fd, data);
+    for (const part of parts) writeAll(fd, part);
     // Ownership first: chown(2) clears setuid, setgid and file capabilities.
     fchownSync(fd, entry.uid, entry.gid);
     fchmodSync(fd, entry.mode);
@@ -135,6 +136,15 @@ function writeSmall(disk: string, data: Uint8Array, entry: FileEntry): void {
   }
   setXattrs(disk, entry.xattrs, 'file');
   setTimes(disk, { atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
+}
+
+function makeLarge(pack: PackView, row: number, disk: string): void {
+  const large = pack.largePath(row);
+  if (((pack.index.flags[row] ?? 0) & PADDED) === 0) shareLarge(large, disk);
+  else {
+    copyFileSync(large, fsPath(disk), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    truncateSync(fsPath(disk), pack.index.size[row] ?? 0);
+  }
 }
 
 /** Overlayfs never writes into a lower layer: the directory can share the file, whose metadata nobody else uses. */

@@ -46,6 +46,8 @@ export const COPIED = 4;
 export const OWN_DIGEST = 8;
 /** The data is a file of its own, whose number the offset is. */
 export const LARGE = 16;
+/** That file has zeros behind the data, up to a multiple of a block. */
+export const PADDED = 64;
 /** A whiteout of something that is there. */
 export const DELETES = 32;
 
@@ -150,9 +152,12 @@ export class PackIndex {
   }
 
   name(row: number): string {
+    return nameOfBytes(this.nameBytes(row));
+  }
+
+  nameBytes(row: number): Uint8Array {
     const from = row === 0 ? 0 : (this.#nameEnd[row - 1] ?? 0);
-    const bytes = this.#names.subarray(from, this.#nameEnd[row]);
-    return nameOfBytes(bytes);
+    return this.#names.subarray(from, this.#nameEnd[row]);
   }
 
   extra(row: number): Extra | undefined {

@@ -5,7 +5,8 @@ import { type Digest, FailureError, failure, isErrno } from '../base/index.ts';
 import type { FileEntry, FileType } from '../cachekey/index.ts';
 import type { Change } from './layer-tar.ts';
 import type { DigestMemo, LayerView, Seen } from './layer-view.ts';
-import { DELETES, LARGE, OPAQUE, OWN_DIGEST, PackIndex, SAME } from './pack-index.ts';
+import { LARGE_FILE } from './pack-data.ts';
+import { DELETES, LARGE, OPAQUE, OWN_DIGEST, PADDED, PackIndex, SAME } from './pack-index.ts';
 import { readFile } from './read-file.ts';
 
 /** Data is read ahead in pieces of this size where it is read in a row. */
@@ -63,21 +64,27 @@ export class PackView implements LayerView {
 
   read(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const row = this.#file(path);
-    if ((this.#flags(path) & LARGE) !== 0) return readFile(this.largePath(row), signal);
-    const data = this.data(row);
-    return (async function* () {
+    const size = this.index.size[row] ?? 0;
+    if ((this.#flags(path) & LARGE) !== 0) return readFile(this.largePath(row), signal, size);
+    return this.#stream(row, signal);
+  }
+
+  async *#stream(row: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for (const part of this.parts(row)) {
+      signal.throwIfAborted();
+      yield part;
       await Promise.resolve();
-      if (data.length > 0) yield data;
-    })();
+    }
   }
 
   readNow(path: string): Uint8Array | undefined {
     const row = this.#file(path);
-    return (this.#flags(path) & LARGE) === 0 ? this.data(row) : undefined;
+    return this.#isSmall(row) ? this.data(row) : undefined;
   }
 
   diskPath(path: string): string | undefined {
-    return (this.#flags(path) & LARGE) === 0 ? undefined : this.largePath(this.#file(path));
+    const isFile = (this.#flags(path) & (LARGE | PADDED)) === LARGE;
+    return isFile ? this.largePath(this.#file(path)) : undefined;
   }
 
   digest(path: string): Digest | undefined {
@@ -154,7 +161,27 @@ export class PackView implements LayerView {
     };
   }
 
-  /** The data of a row that is no large file; bytes other than those written are a failure. */
+  /**
+   * The data of a row that has no file of its own, in pieces; bytes other than those written are a failure, which comes
+   * with the last of them.
+   */
+  *parts(row: number): Generator<Uint8Array> {
+    const { index } = this;
+    const [size, offset] = [index.size[row] ?? 0, index.offset[row] ?? 0];
+    if (size < LARGE_FILE) {
+      if (size > 0) yield this.data(row);
+      return;
+    }
+    let crc = 0;
+    for (let at = 0; at < size; at += WINDOW) {
+      const part = this.#readAt(offset + at, Math.min(WINDOW, size - at));
+      crc = crc32(part, crc);
+      if (at + part.length === size && crc !== index.crc[row]) throw this.#damaged('data');
+      yield part;
+    }
+  }
+
+  /** The data of a small file; bytes other than those written are a failure. */
   data(row: number): Uint8Array {
     const { index } = this;
     const [size, offset] = [index.size[row] ?? 0, index.offset[row] ?? 0];
@@ -169,21 +196,35 @@ export class PackView implements LayerView {
     return data;
   }
 
+  /** Directory of the layer. */
+  get dir(): string {
+    return this.#dir;
+  }
+
   /** Where the data of a large file lies. */
   largePath(row: number): string {
     return joinDisk(this.#dir, 'large', String(this.index.offset[row] ?? 0));
   }
 
   #dataAtHand(row: number): Uint8Array | undefined {
+    return this.index.type(row) === 'file' && this.#isSmall(row) ? this.data(row) : undefined;
+  }
+
+  #isSmall(row: number): boolean {
     const { index } = this;
-    const isSmallFile = index.type(row) === 'file' && ((index.flags[row] ?? 0) & LARGE) === 0;
-    return isSmallFile ? this.data(row) : undefined;
+    return ((index.flags[row] ?? 0) & LARGE) === 0 && (index.size[row] ?? 0) < LARGE_FILE;
   }
 
   #readWindow(offset: number, size: number): Uint8Array {
     const ahead = offset === this.#expected ? WINDOW : 0;
     const length = Math.min(Math.max(size, ahead), this.index.dataSize - offset);
-    const buffer = Buffer.allocUnsafeSlow(Math.max(0, length));
+    this.#window = this.#readAt(offset, Math.max(0, length));
+    this.#windowAt = offset;
+    return this.#window;
+  }
+
+  #readAt(offset: number, length: number): Uint8Array {
+    const buffer = Buffer.allocUnsafeSlow(length);
     const fd = openSync(joinDisk(this.#dir, 'data'), 'r');
     try {
       let filled = 0;
@@ -195,8 +236,6 @@ export class PackView implements LayerView {
     } finally {
       closeSync(fd);
     }
-    this.#window = buffer;
-    this.#windowAt = offset;
     return buffer;
   }
 

@@ -1,17 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import {
-  digestOfHex,
-  err,
-  failure,
-  Inflight,
-  isErrno,
-  ok,
-  parseDigest,
-  type Result,
-} from '../base/index.ts';
+import { Inflight, isErrno, ok, parseDigest, type Result } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type {
   ActiveLayer,
@@ -29,14 +20,14 @@ import type {
 import { inUserNamespace, syncFileSystem } from '../sys/index.ts';
 import { absentBelow, NeedsBelow } from './absent-below.ts';
 import { DirectoryLayer, makeLayerDir, mountAt } from './active-layer.ts';
+import { applyTar } from './apply-tar.ts';
 import { DigestFile } from './digest-file.ts';
 import { diskUsage } from './disk-usage.ts';
-import { LayerExtractor } from './extract.ts';
-
 import { layerEntries } from './layer-entries.ts';
 import { layerTar, tarOfChanges } from './layer-tar.ts';
 import { DirectoryView, type LayerView } from './layer-view.ts';
 import { Layout, PACKED, packNameOf } from './layout.ts';
+import { LowerLayers, notHere } from './lowers.ts';
 
 import { OverlayTree } from './overlay-tree.ts';
 import { extractPack } from './pack-extract.ts';
@@ -65,6 +56,8 @@ export interface SnapshotterOptions {
   readonly root: string;
   /** `user.overlay.*` attributes, for a process inside a user namespace; by default when this process is in one. */
   readonly userXattrs?: boolean;
+  /** Whether layers are mounted as EROFS where the kernel can do that, or always extracted (the default). */
+  readonly form?: 'erofs' | 'directories';
 }
 
 /** Layers below `root`: packed, and as directories in overlayfs form where something mounted them. */
@@ -79,22 +72,28 @@ class DirectorySnapshotter implements LayerStore {
   readonly #unsettled = new Set<string>();
   readonly #recent: RecentPacks;
   /** One view a layer directory, shared by all trees of this process. */
-  readonly #views = new Map<string, LayerView>();
+  readonly #views = new Map<string, DirectoryView>();
   readonly #packs = new Map<string, PackView>();
   readonly #extractions = new Inflight<LayerId, string>();
+  readonly #lowers: LowerLayers;
 
   constructor(options: SnapshotterOptions) {
     this.#root = options.root;
     this.#userXattrs = options.userXattrs ?? inUserNamespace();
     this.#layout = new Layout(options.root);
     this.#recent = new RecentPacks(options.root);
+    this.#lowers = new LowerLayers({
+      layout: this.#layout,
+      mounting: options.form === 'erofs' && !this.#userXattrs,
+      pack: (chain) => this.#pack(chain),
+      extract: (layer, pack) => this.#extract(layer, pack),
+    });
   }
 
   has(chain: LayerChain): Promise<boolean> {
     const top = chain.at(-1);
     if (top === undefined) return Promise.resolve(true);
-    const isHere = this.#layout.findPack(top.id) ?? this.#layout.find(chain);
-    return Promise.resolve(isHere !== undefined);
+    return Promise.resolve(this.#find(chain) !== undefined);
   }
 
   apply(
@@ -128,23 +127,14 @@ class DirectorySnapshotter implements LayerStore {
     const top = chain.at(-1);
     if (top === undefined) throw new Error('a tar is applied as the top layer of a chain');
     await using work = this.#layout.work();
-    const dir = makeLayerDir(work);
-    const hash = createHash('sha256');
-    const extractor = new LayerExtractor({
-      dir,
-      lower: options.lower,
+    const form = await applyTar(work, tar, {
+      ...options,
       userXattrs: this.#userXattrs,
+      digest: top.diffId ?? parseDigest(top.id),
+      keep: await this.#lowers.canMount(),
     });
-    const done = await extractor.extract(hashed(tar, hash), options.signal);
-    if (!done.ok) return done;
-    const expected = top.diffId ?? parseDigest(top.id);
-    const actual = digestOfHex(hash.digest('hex'));
-    if (expected !== undefined && actual !== expected)
-      return err(
-        failure('ST303', 3, `layer ${expected} is damaged: its content has the digest ${actual}`),
-      );
-    const form = done.value.dependsOnLower ? 'variant' : 'own';
-    this.#unsettled.add(await this.#layout.install(work, chain, form));
+    if (!form.ok) return form;
+    this.#unsettled.add(await this.#layout.install(work, chain, form.value));
     return ok(undefined);
   }
 
@@ -158,7 +148,8 @@ class DirectorySnapshotter implements LayerStore {
         work,
         upper: makeLayerDir(work),
         lower,
-        lowerDirs: () => this.#dirs(parents),
+        lowerDirs: () => this.#lowers.directories(parents),
+        lowers: (at) => this.#lowers.of(parents, at),
         userXattrs: this.#userXattrs,
         install: async (chain) => {
           this.#unsettled.add(await this.#layout.install(work, chain, 'own'));
@@ -167,7 +158,7 @@ class DirectorySnapshotter implements LayerStore {
     );
   }
 
-  pack(parents: LayerChain, options: PackOptions = {}): Promise<PackedLayer> {
+  async pack(parents: LayerChain, options: PackOptions = {}): Promise<PackedLayer> {
     const lower = options.lower ?? this.#tree(parents);
     const { like } = options;
     const work = this.#layout.work();
@@ -180,6 +171,7 @@ class DirectorySnapshotter implements LayerStore {
       lower,
       dir,
       earlier,
+      aligned: await this.#lowers.canMount(),
       install: async (chain) => {
         this.#unsettled.add(await this.#layout.install(work, chain, 'pack'));
         const top = chain.at(-1);
@@ -187,7 +179,7 @@ class DirectorySnapshotter implements LayerStore {
       },
       drop: () => work[Symbol.asyncDispose](),
     });
-    return Promise.resolve(layer);
+    return layer;
   }
 
   tree(chain: LayerChain): Promise<OverlayTree> {
@@ -199,17 +191,16 @@ class DirectorySnapshotter implements LayerStore {
   }
 
   async mount(chain: LayerChain): Promise<MountedTree> {
-    const dirs = await this.#dirs(chain);
     const work = this.#layout.work();
     try {
+      using lowers = await this.#lowers.of(chain, work);
       // Overlayfs wants two lower directories where there is no upper one.
       const empty = join(work.path, 'empty');
       mkdirSync(empty, 0o755);
-      const lower = [...dirs.toReversed(), empty];
-      if (dirs.length === 0) lower.push(makeLayerDir(work));
-      return mountAt(work.path, { lower, userXattrs: this.#userXattrs }, () =>
-        work[Symbol.asyncDispose](),
-      );
+      const lower = [...lowers.dirs.toReversed(), empty];
+      if (lowers.dirs.length === 0) lower.push(makeLayerDir(work));
+      const overlay = { lower, userXattrs: this.#userXattrs, mixed: lowers.mixed };
+      return mountAt(work.path, overlay, () => work[Symbol.asyncDispose]());
     } catch (e) {
       await work[Symbol.asyncDispose]();
       throw e;
@@ -219,10 +210,11 @@ class DirectorySnapshotter implements LayerStore {
   tar(chain: LayerChain, options: TarOptions): AsyncIterable<Uint8Array> {
     const top = chain.at(-1);
     if (top === undefined) throw new Error('an empty chain has no layer tar');
-    const pack = this.#pack(top.id);
-    if (pack !== undefined) return tarOfChanges(pack, pack.changes(), options);
+    const view = this.#view(chain);
+    if (view instanceof PackView && top.id.startsWith(PACKED))
+      return tarOfChanges(view, view.changes(), options);
     const { lower, ...rest } = options;
-    return layerTar(this.#view(chain), lower ?? this.#tree(chain.slice(0, -1)), rest);
+    return layerTar(view, lower ?? this.#tree(chain.slice(0, -1)), rest);
   }
 
   async usage(id: LayerId): Promise<number | undefined> {
@@ -275,19 +267,7 @@ class DirectorySnapshotter implements LayerStore {
     return this.#layout.sweepWork();
   }
 
-  /** The `fs` directories of a chain, lowest first; packed layers are extracted now. */
-  async #dirs(chain: LayerChain): Promise<string[]> {
-    const dirs: string[] = [];
-    for (const [i, layer] of chain.entries()) {
-      const dir = this.#layout.find(chain.slice(0, i + 1)) ?? (await this.#extract(layer));
-      dirs.push(join(dir, 'fs'));
-    }
-    return dirs;
-  }
-
-  async #extract(layer: LayerRef): Promise<string> {
-    const pack = this.#pack(layer.id);
-    if (pack === undefined) throw notHere(layer);
+  async #extract(layer: LayerRef, pack: PackView): Promise<string> {
     return await this.#extractions.do(layer.id, new AbortController().signal, async (signal) => {
       await using work = this.#layout.work();
       const dir = makeLayerDir(work);
@@ -305,19 +285,32 @@ class DirectorySnapshotter implements LayerStore {
   #view(chain: LayerChain): LayerView {
     const top = chain.at(-1);
     if (top === undefined) throw new Error('an empty chain has no layer');
-    const pack = this.#pack(top.id);
-    if (pack !== undefined) return pack;
-    const dir = this.#layout.find(chain);
+    const dir = this.#find(chain);
     if (dir === undefined) throw notHere(top);
-    const view =
-      this.#views.get(dir) ??
-      new DirectoryView(join(dir, 'fs'), new DigestFile(join(dir, 'digests')));
+    return this.#layout.isPack(dir) ? this.#packAt(dir) : this.#directoryAt(dir);
+  }
+
+  #directoryAt(dir: string): DirectoryView {
+    const known = this.#views.get(dir);
+    if (known !== undefined) return known;
+    const view = new DirectoryView(join(dir, 'fs'), new DigestFile(join(dir, 'digests')));
     this.#views.set(dir, view);
     return view;
   }
 
-  #pack(id: LayerId): PackView | undefined {
-    const dir = this.#layout.findPack(id);
+  /** The form of a chain's top layer that is read: of a recorded one that which was recorded, of others the extracted one first. */
+  #find(chain: LayerChain): string | undefined {
+    const top = chain.at(-1);
+    if (top === undefined) return undefined;
+    const { id } = top;
+    return id.startsWith(PACKED)
+      ? (this.#layout.findPack(id) ?? this.#layout.find(chain))
+      : (this.#layout.find(chain) ?? this.#layout.findPack(id));
+  }
+
+  #pack(chain: LayerChain): PackView | undefined {
+    const id = chain.at(-1)?.id;
+    const dir = id === undefined ? undefined : this.#layout.findPack(id);
     return dir === undefined ? undefined : this.#packAt(dir);
   }
 
@@ -336,21 +329,7 @@ class DirectorySnapshotter implements LayerStore {
   }
 }
 
-function notHere(layer: LayerRef): Error {
-  return new Error(`layer ${layer.id} is not extracted`);
-}
-
 /** Brand constructor: ids of these forms are made here only. */
 function newId(prefix: 'new:' | typeof PACKED): LayerId {
   return `${prefix}${randomBytes(16).toString('hex')}` as LayerId;
-}
-
-async function* hashed(
-  source: AsyncIterable<Uint8Array>,
-  hash: { update(data: Uint8Array): unknown },
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    hash.update(chunk);
-    yield chunk;
-  }
 }

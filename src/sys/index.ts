@@ -1,3 +1,4 @@
+export { type ErofsMount, mountErofs } from './erofs.ts';
 export {
   copyRange,
   deviceNumber,

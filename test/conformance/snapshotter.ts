@@ -20,10 +20,11 @@ export interface SnapshotterWorld extends AsyncDisposable {
 /** What every `Snapshotter` must do. `options` says why the tests that need root are skipped. */
 export function runSnapshotterTests(
   make: () => Promise<SnapshotterWorld>,
-  options: { readonly skip?: string } = {},
+  options: { readonly skip?: string; readonly named?: string } = {},
 ): void {
+  const { named = '', ...rest } = options;
   const check = (name: string, body: (s: Snapshotter, root: string) => Promise<void>): void => {
-    test(name, options, async () => {
+    test(`${named}${name}`, rest, async () => {
       await using world = await make();
       await body(world.snapshotter, world.root);
     });

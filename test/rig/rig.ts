@@ -53,6 +53,8 @@ export function worldOf(rig: Pick<Rig, 'root' | 'store'>): Record<string, string
     HOME: rig.root,
     VARVE_ROOT: rig.store,
     VARVE_GC_PRESET: 'none',
+    // `VARVE_SNAPSHOTS=erofs npm test` runs all of it with layers as EROFS.
+    VARVE_SNAPSHOTS: process.env['VARVE_SNAPSHOTS'],
   };
 }
 

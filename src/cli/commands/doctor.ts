@@ -5,6 +5,7 @@ import { makeDirectory, TempDir } from '../../base/index.ts';
 import { findProgram, readText } from '../host-programs.ts';
 import { type Io, printJson, storeRoot, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
+import { snapshotForm } from '../snapshot-form.ts';
 import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
 
 /** What one check found; `mend` is a command or a sentence that helps. */
@@ -39,7 +40,9 @@ async function runChecks(io: Io): Promise<readonly Check[]> {
     { name: 'node', state: 'ok', found: process.version },
     checkUser(io),
     store,
-    ...(store.state === 'missing' ? [] : [checkSpace(root), await checkOverlay(io, root)]),
+    ...(store.state === 'missing'
+      ? []
+      : [checkSpace(root), await checkOverlay(io, root), await checkErofs(io, root)]),
     checkRuntime(io),
     checkCgroups(io),
     checkSeccomp(),
@@ -123,6 +126,30 @@ async function checkOverlay(io: Io, root: string): Promise<Check> {
   }
   unmount(target);
   return { name, state: 'ok', found: 'a test mount worked' };
+}
+
+/** Whether layers can be mounted where they are; without it they are extracted, which always works. */
+async function checkErofs(io: Io, root: string): Promise<Check> {
+  const name = 'EROFS layers';
+  const form = snapshotForm(io.env);
+  const isWanted = form.ok && form.value === 'erofs';
+  const { obstacleToMounting } = await import('../../snapshot/index.ts');
+  const obstacle =
+    io.uid === 0 ? await obstacleToMounting(join(root, 'tmp')) : 'not tried without root';
+  if (obstacle === undefined) {
+    const how = isWanted ? 'used' : 'possible with VARVE_SNAPSHOTS=erofs';
+    return { name, state: 'ok', found: `a test mount worked: ${how}` };
+  }
+  return {
+    name,
+    state: isWanted ? 'limited' : 'ok',
+    found: `layers are extracted: ${obstacle}`,
+    ...(isWanted
+      ? {
+          mend: 'needs root, Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE, and a store that does not lie on an overlay',
+        }
+      : {}),
+  };
 }
 
 function checkRuntime(io: Io): Check {

@@ -214,6 +214,7 @@ export class World implements AsyncDisposable {
       lower: diskTree(parents.length === 0 ? this.#newDir('scratch') : this.merged(parents)),
       dir,
       earlier: undefined,
+      aligned: false,
       install: async () => {
         mkdirSync(this.upper(ref));
         const to = { dir: this.upper(ref), userXattrs: false };

@@ -1,0 +1,1 @@
+export { type ErofsNode, type ErofsTree, type ErofsType, writeErofs } from './image.ts';
