@@ -50,9 +50,8 @@ function ext4(p: DiskPartition, image: string, from: string): readonly string[] 
   return [
     ...(p.size === undefined
       ? [
-          `used=$(find ${from} -xdev -type f -printf '%s\\n' | awk '{ n += int(($1 + 4095) / 4096) * 4096 } END { printf "%.0f", n }')`,
-          `names=$(find ${from} -xdev | wc -l)`,
-          `size=$(( ((used + names * 2048) * 115 / 100 + ${SPARE}) / 1048576 * 1048576 ))`,
+          `size=$(find ${from} -xdev -printf '%y %s\\n' | awk '$1 == "f" { used += int(($2 + 4095) / 4096) * 4096 } END { printf "%.0f", (used + NR * 2048) * 1.15 + ${SPARE} }')`,
+          'size=$(( size / 1048576 * 1048576 ))',
         ]
       : [`size=${p.size}`]),
     `mke2fs -q -F -t ext4 -U ${p.fsUuid}${p.label === '' ? '' : ` -L ${quoted(p.label)}`} -E hash_seed=${p.fsUuid},lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0 -d ${from} ${image} "$((size / 1024))k"`,

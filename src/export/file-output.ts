@@ -1,10 +1,11 @@
-import { lstatSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { constants, lstatSync } from 'node:fs';
+import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
   err,
   failure,
   fsPath,
+  isErrno,
   ok,
   type Result,
   removeAbandoned,
@@ -13,9 +14,12 @@ import {
 } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { MemoDb } from '../ports/index.ts';
+import { copyRange, seek } from '../sys/index.ts';
 import { type ArchiveTarget, writeFailure } from './image-output.ts';
 
 const BLOCK = 1024 * 1024;
+/** Bytes that the kernel copies at once: some hundredths of a second. */
+const EXTENT = 32 * BLOCK;
 
 /**
  * Writes one file of a tree; blocks of zeros become holes. The file appears whole, and the answer is its size. EX006: the
@@ -78,18 +82,16 @@ async function writeSparse(
   // What a killed process left is as large as a disk.
   removeAbandoned(dirname(to));
   const tmp = join(dirname(to), temporaryName(basename(to)));
+  const local = tree.diskPath(path);
   try {
-    await using target = await open(tmp, 'wx');
-    const size = tree.lstat(path)?.size ?? 0;
-    const local = tree.diskPath(path);
     if (local === undefined) {
+      await using target = await open(tmp, 'wx');
       let at = 0;
       for await (const chunk of tree.read(path, signal)) {
         await writeAll(target, chunk, at);
         at += chunk.length;
       }
-    } else await copyBlocks(local, target, signal);
-    await target.truncate(size);
+    } else if (!(await cloned(local, tmp))) await copySparse(local, tmp, signal);
     await rename(tmp, to);
   } catch (e) {
     await rm(tmp, { force: true });
@@ -97,12 +99,63 @@ async function writeSparse(
   }
 }
 
+/** Makes a file that shares its blocks with another one; false where the file system cannot (ioctl_ficlone(2)). */
+async function cloned(from: string, to: string): Promise<boolean> {
+  try {
+    const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
+    await copyFile(fsPath(from), to, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch (e) {
+    if (!isErrno(e, 'ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY')) throw e;
+    await rm(to, { force: true });
+    return false;
+  }
+}
+
+/** A file with holes is copied without them, inside the kernel; one without is read, and blocks of zeros become holes. */
+async function copySparse(from: string, to: string, signal: AbortSignal): Promise<void> {
+  await using source = await open(fsPath(from), 'r');
+  await using target = await open(to, 'wx');
+  const { size, blocks } = await source.stat();
+  await target.truncate(size);
+  if (blocks * 512 >= size || !(await copyExtents(source, target, { size, signal })))
+    await copyBlocks(source, target, signal);
+}
+
+/** Copies what is no hole; false where the two file systems cannot. */
+async function copyExtents(
+  source: FileHandle,
+  target: FileHandle,
+  { size, signal }: { readonly size: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    for (let at = 0; at < size; ) {
+      const from = seek(source.fd, at, 'data');
+      if (from === undefined) break;
+      at = seek(source.fd, from, 'hole') ?? size;
+      seek(source.fd, from, 'start');
+      seek(target.fd, from, 'start');
+      for (let left = at - from; left > 0; ) {
+        signal.throwIfAborted();
+        const copied = copyRange(source.fd, target.fd, Math.min(left, EXTENT));
+        if (copied === 0) throw new Error(`${left} bytes of an extent are missing`);
+        left -= copied;
+        // Everything else of the process goes on meanwhile.
+        await new Promise(setImmediate);
+      }
+    }
+    return true;
+  } catch (e) {
+    if (!isErrno(e, 'EXDEV', 'EINVAL', 'EOPNOTSUPP', 'ENOSYS')) throw e;
+    return false;
+  }
+}
+
 async function copyBlocks(
-  from: string,
-  target: Awaited<ReturnType<typeof open>>,
+  source: FileHandle,
+  target: FileHandle,
   signal: AbortSignal,
 ): Promise<void> {
-  await using source = await open(fsPath(from), 'r');
   const [block, zeros] = [Buffer.allocUnsafe(BLOCK), Buffer.alloc(BLOCK)];
   for (let at = 0; ; ) {
     signal.throwIfAborted();

@@ -10,6 +10,8 @@ const LOCK_EXCLUSIVE = 2;
 const LOCK_NOWAIT = 4;
 const LOCK_RELEASE = 8;
 const EAGAIN = 11;
+const ENXIO = 6;
+const SEEK = { start: 0, data: 3, hole: 4 } as const;
 
 const TYPE_BITS = { char: 0o020000, block: 0o060000, fifo: 0o010000, socket: 0o140000 } as const;
 
@@ -100,4 +102,15 @@ export function syncFileSystem(path: string): void {
  */
 export function copyRange(fromFd: number, toFd: number, length: number): number {
   return must('copy_file_range', undefined, fromFd, null, toFd, null, length, 0);
+}
+
+/**
+ * Moves the position of an open file to `from`, or to the first data or hole from there on (lseek(2)), and returns it;
+ * undefined when there is no more data.
+ */
+export function seek(fd: number, from: number, to: keyof typeof SEEK): number | undefined {
+  const result = call('lseek', fd, from, SEEK[to]);
+  if (result === -ENXIO) return undefined;
+  if (result < 0) throw systemError(-result, 'lseek');
+  return result;
 }

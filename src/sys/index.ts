@@ -5,6 +5,7 @@ export {
   deviceParts,
   makeNode,
   renameWith,
+  seek,
   setTimes,
   syncFileSystem,
   tryLock,
