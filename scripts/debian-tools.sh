@@ -37,6 +37,11 @@ need mtools mtools
 need sfdisk fdisk
 need objcopy binutils
 need qemu-img qemu-utils
+need veritysetup cryptsetup-bin
+need sbsign sbsigntool
+need faketime faketime
+need xorriso xorriso
+need mksquashfs squashfs-tools
 [ -e /usr/lib/systemd/boot/efi/linuxx64.efi.stub ] || missing="$missing systemd-boot-efi"
 need newuidmap uidmap
 need crun crun

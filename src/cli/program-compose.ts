@@ -12,7 +12,7 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--platform <platform>', 'build for this platform')
     .option(
       '-o, --output <spec>',
-      'type=raw|qcow2|vhd|vmdk|oci|docker|tar|local|image|registry,dest=…',
+      'type=raw|qcow2|vhd|vmdk|iso|oci|docker|tar|local|image|registry,dest=…',
       collect,
     )
     .option('--push', 'push the image to its registry')

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { OsTemplate, OsUser, Provider } from '../template/index.ts';
+import { dirname } from 'node:path';
+import { type OsTemplate, type OsUser, type Provider, rootOpeners } from '../template/index.ts';
 import { databaseFile } from './database.ts';
-import { fstab } from './layout.ts';
+import { fstab } from './fstab.ts';
 import { CONTEXTS, type DiskPlan } from './plan.ts';
 import { pathsOf, rpmConcerned } from './rpm-concerned.ts';
 import { quoted, run, script, shellFile } from './shell.ts';
@@ -26,7 +27,14 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
   const beginning = (stage: string, from: string): string =>
     [
       `FROM ${from} AS ${stage}`,
-      run([], script(shellFile('/etc/fstab', fstab(plan.layout)), ...mountPoints(plan))),
+      run(
+        [],
+        script(
+          shellFile('/etc/fstab', fstab(t, plan.layout)),
+          ...openers(plan),
+          ...mountPoints(plan),
+        ),
+      ),
       ...early,
     ].join('\n');
   const configured = [
@@ -47,6 +55,16 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
     configured,
   ];
 }
+
+/** What the initramfs finds a root with that nothing writes to. */
+const openers = ({ template, provider }: DiskPlan): readonly string[] =>
+  rootOpeners(template, provider).flatMap(({ files }) =>
+    Object.entries(files).flatMap(([path, text]) => [
+      `mkdir -p ${quoted(dirname(path))}`,
+      shellFile(path, text),
+      `chmod 0755 ${quoted(path)}`,
+    ]),
+  );
 
 /** Lists of files of packages with the paths that a merged /usr gives them (dpkg keeps those of the archives). */
 const MERGED = "sed -E 's#^/(s?bin|lib[0-9x]*)/#/usr/&#; s#^/usr//#/usr/#'";

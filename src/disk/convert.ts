@@ -20,14 +20,14 @@ export const diskFile = ({ kind, compression }: DiskFormat): string =>
 
 /** Name of the stage whose `/out` holds the file of a format. */
 export const formatStage = (format: DiskFormat): string =>
-  format.kind === 'raw' && format.compression === undefined
+  (format.kind === 'raw' || format.kind === 'iso') && format.compression === undefined
     ? DISK_STAGE
     : diskFile(format).replaceAll('.', '-');
 
 /** The stages of a format that are not the raw disk itself; a compressed one begins with the one that is not. */
 export function convertStage(format: DiskFormat): readonly string[] {
   const { kind, compression } = format;
-  const plain = kind === 'raw' ? [] : [conversion(kind)];
+  const plain = kind === 'raw' || kind === 'iso' ? [] : [conversion(kind)];
   if (compression === undefined) return plain;
   const from = `disk.${kind}`;
   const packed = [
@@ -48,7 +48,7 @@ const COMMANDS: Readonly<Record<DiskCompression, string>> = {
   bzip2: 'bzip2 -c',
 };
 
-function conversion(kind: Exclude<DiskKind, 'raw'>): string {
+function conversion(kind: Exclude<DiskKind, 'raw' | 'iso'>): string {
   const file = `/out/disk.${kind}`;
   const lines: Readonly<Record<typeof kind, readonly string[]>> = {
     qcow2: [`qemu-img convert -f raw -O qcow2 /in/disk.raw ${file}`],

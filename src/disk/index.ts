@@ -2,6 +2,7 @@ export { BOOT_STAGE } from './boot.ts';
 export { passwordSecret } from './configure.ts';
 export { diskFile, formatStage } from './convert.ts';
 export { DATABASE_COPY, databaseFile } from './database.ts';
+export { isLive } from './fstab.ts';
 export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
 export { installedApks } from './installed-apk.ts';
 export { npmPackage, pythonPackage } from './installed-library.ts';
@@ -17,6 +18,7 @@ export {
   type DiskKind,
   type DiskPlan,
   PACKAGES_STAGE,
+  SIGNING_KEY,
   TREE_STAGE,
 } from './plan.ts';
 export { cycloneDxDocument, type InventorySubject, spdxDocument } from './sbom.ts';

@@ -3,7 +3,7 @@ import { err, type Failure, failure, ok, type Result } from '../base/index.ts';
 import type { OsPartition, OsTemplate } from '../template/index.ts';
 
 /** File systems that can be made. */
-export type DiskFs = 'vfat' | 'ext4' | 'erofs' | 'squashfs' | 'swap';
+export type DiskFs = 'vfat' | 'ext4' | 'erofs' | 'squashfs' | 'swap' | 'verity';
 
 /** One partition, every choice made. */
 export interface DiskPartition {
@@ -34,6 +34,8 @@ export interface DiskLayout {
   readonly partitions: readonly DiskPartition[];
   readonly esp: DiskPartition;
   readonly root: DiskPartition;
+  /** The tree of hashes of the root; absent: the root can be written to, or is a live medium's. */
+  readonly verity?: DiskPartition;
 }
 
 const MIB = 1024 * 1024;
@@ -46,6 +48,8 @@ const TYPES: Readonly<Record<string, readonly [gpt: string, mbr: string]>> = {
   linux: ['0FC63DAF-8483-4772-8E79-3D69D8477DE4', '83'],
   'linux-root-amd64': ['4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709', '83'],
   'linux-root-arm64': ['B921B045-1DF0-41C3-AF44-4C6F280D3FAE', '83'],
+  'linux-root-amd64-verity': ['2C7357ED-EBD2-46D9-AEC1-23D437EC2BF5', '83'],
+  'linux-root-arm64-verity': ['DF3300CE-D69F-4C92-978C-9BFB0F38D820', '83'],
   'linux-home': ['933AC7E1-2EB4-4F13-B844-0E14E2AEF915', '83'],
   'linux-srv': ['3B8F8425-20E0-4F3B-907F-1A25A76F98E8', '83'],
   'linux-var': ['4D21B016-B534-45C2-A9FB-5C16E091FD2D', '83'],
@@ -87,11 +91,13 @@ export function layOut(t: OsTemplate): Result<DiskLayout> {
     problems.push(failure('TP009', 2, message, { help, places: [t.at(path)] }));
     return undefined;
   };
-  const written = t.disk?.partitions ?? DEFAULT_PARTITIONS;
+  const immutable = t.system.immutability?.enabled === true;
+  const written = partitionsOf(t);
   const arch = t.target.arch === 'aarch64' ? 'arm64' : 'amd64';
   const partitions = written.flatMap((p, i): DiskPartition[] => {
     const at = ['disk', 'partitions', i];
-    const fs = FILE_SYSTEMS[p.fsType ?? 'ext4'];
+    const hashes = immutable && HASH_IDS.has(p.id ?? '');
+    const fs = hashes ? 'verity' : FILE_SYSTEMS[p.fsType ?? 'ext4'];
     if (fs === undefined)
       refuse(
         [...at, 'fsType'],
@@ -100,7 +106,11 @@ export function layOut(t: OsTemplate): Result<DiskLayout> {
       );
     const esp = p.type === 'esp' || (p.flags ?? []).includes('esp');
     const root = p.mountPoint === '/';
-    const kind = esp ? 'esp' : (p.type ?? (root ? `linux-root-${arch}` : 'linux'));
+    const kind = hashes
+      ? `linux-root-${arch}-verity`
+      : esp
+        ? 'esp'
+        : (p.type ?? (root ? `linux-root-${arch}` : 'linux'));
     const types = TYPES[kind];
     if (types === undefined && p.typeUUID === undefined)
       refuse(
@@ -158,26 +168,65 @@ export function layOut(t: OsTemplate): Result<DiskLayout> {
       'there is no EFI system partition with fat32',
       'give one type: esp, fsType: fat32',
     );
+  const verity = partitions.find((p) => p.fs === 'verity');
+  if (immutable && verity === undefined)
+    refuse(
+      ['disk', 'partitions'],
+      'an immutable root needs a partition for its hashes',
+      'give one id: roothashmap with mountPoint: none, of 1/100 of the root',
+    );
   overlaps(partitions, size).forEach((message) =>
     refuse(['disk', 'partitions'], message, 'partitions follow one another within the size'),
   );
   const [first, ...also] = problems;
   if (first !== undefined) return err(also.length === 0 ? first : { ...first, also });
   if (root === undefined || esp === undefined) throw new Error('both were just found');
-  return ok({ table, id, ...(size === undefined ? {} : { size }), partitions, esp, root });
+  return ok({
+    table,
+    id,
+    ...(size === undefined ? {} : { size }),
+    partitions,
+    esp,
+    root,
+    ...(verity === undefined ? {} : { verity }),
+  });
 }
 
-const DEFAULT_PARTITIONS: readonly OsPartition[] = [
-  {
-    id: 'boot',
-    type: 'esp',
-    fsType: 'fat32',
-    start: '1MiB',
-    end: `${1 + ESP_SIZE / MIB}MiB`,
-    mountPoint: '/boot/efi',
-  },
-  { id: 'rootfs', fsType: 'ext4', start: `${1 + ESP_SIZE / MIB}MiB`, end: '0', mountPoint: '/' },
-];
+/** Names of the partition for hashes, as os-image-composer has them. */
+const HASH_IDS: ReadonlySet<string> = new Set(['roothashmap', 'hash']);
+/** Default size of that partition: room for the hashes of 8 GiB. */
+const HASH_SIZE = 64 * MIB;
+
+/** The partitions that a template names, or the usual ones of what it describes. */
+function partitionsOf(t: OsTemplate): readonly OsPartition[] {
+  if (t.target.imageType === 'iso') return [...usual([]).slice(0, 1), LIVE_ROOT];
+  if (t.disk?.partitions !== undefined) return t.disk.partitions;
+  return usual(t.system.immutability?.enabled === true ? [['roothashmap', HASH_SIZE]] : []);
+}
+
+/** What a live medium has in place of a partition for the root. */
+const LIVE_ROOT: OsPartition = {
+  id: 'root',
+  fsType: 'squashfs',
+  start: `${1 + ESP_SIZE / MIB}MiB`,
+  end: '0',
+  mountPoint: '/',
+};
+
+/** An EFI system partition, others, and the root in the rest. */
+function usual(others: readonly (readonly [id: string, size: number])[]): readonly OsPartition[] {
+  let at = MIB;
+  const next = (size: number): Pick<OsPartition, 'start' | 'end'> => {
+    const start = at;
+    at += size;
+    return { start: `${start / MIB}MiB`, end: `${at / MIB}MiB` };
+  };
+  return [
+    { id: 'boot', type: 'esp', fsType: 'fat32', mountPoint: '/boot/efi', ...next(ESP_SIZE) },
+    ...others.map(([id, size]) => ({ id, mountPoint: 'none', ...next(size) })),
+    { id: 'rootfs', fsType: 'ext4', start: `${at / MIB}MiB`, end: '0', mountPoint: '/' },
+  ];
+}
 
 /** The last partition takes the rest of a disk whose size is given. */
 function sizeOf(start: number, end: number, disk: number | undefined): { readonly size?: number } {
@@ -230,18 +279,4 @@ const UNITS: Readonly<Record<string, number>> = {
 function bytesOf(text: string): number {
   const [, digits = '0', unit = ''] = /^([\d.]+)\s*([A-Za-z]*)$/.exec(text) ?? [];
   return Math.round(Number(digits) * (UNITS[unit.toUpperCase()] ?? 1));
-}
-
-/** The lines of fstab(5). */
-export function fstab(layout: DiskLayout): string {
-  return layout.partitions
-    .flatMap((p) => {
-      if (p.fs === 'swap') return [`PARTUUID=${p.uuid} none swap sw 0 0\n`];
-      if (p.mountPoint === undefined) return [];
-      const pass = p.mountPoint === '/' ? 1 : p.fs === 'ext4' || p.fs === 'vfat' ? 2 : 0;
-      return [
-        `PARTUUID=${p.uuid} ${p.mountPoint} ${p.fs} ${p.mountOptions} 0 ${p.fs === 'ext4' || p.fs === 'vfat' ? pass : 0}\n`,
-      ];
-    })
-    .join('');
 }

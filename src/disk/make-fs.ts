@@ -37,6 +37,8 @@ function body(p: DiskPartition, image: string, from: string): readonly string[] 
         `truncate -s ${p.size ?? SPARE} ${image}`,
         `mkswap -U ${p.fsUuid}${p.label === '' ? '' : ` -L ${quoted(p.label)}`} ${image} >/dev/null`,
       ];
+    case 'verity':
+      throw new Error('hashes are made of the finished root');
     case 'vfat':
       return [
         `truncate -s ${p.size ?? SPARE} ${image}`,

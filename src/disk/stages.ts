@@ -2,17 +2,21 @@ import { bootStage } from './boot.ts';
 import { configurationStages } from './configure.ts';
 import { convertStage } from './convert.ts';
 import { DATABASE_COPY, databaseFile } from './database.ts';
+import { isLive } from './fstab.ts';
+import { espStage, signingStage, ukiStage } from './kernel-image.ts';
 import type { DiskLayout, DiskPartition } from './layout.ts';
 import { makeFs } from './make-fs.ts';
+import { mediumStage } from './medium.ts';
 import {
   CONTEXTS,
-  commandLine,
   DISK_STAGE,
   type DiskPlan,
   PACKAGES_STAGE,
+  partUuid,
   TREE_STAGE,
 } from './plan.ts';
 import { quoted, run, script, shellFile } from './shell.ts';
+import { fillHash, VERITY_STAGE, verityStage } from './verity.ts';
 
 /**
  * The stages from a template to its disks, in the language of Dockerfiles: each is a step of the one graph, with the keys,
@@ -22,10 +26,14 @@ export function diskStages(plan: DiskPlan): string {
   const { layout } = plan;
   return [
     ...configurationStages(plan),
+    ...layout.partitions
+      .filter((p) => p !== layout.esp && p !== layout.verity)
+      .flatMap((p) => fsStages(plan, p)),
+    ...verityStage(layout, fsStage(layout.root)),
     ukiStage(plan),
+    ...signingStage(plan),
     espStage(plan),
-    ...layout.partitions.filter((p) => p !== layout.esp).flatMap((p) => fsStages(plan, p)),
-    assemblyStage(layout),
+    isLive(plan.template) ? mediumStage(plan, fsStage(layout.root)) : assemblyStage(layout),
     `FROM ${CONTEXTS.root} AS ${TREE_STAGE}`,
     `FROM scratch AS ${PACKAGES_STAGE}\nCOPY --from=configured ${databaseFile(plan.provider)} /${DATABASE_COPY}`,
     ...plan.formats.flatMap((format) => convertStage(format)),
@@ -34,63 +42,8 @@ export function diskStages(plan: DiskPlan): string {
   ].join('\n\n');
 }
 
-/**
- * A unified kernel image (UAPI group specification): sections added to systemd's stub. The stub finds them by name; their
- * addresses must only not overlap.
- */
-function ukiStage({ template, provider, layout }: DiskPlan): string {
-  const stub = provider.stub[template.target.arch] ?? '';
-  const section = (name: string, from: string, at: string): string =>
-    `--add-section .${name}=${from} --change-section-vma .${name}=${at}`;
-  return [
-    `FROM ${CONTEXTS.disk} AS uki`,
-    run(
-      ['--mount=type=bind,from=initramfs,source=/varve,target=/in'],
-      script(
-        'epoch=$(stat -c %Y /in/initrd)',
-        'export SOURCE_DATE_EPOCH=$epoch',
-        'mkdir -p /out',
-        `printf '%s\\0' ${quoted(commandLine(template, layout))} > /tmp/cmdline`,
-        [
-          // With -p the header keeps the time that the stub has.
-          'objcopy -p',
-          section('osrel', '/in/os-release', '0x20000'),
-          section('cmdline', '/tmp/cmdline', '0x30000'),
-          section('linux', '/in/vmlinuz', '0x2000000'),
-          section('initrd', '/in/initrd', '0x8000000'),
-          `${stub} /out/linux.efi`,
-        ].join(' '),
-        'rm /tmp/cmdline',
-        'touch -d "@$epoch" /out/linux.efi',
-      ),
-    ),
-  ].join('\n');
-}
-
-function espStage({ template, provider, layout }: DiskPlan): string {
-  const { esp } = layout;
-  const name = provider.efiName[template.target.arch] ?? '';
-  const size = esp.size ?? 0;
-  // A FAT32 needs 65525 clusters (Microsoft's FAT specification 1.03); smaller ones are FAT16, which firmware reads too.
-  const fat = size >= 64 * 1024 * 1024 ? '-F 32 -s 1' : '';
-  const label = esp.label === '' ? 'ESP' : esp.label.toUpperCase();
-  return [
-    `FROM ${CONTEXTS.disk} AS esp`,
-    run(
-      ['--mount=type=bind,from=uki,source=/out,target=/in'],
-      script(
-        'export SOURCE_DATE_EPOCH=$(stat -c %Y /in/linux.efi) TZ=UTC',
-        'mkdir -p /out',
-        `truncate -s ${size} /out/esp.img`,
-        `mkfs.vfat --invariant ${fat} -i ${esp.fsUuid.slice(0, 8)} -n ${quoted(label.slice(0, 11))} /out/esp.img >/dev/null`,
-        'mmd -i /out/esp.img ::/EFI ::/EFI/BOOT',
-        `mcopy -m -i /out/esp.img /in/linux.efi ::/EFI/BOOT/${name}`,
-      ),
-    ),
-  ].join('\n');
-}
-
-const fsStage = (p: DiskPartition): string => `fs-${p.id.toLowerCase()}`;
+const fsStage = (p: DiskPartition): string =>
+  p.fs === 'verity' ? VERITY_STAGE : `fs-${p.id.toLowerCase()}`;
 
 /** The content of one partition; what other partitions hold is not in it. */
 function fsStages(plan: DiskPlan, p: DiskPartition): readonly string[] {
@@ -131,7 +84,7 @@ function assemblyStage(layout: DiskLayout): string {
       ? '/in/esp/esp.img'
       : p === layout.root
         ? `/out/${p.id}.img`
-        : `/in/${p.id}/${p.id}.img`;
+        : `/in/${p.fs === 'verity' ? 'verity' : p.id}/${p.id}.img`;
   const rest = layout.partitions.find((p) => p.size === undefined);
   return [
     `FROM ${fsStage(layout.root)} AS ${DISK_STAGE}`,
@@ -139,7 +92,8 @@ function assemblyStage(layout: DiskLayout): string {
       [
         '--mount=type=bind,from=esp,source=/out,target=/in/esp',
         ...mounted.map(
-          (p) => `--mount=type=bind,from=${fsStage(p)},source=/out,target=/in/${p.id}`,
+          (p) =>
+            `--mount=type=bind,from=${fsStage(p)},source=/out,target=/in/${p.fs === 'verity' ? 'verity' : p.id}`,
         ),
       ],
       script(
@@ -150,6 +104,7 @@ function assemblyStage(layout: DiskLayout): string {
           ? `size=$(( ${Math.max(...layout.partitions.map((p) => p.start + (p.size ?? 0)))} + rest + 1048576 ))`
           : `size=${layout.size}`,
         shellFile('/tmp/table', partitionTable(layout)),
+        ...fillHash(layout, '/tmp/table'),
         'sed -i "s/@REST@/$((rest / 512))/" /tmp/table',
         'truncate -s "$size" /out/disk.raw',
         'sfdisk -q /out/disk.raw < /tmp/table',
@@ -178,7 +133,7 @@ function partitionTable(layout: DiskLayout): string {
           `${p.index} : start=${p.start / 512}`,
           `size=${p.size === undefined ? '@REST@' : p.size / 512}`,
           `type=${p.type}`,
-          ...(layout.table === 'gpt' ? [`uuid=${p.uuid}`, `name="${p.name}"`] : []),
+          ...(layout.table === 'gpt' ? [`uuid=${partUuid(layout, p)}`, `name="${p.name}"`] : []),
         ].join(', '),
       ),
   ].join('\n');

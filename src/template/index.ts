@@ -24,7 +24,7 @@ export {
   type Placed,
   parseOsPart,
 } from './os-template.ts';
-export { type Provider, parseProvider, providerOf } from './provider.ts';
+export { type Provider, parseProvider, providerOf, rootOpeners } from './provider.ts';
 export {
   isRpmTemplate,
   parseRpmTemplate,

@@ -1,7 +1,7 @@
 import { err, failure, ok, type Result, spanOf } from '../base/index.ts';
 import { rpmRoots } from './os-rpm-root.ts';
 import type { OsTemplate, Placed } from './os-template.ts';
-import type { Provider } from './provider.ts';
+import { type Provider, rootOpeners } from './provider.ts';
 import type { RootTemplate } from './rpm-template.ts';
 import type { PackageWish, Template, TemplateMirror } from './template.ts';
 import { joined } from './yaml-schema.ts';
@@ -21,6 +21,12 @@ export interface OsRoots {
   readonly convert: RootTemplate;
   /** What boots disks. */
   readonly boot: RootTemplate;
+  /** What makes trees of hashes; absent where the template wants none. */
+  readonly verity?: RootTemplate;
+  /** What signs for Secure Boot; absent where nothing is signed. */
+  readonly sign?: RootTemplate;
+  /** What makes live media; absent for disks. */
+  readonly iso?: RootTemplate;
 }
 
 /**
@@ -29,6 +35,7 @@ export interface OsRoots {
  */
 export function osRoots(t: OsTemplate, provider: Provider): Result<OsRoots> {
   const { tools } = provider;
+  const { immutability } = t.system;
   if (tools === undefined || provider.initramfs === undefined)
     return err(
       failure('TP008', 2, `disks of ${provider.dist} cannot be built yet`, {
@@ -68,13 +75,17 @@ export function osRoots(t: OsTemplate, provider: Provider): Result<OsRoots> {
     disk: of(tools.disk),
     convert: of(tools.convert),
     boot: of(tools.boot),
+    ...(immutability?.enabled === true ? { verity: of(tools.verity) } : {}),
+    ...(immutability?.secureBootDBKey === undefined ? {} : { sign: of(tools.sign) }),
+    ...(t.target.imageType === 'iso' ? { iso: of(tools.iso) } : {}),
   });
 }
 
 /** What a system has to have to boot. */
 function ownPackages(t: OsTemplate, provider: Provider): readonly string[] {
   const kernels = t.system.kernel?.packages ?? [provider.kernel[t.target.arch] ?? ''];
-  return [...provider.packages, ...(provider.initramfs?.packages ?? []), ...kernels];
+  const openers = rootOpeners(t, provider).flatMap((opener) => opener.packages);
+  return [...provider.packages, ...(provider.initramfs?.packages ?? []), ...openers, ...kernels];
 }
 
 function packageWishes(t: OsTemplate, provider: Provider): Result<readonly PackageWish[]> {

@@ -1,9 +1,13 @@
 import { z } from 'zod';
 import { err, failure, type Result, type SourceFile } from '../base/index.ts';
+import type { OsTemplate } from './os-template.ts';
 import { parseYaml } from './yaml-schema.ts';
 
 const texts = z.array(z.string());
 const byArch = z.record(z.string(), z.string());
+
+/** Packages and files (by path, executable) of the initramfs. */
+const addition = z.strictObject({ packages: texts, files: byArch });
 
 const schema = z.strictObject({
   os: z.string(),
@@ -28,15 +32,39 @@ const schema = z.strictObject({
       concerns: texts.min(1),
     })
     .optional(),
+  /** What opens a root with a tree of hashes. */
+  verity: addition.optional(),
+  /** What opens the root of a live medium. */
+  live: addition.optional(),
   stub: byArch.default({}),
   efiName: byArch.default({}),
-  tools: z.strictObject({ disk: texts, convert: texts, boot: texts }).optional(),
+  tools: z
+    .strictObject({
+      disk: texts,
+      convert: texts,
+      boot: texts,
+      verity: texts.default([]),
+      sign: texts.default([]),
+      iso: texts.default([]),
+    })
+    .optional(),
 });
 
 /**
  * What is known of a distribution, as data: `providers/<dist>.yml`. Without `tools` its templates are checked only.
  */
 export type Provider = z.infer<typeof schema>;
+
+/** What the initramfs of a template has beside the distribution's own: how it finds a root that nothing writes to. */
+export function rootOpeners(
+  t: { readonly target: { readonly imageType: string }; readonly system: OsTemplate['system'] },
+  provider: Provider,
+): readonly z.infer<typeof addition>[] {
+  return [
+    ...(t.system.immutability?.enabled === true ? [provider.verity] : []),
+    ...(t.target.imageType === 'iso' ? [provider.live] : []),
+  ].filter((a) => a !== undefined);
+}
 
 /** Reads a provider file. TP001 to TP003, as of templates. */
 export function parseProvider(file: SourceFile): Result<Provider> {

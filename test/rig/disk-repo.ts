@@ -4,6 +4,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DebianRepo } from './debian-repo.ts';
 
+/** Whose libraries are in their own package: others do not need them. */
+const OWN_LIBRARIES: ReadonlySet<string> = new Set([
+  'qemu-utils',
+  'cryptsetup-bin',
+  'sbsigntool',
+  'xorriso',
+]);
+
 /** Programs of this machine that the tiny distributions are made of, by package. */
 export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   'tiny-base': [
@@ -42,12 +50,17 @@ export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   dosfstools: ['/usr/sbin/mkfs.vfat'],
   e2fsprogs: ['/usr/sbin/mke2fs', '/usr/sbin/debugfs', '/usr/sbin/dumpe2fs', '/usr/sbin/e2fsck'],
   fdisk: ['/usr/sbin/sfdisk'],
+  'squashfs-tools': ['/usr/bin/mksquashfs'],
   mtools: ['/usr/bin/mtools', '/usr/bin/mmd', '/usr/bin/mcopy'],
   'qemu-utils': ['/usr/bin/qemu-img'],
   gzip: ['/usr/bin/gzip'],
   zstd: ['/usr/bin/zstd'],
   'xz-utils': ['/usr/bin/xz'],
   bzip2: ['/usr/bin/bzip2'],
+  'cryptsetup-bin': ['/usr/sbin/veritysetup'],
+  sbsigntool: ['/usr/bin/sbsign', '/usr/bin/sbverify'],
+  faketime: ['/usr/bin/faketime'],
+  xorriso: ['/usr/bin/xorriso'],
 };
 
 /** systemd's stub for unified kernel images. */
@@ -66,6 +79,8 @@ const GCONV = '/usr/lib/x86_64-linux-gnu/gconv';
 /** Files that programs read: the code page of FAT names. */
 export const DATA: Readonly<Record<string, readonly string[]>> = {
   e2fsprogs: ['/etc/mke2fs.conf'],
+  'squashfs-tools': ['/lib/x86_64-linux-gnu/libgcc_s.so.1'],
+  faketime: ['/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'],
   mtools: [
     'IBM850.so',
     'gconv-modules',
@@ -76,7 +91,7 @@ export const DATA: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that need only be there. */
 const EMPTY = ['systemd-sysv', 'udev', 'dbus', 'login', 'kmod', 'iproute2', 'util-linux'];
-const TOOLS = ['erofs-utils', 'squashfs-tools', 'ovmf', 'qemu-system-x86'];
+const TOOLS = ['erofs-utils', 'ovmf', 'qemu-system-x86'];
 
 /**
  * A distribution of a dozen packages in which the stages of a disk can run: this machine's own dpkg, shell and tools, a
@@ -99,7 +114,7 @@ export class DiskRepo implements AsyncDisposable {
   #publish(): void {
     const shared = new Set<string>();
     for (const [name, programs] of Object.entries(PROGRAMS))
-      if (name !== 'qemu-utils')
+      if (!OWN_LIBRARIES.has(name))
         for (const library of programs.flatMap(librariesOf)) shared.add(library);
     for (const [name, programs] of Object.entries(PROGRAMS)) {
       const tree = join(this.#dir, name);
@@ -108,7 +123,7 @@ export class DiskRepo implements AsyncDisposable {
       if (base) for (const library of shared) copyInto(library, tree);
       if (base) baseFiles(tree);
       for (const file of DATA[name] ?? []) if (existsSync(file)) copyInto(file, tree);
-      if (name === 'qemu-utils')
+      if (OWN_LIBRARIES.has(name))
         for (const library of programs.flatMap(librariesOf))
           if (!shared.has(library)) copyInto(library, tree);
       this.repo.add({

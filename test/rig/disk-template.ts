@@ -14,26 +14,34 @@ export interface Wishes {
   readonly hostname?: string;
   readonly command?: string;
   readonly user?: string;
+  readonly imageType?: string;
+  /** Lines of `disk`. */
+  readonly partitions?: string;
+  /** Lines of `systemConfig`. */
+  readonly system?: string;
 }
+
+const PARTITIONS = `    - {id: boot, type: esp, fsType: fat32, start: 1MiB, end: 17MiB, mountPoint: /boot/efi}
+    - {id: rootfs, fsType: ext4, start: 17MiB, end: "0", mountPoint: /}
+`;
 
 /** Writes `os.yml` and the file that it names into a world. */
 export function writeDiskTemplate(world: Rig, tiny: DiskRepo, wishes: Wishes = {}): void {
   const { cmdline = 'quiet', packages = '', password = HASH } = wishes;
   const { hostname = 'tinybox', command = 'echo made > /etc/made', user = 'locked' } = wishes;
+  const { imageType = 'raw', system = '', partitions = PARTITIONS } = wishes;
   world.write('motd', 'hello\n');
   world.write(
     'os.yml',
     `image: {name: tiny, version: 1.0.0}
-target: {os: debian, dist: debian12, arch: x86_64, imageType: raw}
+target: {os: debian, dist: debian12, arch: x86_64, imageType: ${imageType}}
 packageRepositories:
   - {codename: bookworm, url: "${tiny.repo.uri}", pkey: "${tiny.repo.keyring()}", component: main}
 disk:
   name: tiny
   partitions:
-    - {id: boot, type: esp, fsType: fat32, start: 1MiB, end: 17MiB, mountPoint: /boot/efi}
-    - {id: rootfs, fsType: ext4, start: 17MiB, end: "0", mountPoint: /}
-systemConfig:
-  hostname: ${hostname}
+${partitions}systemConfig:
+${system}  hostname: ${hostname}
   packages: [${packages}]
   kernel: {cmdline: ${cmdline}}
   users:

@@ -15,10 +15,12 @@ import {
   layOut,
   PACKAGES_STAGE,
   passwordSecret,
+  SIGNING_KEY,
   TREE_STAGE,
 } from '../../disk/index.ts';
 import { type OsRoots, osRoots } from '../../template/index.ts';
 import { composeRequest, type Options } from '../build-request.ts';
+import { canBeMade, formatsFit } from '../compose/can-be-made.ts';
 import {
   artifactFormats,
   diskOutput,
@@ -29,6 +31,7 @@ import { contextName, givenTemplates, ROOTS } from '../compose/given-templates.t
 import { writeInventory } from '../compose/inventory.ts';
 import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
 import { writeLocks } from '../compose/lock-file.ts';
+import { stageSigning } from '../compose/signing.ts';
 import { stageFiles } from '../compose/stage-files.ts';
 import { verifyTree } from '../compose/verify-tree.ts';
 import { fail, type Io } from '../io.ts';
@@ -55,12 +58,19 @@ export async function composeDisk(
   work.resources.defer(() => rmSync(dir, { recursive: true, force: true }));
   const files = stageFiles(loaded.value, dir);
   if (!files.ok) return fail(io, files.error);
+  const signing = stageSigning(loaded.value, dir);
+  if (!signing.ok) return fail(io, signing.error);
   const templates = givenTemplates(io, { file: work.file, roots, options });
   if (!templates.ok) return fail(io, templates.error);
   const request = await stagesRequest(io, store, {
     ...work,
     dir,
-    text: diskStages({ ...plan, files: files.value }),
+    text: diskStages({
+      ...plan,
+      files: files.value,
+      ...(signing.value === undefined ? {} : { signing: signing.value.plan }),
+    }),
+    ...(signing.value === undefined ? {} : { key: signing.value.key }),
   });
   if (!request.ok) return fail(io, request.error);
   const run = async (
@@ -138,6 +148,8 @@ function planDisk(io: Io, loaded: LoadedTemplate, options: Options): Result<Plan
   const formats = outputs.length === 0 ? artifacts : outputs.flatMap((o) => o.format ?? []);
   const boot = bootTest(options);
   if (!boot.ok) return boot;
+  const fitting = formatsFit(loaded, formats);
+  if (!fitting.ok) return fitting;
   return ok({
     plan: {
       template,
@@ -160,28 +172,6 @@ function distinct(formats: readonly DiskFormat[]): readonly DiskFormat[] {
     map.set(key, format);
   }
   return [...map.values()];
-}
-
-/** What a template may ask for and cannot be made: said before anything is. */
-function canBeMade({ template: t }: LoadedTemplate): Result<void> {
-  const refuse = (path: readonly PropertyKey[], what: string, help: string): Result<void> =>
-    err(failure('TP008', 2, `${what} cannot be made yet`, { help, places: [t.at(path)] }));
-  if (t.target.imageType !== 'raw')
-    return refuse(['target', 'imageType'], `an image of the type ${t.target.imageType}`, 'use raw');
-  const { bootloader, immutability } = t.system;
-  if (bootloader?.bootType === 'legacy')
-    return refuse(['systemConfig', 'bootloader', 'bootType'], 'a disk for BIOS', 'use efi');
-  if (immutability?.enabled === true)
-    return refuse(['systemConfig', 'immutability'], 'an immutable root', 'leave it out');
-  for (const { value, file, span } of t.users)
-    if (value.password !== undefined && !/^(?:\$[0-9a-z]+\$|[!*])/.test(value.password))
-      return err(
-        failure('TP008', 2, `the password of ${value.name} is not hashed`, {
-          help: 'write what mkpasswd(1) or "openssl passwd -6" prints',
-          places: [{ file, span }],
-        }),
-      );
-  return ok(undefined);
 }
 
 /** Seconds that a boot test may take: emulation is slow. */
@@ -209,6 +199,8 @@ async function stagesRequest(
     readonly resources: AsyncDisposableStack;
     readonly dir: string;
     readonly text: string;
+    /** For Secure Boot. */
+    readonly key?: Uint8Array;
   },
 ): Promise<Result<BuildRequest>> {
   const { file, options, resources, dir, text } = work;
@@ -224,11 +216,12 @@ async function stagesRequest(
   if (!files.ok) return files;
   const loaded = loadOsTemplate(io, resolve(io.cwd, file));
   if (!loaded.ok) return loaded;
-  const passwords = new Map(
+  const own = new Map<string, Uint8Array>(
     loaded.value.template.users.flatMap(({ value: { name, password } }) =>
       password === undefined ? [] : [[passwordSecret(name), Buffer.from(password)] as const],
     ),
   );
+  if (work.key !== undefined) own.set(SIGNING_KEY, work.key);
   const contexts = ([...ROOTS, 'kernel'] as const).map((root): readonly [string, NamedContext] => [
     CONTEXTS[root],
     { kind: 'template', file: contextName(file, root) },
@@ -240,7 +233,7 @@ async function stagesRequest(
     namedContexts: new Map([...contexts, [CONTEXTS.files, { kind: 'local', source: files.value }]]),
     secrets: {
       ...secrets,
-      secret: async (id, signal) => passwords.get(id) ?? (await secrets.secret(id, signal)),
+      secret: async (id, signal) => own.get(id) ?? (await secrets.secret(id, signal)),
     },
   });
 }

@@ -12,7 +12,7 @@ import { csvMap, usage } from '../flags/csv.ts';
 import { outputFlag } from '../flags/output.ts';
 import type { Io } from '../io.ts';
 
-const KINDS: readonly DiskKind[] = ['raw', 'qcow2', 'vhd', 'vmdk'];
+const KINDS: readonly DiskKind[] = ['raw', 'qcow2', 'vhd', 'vmdk', 'iso'];
 const COMPRESSIONS: Readonly<Record<string, DiskCompression>> = {
   gz: 'gzip',
   gzip: 'gzip',
@@ -32,7 +32,7 @@ export interface StageOutput {
 /** Name of the stage with the root file system as it is on the disk. */
 export const ROOT_STAGE = 'configured';
 
-/** Reads one `--output`: `type=raw|qcow2|vhd|vmdk,dest=…[,compression=…]`, or what images and trees have. */
+/** Reads one `--output`: `type=raw|qcow2|vhd|vmdk|iso,dest=…[,compression=…]`, or what images and trees have. */
 export function diskOutput(io: Io, text: string): Result<StageOutput> {
   const kind = KINDS.find((k) => new RegExp(`(?:^|,)\\s*type=${k}(?:,|$)`, 'i').test(text));
   if (kind === undefined) {

@@ -8,7 +8,15 @@ import { checkLock, readLocks } from './lock-file.ts';
 /** Roots that have templates. */
 export type RootName = Exclude<keyof OsRoots, 'kernel'>;
 /** All of them, that of the disk first. */
-export const ROOTS: readonly RootName[] = ['root', 'disk', 'convert', 'boot'];
+export const ROOTS: readonly RootName[] = [
+  'root',
+  'disk',
+  'convert',
+  'boot',
+  'verity',
+  'sign',
+  'iso',
+];
 
 /** The templates of the roots under the names that the stages know them by, and where their locks come from. */
 export function givenTemplates(
@@ -17,7 +25,12 @@ export function givenTemplates(
 ): Result<{ readonly given: GivenTemplates; readonly locks: Map<string, TemplateLock> }> {
   const { options, roots } = what;
   const nameOf = (root: RootName): string => contextName(what.file, root);
-  const templates = new Map<string, RootTemplate>(ROOTS.map((r) => [nameOf(r), roots[r]]));
+  const templates = new Map<string, RootTemplate>(
+    ROOTS.flatMap((r) => {
+      const template = roots[r];
+      return template === undefined ? [] : [[nameOf(r), template] as const];
+    }),
+  );
   const frozen = new Map<string, TemplateLock>();
   if (options.is('frozen')) {
     const path = options.text('lock') ?? `${what.file}.lock`;
@@ -25,8 +38,9 @@ export function givenTemplates(
     if (!locks.ok) return locks;
     for (const root of ROOTS) {
       const lock = locks.value.get(root);
-      if (lock === undefined) continue;
-      const fits = checkLock(root, roots[root], lock);
+      const template = roots[root];
+      if (lock === undefined || template === undefined) continue;
+      const fits = checkLock(root, template, lock);
       if (!fits.ok) return fits;
       frozen.set(nameOf(root), lock);
     }

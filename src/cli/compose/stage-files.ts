@@ -4,7 +4,7 @@ import { err, type Failure, failure, ok, type Result } from '../../base/index.ts
 import type { LoadedTemplate } from './load-template.ts';
 
 /** The oldest time that a FAT file system can hold, 1980-01-01: what the checkout of a template says is not kept. */
-const FIXED_S = 315_532_800;
+export const FIXED_S = 315_532_800;
 
 /**
  * Gathers a template's additional files in one directory, each below its destination: the context that the stages copy

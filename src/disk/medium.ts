@@ -1,0 +1,32 @@
+import { CONTEXTS, DISK_STAGE, type DiskPlan, mediumLabel } from './plan.ts';
+import { run, script } from './shell.ts';
+
+/**
+ * A live medium: ISO 9660 (ECMA-119) with the root as a file, and the EFI system partition as an El Torito image and as a
+ * partition, so that it starts from an optical drive and from a stick. Its times and identifiers are those of the image.
+ */
+export function mediumStage({ template, layout }: DiskPlan, fsStage: string): string {
+  const { id } = layout.root;
+  return [
+    `FROM ${CONTEXTS.iso} AS ${DISK_STAGE}`,
+    run(
+      [
+        '--mount=type=bind,from=esp,source=/out,target=/in/esp',
+        `--mount=type=bind,from=${fsStage},source=/out,target=/in/root`,
+      ],
+      script(
+        'export SOURCE_DATE_EPOCH=$(stat -c %Y /in/esp/esp.img) TZ=UTC',
+        'dates=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S00)',
+        'mkdir -p /out',
+        [
+          'xorriso -as mkisofs -quiet -R',
+          // The variable alone leaves directories that only the image has.
+          `-V ${mediumLabel(template)} -o /out/disk.iso --set_all_file_dates $dates`,
+          `-append_partition 2 ${layout.esp.type} /in/esp/esp.img -appended_part_as_gpt`,
+          '-e --interval:appended_partition_2:all:: -no-emul-boot',
+          `-graft-points live/root.img=/in/root/${id}.img`,
+        ].join(' '),
+      ),
+    ),
+  ].join('\n');
+}
