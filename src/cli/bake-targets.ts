@@ -11,7 +11,7 @@ import {
 import type { FoundImage } from '../ops/index.ts';
 import type { TargetSpec } from '../project/index.ts';
 import { buildRequest, Options } from './build-request.ts';
-import type { Io } from './io.ts';
+import { type Io, withMembers } from './io.ts';
 import type { OpenProject } from './project-world.ts';
 
 /** What targets are built with. */
@@ -87,6 +87,13 @@ async function contextsOf(
   return ok(contexts);
 }
 
+/** The limits of steps hold for those of targets as for those of layers. */
+function limitsIn(options: Options): Readonly<Record<string, unknown>> {
+  const names = ['memory', 'memorySwap', 'cpus', 'cpusetCpus', 'pidsLimit', 'stepTimeout'];
+  const single = names.map((name) => [name, options.text(name)] as const);
+  return { ...Object.fromEntries(single), stepLimit: options.list('stepLimit') };
+}
+
 async function targetRequest(
   io: Io,
   { open, options, resources, root }: TargetWork,
@@ -109,6 +116,7 @@ async function targetRequest(
     secret: target.secret,
     ssh: target.ssh,
     ulimit: target.ulimits,
+    ...limitsIn(options),
     addHost: target.extraHosts,
     network: target.network,
     shmSize: target.shmSize,
@@ -122,10 +130,15 @@ async function targetRequest(
         ? undefined
         : resolve(dir, target.context, target.dockerfile),
   };
-  const request = await buildRequest({ ...io, cwd: dir }, target.context, new Options(values), {
-    root,
-    resources,
-  });
+  const request = await buildRequest(
+    withMembers(io, { cwd: dir }),
+    target.context,
+    new Options(values),
+    {
+      root,
+      resources,
+    },
+  );
   if (!request.ok) return request;
   return ok({
     ...request.value,

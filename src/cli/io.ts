@@ -66,3 +66,10 @@ export function table(raw: readonly (readonly string[])[]): string {
     .map((line) => `${line.trimEnd()}\n`)
     .join('');
 }
+
+/** The process with some members changed. The others are those of `io`, which may be computed when they are asked for. */
+export function withMembers(io: Io, members: Partial<Io>): Io {
+  const described = Object.entries(members).map(([name, value]) => [name, { value }] as const);
+  // The prototype has all members.
+  return Object.create(io, Object.fromEntries(described)) as Io;
+}

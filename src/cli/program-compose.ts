@@ -1,5 +1,5 @@
 import type { Command, Option } from 'commander';
-import { collect, type Run } from './program-run.ts';
+import { addLimits, collect, type Run } from './program-run.ts';
 
 /** `varve compose` and what belongs to it. */
 export function addCompose(program: Command, run: Run, progressOption: () => Option): void {
@@ -35,7 +35,11 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--iidfile <path>', 'write the image ID')
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
-    .addOption(progressOption())
+    .addOption(progressOption());
+  addLimits(compose)
+    .option('--build-memory <size>', 'memory limit of all steps together')
+    .option('--build-cpus <number>', 'processors of all steps together')
+    .option('--build-pids-limit <number>', 'processes of all steps together')
     .action(
       run<[string, Record<string, unknown>]>(async () => {
         const { composeCommand } = await import('./commands/compose.ts');

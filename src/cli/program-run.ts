@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import type { Failure } from '../base/index.ts';
 import type { Io } from './io.ts';
 import { snapshotForm } from './snapshot-form.ts';
@@ -12,6 +13,24 @@ export const collect = (value: string, all: readonly string[] | undefined): read
   ...(all ?? []),
   value,
 ];
+
+/** What commands that run steps let each of them use, and how long they may take. */
+export function addLimits(command: Command): Command {
+  return command
+    .option('-m, --memory <size>', 'memory limit of each step')
+    .option('--memory-swap <size>', 'limit of memory and swap together of each step; -1: any')
+    .option('--cpus <number>', 'processors of each step')
+    .option('--cpuset-cpus <list>', 'processors that steps may run on, e.g. 0-2,4')
+    .option('--pids-limit <number>', 'processes of each step')
+    .option(
+      '--step-limit <pattern:limits>',
+      'limits of the steps whose name has the pattern in it: PATTERN:memory=2g,cpus=1.5,pids=100,timeout=60',
+      collect,
+    )
+    .option('--runtime <program>', 'OCI runtime that runs steps (default: VARVE_RUNTIME, or runc)')
+    .option('--timeout <seconds>', 'stop the build when it takes longer')
+    .option('--step-timeout <seconds>', 'end a step that runs longer');
+}
 
 /** What is wrong with a variable that all commands take. */
 export async function wrongEnvironment(env: Io['env']): Promise<Failure | undefined> {

@@ -5,7 +5,7 @@ import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { loadCompiled } from './load-compiled.ts';
 import { addCompose } from './program-compose.ts';
-import { collect, type Run, wrongEnvironment } from './program-run.ts';
+import { addLimits, collect, type Run, wrongEnvironment } from './program-run.ts';
 import { addHistory, addImage, addReport, addWhy } from './program-show.ts';
 import { addProject } from './project-commands.ts';
 
@@ -147,22 +147,6 @@ function addBuild(program: Command, run: Run): void {
     .option('--ulimit <name=soft:hard>', 'limit of steps', collect)
     .option('--shm-size <size>', 'size of /dev/shm in steps')
     .option('--cgroup-parent <path>', 'cgroup below which steps run')
-    .option('-m, --memory <size>', 'memory limit of each step')
-    .option('--memory-swap <size>', 'limit of memory and swap together of each step; -1: any')
-    .option('--cpus <number>', 'processors of each step')
-    .option('--cpuset-cpus <list>', 'processors that steps may run on, e.g. 0-2,4')
-    .option('--pids-limit <number>', 'processes of each step')
-    .option(
-      '--step-limit <pattern:limits>',
-      'limits of the steps whose name has the pattern in it: PATTERN:memory=2g,cpus=1.5,pids=100,timeout=60',
-      collect,
-    )
-    .option('--build-memory <size>', 'memory limit of all steps together')
-    .option('--build-cpus <number>', 'processors of all steps together')
-    .option('--build-pids-limit <number>', 'processes of all steps together')
-    .option('--runtime <program>', 'OCI runtime that runs steps (default: VARVE_RUNTIME, or runc)')
-    .option('--timeout <seconds>', 'stop the build when it takes longer')
-    .option('--step-timeout <seconds>', 'end a step that runs longer')
     .option('--metadata-file <path>', 'write what was built as JSON')
     .option('--iidfile <path>', 'write the image ID')
     .option('--plan', 'say what would run and what is cached, and why; run nothing')
@@ -174,6 +158,10 @@ function addBuild(program: Command, run: Run): void {
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
     .addOption(progressOption());
+  addLimits(build)
+    .option('--build-memory <size>', 'memory limit of all steps together')
+    .option('--build-cpus <number>', 'processors of all steps together')
+    .option('--build-pids-limit <number>', 'processes of all steps together');
   build.action(
     run<[string | undefined, Record<string, unknown>]>(async () => {
       await loadCompiled(() => import('../lower/index.ts'));

@@ -1,10 +1,5 @@
 import type { Command, Option } from 'commander';
-import type { Io } from './io.ts';
-
-/** Makes the action of a command whose module is loaded when it is run. */
-type Run = <A extends readonly unknown[]>(
-  load: () => Promise<(io: Io, ...args: A) => Promise<number>>,
-) => (...args: A) => Promise<void>;
+import { addLimits, type Run } from './program-run.ts';
 
 /** What options of all commands are made with. */
 interface Shared {
@@ -23,10 +18,12 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
       .option('--platform <platforms>', 'build for these platforms', collect)
       .option('--pull', 'ask registries for base images even where they are known')
       .option('--json', 'print the report as JSON');
-  common(
-    program
-      .command('bake [targets...]')
-      .description('build layers, images and targets of a project'),
+  addLimits(
+    common(
+      program
+        .command('bake [targets...]')
+        .description('build layers, images and targets of a project'),
+    ),
   )
     .option('-f, --file <path>', `${file}; several bake files are laid over each other`, collect)
     .option('--set <override>', 'TARGET.KEY=VALUE of a target, over what the file says', collect)

@@ -28,7 +28,7 @@ import { buildRequest, type Options } from './build-request.ts';
 import { type CiScopes, ciScopes } from './flags/cache-scope.ts';
 import { positive } from './flags/limits.ts';
 import { currentBranch } from './git-commits.ts';
-import type { Io } from './io.ts';
+import { type Io, withMembers } from './io.ts';
 import { shownPath } from './shown-path.ts';
 import { storePaths } from './store.ts';
 
@@ -149,9 +149,12 @@ export async function projectWorld(
     push: false,
     load: false,
   });
-  const common = await buildRequest({ ...io, cwd: dir }, '.', given, opening);
+  const common = await buildRequest(withMembers(io, { cwd: dir }), '.', given, opening);
   if (!common.ok) return common;
-  const outputs = (await import('./request-flags.ts')).outputSpecs({ ...io, cwd: dir }, options);
+  const outputs = (await import('./request-flags.ts')).outputSpecs(
+    withMembers(io, { cwd: dir }),
+    options,
+  );
   if (!outputs.ok) return outputs;
   const indexDir = storePaths(root).contexts;
   return ok({

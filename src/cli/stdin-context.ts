@@ -3,7 +3,7 @@ import { detectCompression } from '../archive/index.ts';
 import { err, failure, ok, type Result, TempDir } from '../base/index.ts';
 import type { BuildRequest } from '../build/index.ts';
 import { type LocalSourceDeps, openLocalSource, unpackArchive } from '../context/index.ts';
-import type { Io } from './io.ts';
+import { type Io, withMembers } from './io.ts';
 import { storePaths } from './store.ts';
 
 /** More text than this is no Dockerfile. */
@@ -61,7 +61,7 @@ export async function readStdinContext(
       ),
     );
   if (!archive) {
-    const text = await readText({ ...io, stdin: whole });
+    const text = await readText(withMembers(io, { stdin: whole }));
     if (!text.ok) return text;
     const dockerfile = { kind: 'text', text: text.value, shown: 'Dockerfile' } as const;
     return ok({ dockerfile, context: context.value, contextKind: 'none' });

@@ -5,6 +5,7 @@ import { type BuildEdge, type ProjectReport, projectBuilds } from '../../build/i
 import type { EventSink } from '../../events/index.ts';
 import { bakePrint, type Goals, goalsOf, parseOverrides } from '../../project/index.ts';
 import { bakeTargets } from '../bake-targets.ts';
+import { boundedRun } from '../bounded-run.ts';
 import { Options } from '../build-request.ts';
 import { createBuildDeps } from '../build-world.ts';
 import { loadDocker } from '../docker-load.ts';
@@ -43,7 +44,8 @@ export async function bakeCommand(
     printJson(io, (isBake ? bakePrint(targets) : goals.value) as unknown as GoJson);
     return 0;
   }
-  return await run(io, { open: opened.value, goals: goals.value, options });
+  const work = { open: opened.value, goals: goals.value };
+  return await boundedRun(io, options, (bounded, own) => run(bounded, { ...work, options: own }));
 }
 
 /** `varve plan`: of a project where there is one, else of the Dockerfile. */

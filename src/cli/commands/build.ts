@@ -11,6 +11,7 @@ import {
   planBuild,
 } from '../../build/index.ts';
 import type { EventSink } from '../../events/index.ts';
+import { withRuntime } from '../bounded-run.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { withTimeout } from '../build-timeout.ts';
 import { createBuildDeps } from '../build-world.ts';
@@ -39,14 +40,6 @@ export async function buildCommand(
   const request = await buildRequest(io, context, options, { root: store.root, resources });
   if (!request.ok) return fail(io, request.error);
   return await runBuild(io, store, { request: request.value, options, resources });
-}
-
-/** `--runtime` goes over the variable of the environment. */
-function withRuntime(io: Io, runtime: string | undefined): Io {
-  if (runtime === undefined) return io;
-  const env = { ...io.env, VARVE_RUNTIME: runtime };
-  // Everything else is that of `io`; its members may be computed when they are asked for.
-  return Object.create(io, { env: { value: env } }) as Io;
 }
 
 /** A request and what it was made of. */

@@ -3,6 +3,7 @@ import type { SourceFile } from '../../base/index.ts';
 import type { BuildRequest } from '../../build/index.ts';
 import { DATABASE_COPY, databaseFile, type InventorySubject } from '../../disk/index.ts';
 import { isOsTemplate, type RootTemplate } from '../../template/index.ts';
+import { boundedRun } from '../bounded-run.ts';
 import { composeRequest, Options } from '../build-request.ts';
 import { givenBase } from '../compose/given-templates.ts';
 import { writeInventory } from '../compose/inventory.ts';
@@ -24,7 +25,10 @@ export async function composeCommand(
   const options = new Options(values);
   const settings = withSettings(outer, options);
   if (!settings.ok) return fail(outer, settings.error);
-  const io = settings.value;
+  return await boundedRun(settings.value, options, (io, own) => compose(io, template, own));
+}
+
+async function compose(io: Io, template: string, options: Options): Promise<number> {
   await using resources = new AsyncDisposableStack();
   const source = readSource(io, template);
   if (!source.ok) return fail(io, source.error);
