@@ -20,6 +20,8 @@ import { locate, Stop, stop } from './stop.ts';
 export class BaseResolver {
   readonly #lowering: Lowering;
   readonly #answers: LowerAnswers;
+  /** The base under way lacks an answer. */
+  #waits = false;
   readonly questions: Questions = {
     images: new Map(),
     ignoreFiles: new Set(),
@@ -35,13 +37,21 @@ export class BaseResolver {
   /** Gives a stage its file system and configuration. Images of stages that nothing needs are not asked for. */
   resolve(state: StageState, reachable: boolean): void {
     if (state.base !== undefined || state.dispatched || state.resolved) return;
-    state.resolved = reachable;
+    this.#waits = false;
     locate(state.at, () => {
       if (state.replacement !== undefined) this.#replace(state, state.replacement, reachable);
       else if (state.baseName === SCRATCH) this.#scratch(state);
       else this.#image(state, reachable);
     });
-    if (state.stage === undefined) state.dispatched = true;
+    // What waits for an answer is tried again when there is one.
+    if (this.#isWaiting()) return;
+    state.resolved = reachable;
+    if (state.stage === undefined || (state.replacement !== undefined && reachable))
+      state.dispatched = true;
+  }
+
+  #isWaiting(): boolean {
+    return this.#waits;
   }
 
   #scratch(state: StageState): void {
@@ -55,7 +65,6 @@ export class BaseResolver {
     if (!reachable) return;
     const platform = state.platform ?? this.#lowering.targetPlatform;
     this.#context(state, { name: state.name, value, platform });
-    state.dispatched = true;
   }
 
   #image(state: StageState, reachable: boolean): void {
@@ -141,6 +150,7 @@ export class BaseResolver {
           : '';
       const name = `[${where}internal] load metadata for ${question.ref}`;
       this.questions.images.set(key, { ...question, name });
+      this.#waits = true;
       return undefined;
     }
     if (answer.ok) return answer;
@@ -215,6 +225,7 @@ export class BaseResolver {
     const answers = this.#answers.ignoreFiles;
     if (!answers.has(name)) {
       this.questions.ignoreFiles.add(name);
+      this.#waits = true;
       return undefined;
     }
     const excludes = ignorePatterns(answers.get(name));
@@ -283,6 +294,7 @@ export class BaseResolver {
     const answer = this.#answers.templates?.get(file);
     if (answer === undefined) {
       this.questions.templates.add(file);
+      this.#waits = true;
       return;
     }
     this.#asBase(state, answer.config);

@@ -6,7 +6,6 @@ import {
   type ParsedDockerfile,
   parseDockerfile,
   parseInstructions,
-  parseTrigger,
 } from '../dockerfile/index.ts';
 import { marshalGraph, normalisePlatform } from '../llb/index.ts';
 import { BaseResolver } from './bases.ts';
@@ -19,7 +18,7 @@ import { answeredEpoch, epochText, epochValue, withEpoch } from './epoch.ts';
 import { finalImage } from './final-image.ts';
 import { ignorePatterns } from './ignore-patterns.ts';
 import { ignoredBy } from './ignored.ts';
-import { cloneImage, DEFAULT_PATH, encodeImage, imageSize } from './image-config.ts';
+import { DEFAULT_PATH, encodeImage } from './image-config.ts';
 import { encodeGraph } from './lazy-graph.ts';
 import { mainContext } from './main-context.ts';
 import { outlineOf } from './outline.ts';
@@ -31,9 +30,11 @@ import {
   stageStates,
   targetStage,
 } from './plan.ts';
-import type { LowerAnswers, LowerOutcome, LowerRequest } from './request.ts';
+import { hasQuestions, listed } from './questions.ts';
+import type { LowerAnswers, LowerOutcome, LowerRequest, TimeQuestion } from './request.ts';
 import type { Lowering, StageState } from './stage-state.ts';
 import { locate, Stop, stop } from './stop.ts';
+import { fireTriggers, inherit } from './triggers.ts';
 
 /**
  * Lowers a Dockerfile to a graph of ops and an image configuration (BuildKit frontend/dockerfile/dockerfile2llb). Pure:
@@ -43,14 +44,23 @@ export function lower(request: LowerRequest, answers: LowerAnswers): LowerOutcom
   return createLowering(request)(answers);
 }
 
-/** As `lower`, for callers that ask more than once: the file is parsed once. */
+/**
+ * As `lower`, for callers that ask more than once: the file is parsed and its stages are planned once. Answers may be added
+ * between two questions, never taken back or changed.
+ */
 export function createLowering(request: LowerRequest): (answers: LowerAnswers) => LowerOutcome {
   const file = parse(request);
   if ('kind' in file) return () => file;
+  let asking: Build | undefined;
   return (answers) => {
-    const linter = file.linter.fork();
+    const known = asking;
+    asking = undefined;
+    const linter = known?.linter ?? file.linter.fork();
     try {
-      return new Build(request, answers, { ...file, linter }).run();
+      const build = known ?? new Build(request, answers, { ...file, linter });
+      const outcome = build.run(answers);
+      if (outcome.kind === 'needs' && build.canGoOn) asking = build;
+      return outcome;
     } catch (e) {
       if (!(e instanceof Stop)) throw e;
       const failure = e.toFailure(request.file);
@@ -88,11 +98,14 @@ interface Parsed {
 
 /** One lowering, from stages to the finished graph. */
 class Build {
-  readonly #lowering: Lowering;
+  /** What all is lowered with but what the ignore file of the context decides. */
+  readonly #common: Omit<Lowering, 'context' | 'isIgnored'>;
+  #lowering: Lowering;
   readonly #instructions: Instructions;
   readonly #declared: readonly string[];
   readonly #epoch: number | undefined;
-  readonly #bases: BaseResolver;
+  readonly #time: TimeQuestion | undefined;
+  #planned: { readonly list: StageList; readonly target: StageState } | undefined;
 
   constructor(asked: LowerRequest, answers: LowerAnswers, file: Parsed) {
     const { instructions, linter } = file;
@@ -115,10 +128,10 @@ class Build {
     this.#epoch = time.kind === 'known' ? time.seconds : undefined;
     const { request, globalArgs } = withEpoch(asked, global.args, time);
     const buildArgs = request.buildArgs ?? {};
-    const contextPaths = new Set<string>();
-    const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
-    this.#lowering = {
-      ...{ request, escapeToken, linter, targetPlatform, contextPaths, budget: new Budget() },
+    this.#time = question;
+    this.#common = {
+      ...{ request, escapeToken, linter, targetPlatform, budget: new Budget() },
+      contextPaths: new Set(),
       globalArgs,
       parameters: global.parameters,
       hostname: request.hostname ?? buildArgs['BUILDKIT_SANDBOX_HOSTNAME'] ?? '',
@@ -126,36 +139,38 @@ class Build {
       timestamp: this.#epoch === undefined ? -1n : BigInt(this.#epoch) * 1_000_000_000n,
       created: this.#epoch === undefined ? undefined : epochText(this.#epoch),
       networkMode: request.networkMode ?? 0,
-      context: mainContext(request, excludes, contextPaths),
       cacheNamespace: buildArgs['BUILDKIT_CACHE_MOUNT_NS'] ?? '',
-      isIgnored: ignoredBy(excludes),
     };
-    this.#bases = new BaseResolver(this.#lowering, answers);
-    if (question !== undefined) this.#bases.questions.times.push(question);
-    if (request.context.kind === 'local' && !answers.ignoreFiles.has('context'))
-      this.#bases.questions.ignoreFiles.add('context');
+    this.#lowering = this.#inContext(answers);
   }
 
-  run(): LowerOutcome {
-    const { request, linter } = this.#lowering;
-    const options = { lowering: this.#lowering, declared: this.#declared };
-    const list = stageStates(this.#instructions, options);
-    const target = targetStage(list, request.target ?? '', this.#instructions.stages.length);
-    for (const state of [...list.states])
-      if (state.replacement === undefined)
-        state.commands = planCommands(list, state, state.stage?.commands ?? []);
-    checkCircles(list.states);
-    if (list.states.length === 1) target.shownName = '';
-    const reachable = this.#resolveBases(list, target);
-    const { images, ignoreFiles, templates, times } = this.#bases.questions;
-    if (images.size + ignoreFiles.size + templates.size + times.length > 0)
-      return {
-        kind: 'needs',
-        images: [...images.values()],
-        ignoreFiles: [...ignoreFiles],
-        templates: [...templates],
-        times,
-      };
+  get linter(): Linter {
+    return this.#common.linter;
+  }
+
+  /** Whether `run` may be called again with more answers: a time that is asked for decides more than the stages' bases. */
+  get canGoOn(): boolean {
+    return this.#time === undefined;
+  }
+
+  #inContext(answers: LowerAnswers): Lowering {
+    const { request, contextPaths } = this.#common;
+    const excludes = ignorePatterns(answers.ignoreFiles.get('context'));
+    const context = mainContext(request, excludes, contextPaths);
+    return { ...this.#common, context, isIgnored: ignoredBy(excludes) };
+  }
+
+  run(answers: LowerAnswers): LowerOutcome {
+    const { request, linter } = this.#common;
+    if (this.#planned !== undefined) this.#lowering = this.#inContext(answers);
+    this.#planned ??= this.#plan();
+    const { list, target } = this.#planned;
+    const bases = new BaseResolver(this.#lowering, answers);
+    if (this.#time !== undefined) bases.questions.times.push(this.#time);
+    if (request.context.kind === 'local' && !answers.ignoreFiles.has('context'))
+      bases.questions.ignoreFiles.add('context');
+    const reachable = this.#resolveBases(bases, list, target);
+    if (hasQuestions(bases.questions)) return { kind: 'needs', ...listed(bases.questions) };
     for (const state of list.states)
       if ((request.allStages === true || reachable.has(state)) && !state.dispatched)
         this.#dispatchStage(state);
@@ -164,13 +179,29 @@ class Build {
     return this.#finish(list, target, reachable);
   }
 
+  #plan(): { readonly list: StageList; readonly target: StageState } {
+    const options = { lowering: this.#common, declared: this.#declared };
+    const list = stageStates(this.#instructions, options);
+    const { target: wanted = '' } = this.#common.request;
+    const target = targetStage(list, wanted, this.#instructions.stages.length);
+    for (const state of [...list.states])
+      if (state.replacement === undefined)
+        state.commands = planCommands(list, state, state.stage?.commands ?? []);
+    checkCircles(list.states);
+    if (list.states.length === 1) target.shownName = '';
+    return { list, target };
+  }
+
   /** Until no trigger adds a stage or an image: resolves what is needed. */
-  #resolveBases(list: StageList, target: StageState): ReadonlySet<StageState> {
+  #resolveBases(bases: BaseResolver, list: StageList, target: StageState): ReadonlySet<StageState> {
     const all = this.#lowering.request.allStages === true;
     for (;;) {
       const reachable = reachableFrom(target);
       const wanted = (state: StageState): boolean => all || reachable.has(state);
-      for (const state of list.states) this.#bases.resolve(state, wanted(state));
+      for (const state of list.states) if (wanted(state)) bases.resolve(state, true);
+      // A pass that lacks answers is made again: it leaves nothing behind but the bases it found.
+      if (hasQuestions(bases.questions)) return reachable;
+      for (const state of list.states) if (!wanted(state)) bases.resolve(state, false);
       let more = false;
       for (const state of [...list.states])
         if (wanted(state) && fireTriggers(list, state)) more = true;
@@ -234,41 +265,4 @@ function lintBases(
     // An argument that cannot be expanded fails the build by itself, with the place it stands at.
     if (!(e instanceof Stop)) throw e;
   }
-}
-
-/** Puts the triggers of a stage's base in front of its instructions; true when these read from other stages. */
-function fireTriggers(list: StageList, state: StageState): boolean {
-  if (state.triggered || state.stage === undefined || state.dispatched) return false;
-  const { base, stage } = state;
-  state.triggered = true;
-  const triggers =
-    base === undefined
-      ? state.image.config.OnBuild
-      : base.commands.flatMap(({ command, onBuild }) =>
-          command.kind === 'onbuild' && !onBuild ? [command.expression] : [],
-        );
-  if (base === undefined) state.image.config.OnBuild = [];
-  if (triggers.length === 0) return false;
-  const commands = triggers.map((text) => {
-    const command = parseTrigger(text, '<onbuild>');
-    if (command.ok) return command.value;
-    return locate(stage, () => stop(command.error.message, 'DF007'));
-  });
-  const planned = planCommands(list, state, commands, stage);
-  state.commands = [...planned, ...state.commands];
-  state.stepTotal += planned.length;
-  return planned.some((p) => p.sources.length > 0);
-}
-
-/** A stage based on another one starts where that one ended; its triggers stay behind. */
-function inherit(state: StageState, base: StageState, budget: Budget): void {
-  state.state = base.state;
-  state.paths = base.paths;
-  state.platform = base.platform;
-  budget.takeText(imageSize(base.image));
-  const image = cloneImage(base.image);
-  state.image = { ...image, config: { ...image.config, OnBuild: [] } };
-  state.baseImage = base.baseImage;
-  for (const [key, value] of base.buildArgs) state.buildArgs.set(key, value);
-  state.workdirSet = base.workdirSet;
 }

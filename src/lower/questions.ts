@@ -1,5 +1,5 @@
 import { formatPlatform } from '../llb/index.ts';
-import type { ImageQuestion, TimeQuestion } from './request.ts';
+import type { ImageQuestion, LowerOutcome, TimeQuestion } from './request.ts';
 
 /** The key of an image's answer. */
 export function imageQuestionKey(
@@ -14,4 +14,24 @@ export interface Questions {
   readonly ignoreFiles: Set<string>;
   readonly templates: Set<string>;
   readonly times: TimeQuestion[];
+}
+
+/** Whether anything is asked. */
+export function hasQuestions({ images, ignoreFiles, templates, times }: Questions): boolean {
+  return images.size + ignoreFiles.size + templates.size + times.length > 0;
+}
+
+/** The questions as an outcome of lowering has them. */
+export function listed({
+  images,
+  ignoreFiles,
+  templates,
+  times,
+}: Questions): Omit<Extract<LowerOutcome, { readonly kind: 'needs' }>, 'kind'> {
+  return {
+    images: [...images.values()],
+    ignoreFiles: [...ignoreFiles],
+    templates: [...templates],
+    times,
+  };
 }

@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import { sha256 } from '../../src/base/index.ts';
 import {
+  createLowering,
   type ImageAnswer,
   imageQuestionKey,
   type LowerAnswers,
@@ -38,9 +40,14 @@ export function settle(
   const ignoreFiles = new Map<string, string | undefined>();
   const templates = new Map();
   const answers: LowerAnswers = { images, ignoreFiles, templates };
+  const lowering = createLowering(asked);
   for (let round = 0; round < 10; round++) {
-    const outcome = lower(asked, answers);
-    if (outcome.kind !== 'needs') return outcome;
+    const outcome = lowering(answers);
+    if (outcome.kind !== 'needs') {
+      // All answers at once give what one after the other gave.
+      assert.deepEqual(outcome, lower(asked, answers));
+      return outcome;
+    }
     for (const q of outcome.images)
       images.set(imageQuestionKey(q), { ok: true, digest, config: image });
     for (const name of outcome.ignoreFiles) ignoreFiles.set(name, ignore);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { HostIp, OpPlatform, Ulimit } from '../../../src/llb/index.ts';
 import { encodeOp, parsePlatform, terminalOp } from '../../../src/llb/index.ts';
 import {
+  createLowering,
   type ImageAnswer,
   imageQuestionKey,
   type LowerAnswers,
@@ -105,9 +106,14 @@ function run(request: LowerRequest, resolver: Resolver, ignore: string | undefin
   const images = new Map<string, ImageAnswer>();
   const ignoreFiles = new Map<string, string | undefined>();
   const answers: LowerAnswers = { images, ignoreFiles };
+  const lowering = createLowering(request);
   for (;;) {
-    const outcome = lower(request, answers);
-    if (outcome.kind !== 'needs') return outcome;
+    const outcome = lowering(answers);
+    if (outcome.kind !== 'needs') {
+      // All answers at once give what one after the other gave.
+      assert.deepEqual(outcome, lower(request, answers));
+      return outcome;
+    }
     for (const name of outcome.ignoreFiles) ignoreFiles.set(name, ignore);
     for (const q of outcome.images)
       images.set(imageQuestionKey(q), answer(resolver, q.ref, q.platform));
