@@ -30,6 +30,8 @@ const images = new Map();
 const ignoreFiles = new Map<string, string | undefined>();
 const answers: LowerAnswers = { images, ignoreFiles };
 
+// What a program loads for its clock is none of the parser's business.
+performance.now();
 const cpu = process.threadCpuUsage();
 const started = performance.now();
 let rounds = 1;

@@ -83,7 +83,7 @@ export function readDirectives(
   while (at < text.length && !reader.done) {
     const newline = text.indexOf('\n', at);
     const end = newline === -1 ? text.length : newline;
-    const raw = text.slice(at, end).replace(/\r$/, '');
+    const raw = text.slice(at, text.charAt(end - 1) === '\r' && end > at ? end - 1 : end);
     const result = reader.read(raw);
     if (result.kind === 'repeated') break;
     line++;

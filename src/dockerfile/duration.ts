@@ -17,7 +17,7 @@ const MAX = 1n << 63n;
 export function parseDuration(text: string): Result<bigint, string> {
   const invalid = (): Result<bigint, string> => err(`time: invalid duration ${quote(text)}`);
   const negative = text.startsWith('-');
-  let rest = /^[+-]/.test(text) ? text.slice(1) : text;
+  let rest = negative || text.startsWith('+') ? text.slice(1) : text;
   if (rest === '0') return ok(0n);
   if (rest === '') return invalid();
   let total = 0n;

@@ -17,7 +17,12 @@ export function isSpace(char: string): boolean {
 /** Index of the first character of `text` from `from` on that is no white space; the length when there is none. */
 export function skipSpace(text: string, from = 0): number {
   let at = from;
-  while (at < text.length && isSpace(text.charAt(at))) at++;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code > 0x20 && code < 0x80) break;
+    if (!isSpace(text.charAt(at))) break;
+    at++;
+  }
   return at;
 }
 
@@ -48,7 +53,12 @@ export function endOfWord(text: string, from: number): number {
 /** Index behind the last character before `end` that is no white space. */
 export function skipSpaceBack(text: string, end = text.length): number {
   let at = end;
-  while (at > 0 && isSpace(text.charAt(at - 1))) at--;
+  while (at > 0) {
+    const code = text.charCodeAt(at - 1);
+    if (code > 0x20 && code < 0x80) break;
+    if (!isSpace(text.charAt(at - 1))) break;
+    at--;
+  }
   return at;
 }
 

@@ -11,6 +11,7 @@ export type HeredocStart = Omit<Heredoc, 'content' | 'span'>;
 
 /** Reads a word such as `<<EOF` or `3<<-"EOF"`; undefined when it starts no here-document. */
 export function parseHeredocWord(word: string): Result<HeredocStart | undefined, string> {
+  if (!word.includes('<<')) return ok(undefined);
   const found = WORD.exec(word);
   const rest = found?.[3] ?? '';
   if (found === null || rest === '') return ok(undefined);

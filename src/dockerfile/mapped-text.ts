@@ -27,6 +27,12 @@ export class MappedText {
 
   /** Where the characters from `start` up to `end` stand; continuation characters between them are covered. */
   span(start = 0, end = this.text.length): Span {
+    const [first, another] = this.#pieces;
+    if (first !== undefined && another === undefined)
+      return {
+        offset: first.offset + this.#start + start - first.at,
+        length: end <= start ? 0 : end - start,
+      };
     const offset = this.#offsetOf(start);
     return end <= start ? { offset, length: 0 } : spanOf(offset, this.#offsetOf(end - 1) + 1);
   }

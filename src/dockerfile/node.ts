@@ -41,11 +41,11 @@ function nodeOf(head: Head, rest: Pick<AstNode, 'args' | 'json' | 'child'>): Ast
     value: keyword.value,
     keyword: keyword.span,
     flags,
-    ...rest,
     heredocs: [],
     original: text,
     lines: [0, 0],
     span: head.line.span(skipSpace(text), skipSpaceBack(text)),
     prevComment: [],
+    ...rest,
   };
 }

@@ -11,8 +11,7 @@ const STAGE_NAME = /^[a-z][a-z0-9\-_.]*$/;
 /** `FROM [--platform=p] base [AS name]`. The stage has no commands yet. */
 export function parseFrom(node: AstNode): Result<Stage, Problem> {
   const [base, as, name, ...more] = node.args;
-  const named =
-    as !== undefined && name !== undefined && more.length === 0 && /^as$/iu.test(as.value);
+  const named = as !== undefined && name !== undefined && more.length === 0 && saysAs(as.value);
   if (base === undefined || !(named || as === undefined))
     return wrong(node, 'FROM requires either one or three arguments');
   const stageName = named ? name.value.toLowerCase() : '';
@@ -30,6 +29,9 @@ export function parseFrom(node: AstNode): Result<Stage, Problem> {
     commands: [],
   });
 }
+
+// Go compares under Unicode's simple folding.
+const saysAs = (word: string): boolean => word === 'AS' || word === 'as' || /^as$/iu.test(word);
 
 function badName(name: Word): { ok: false; error: Problem } {
   const shown = goString(name.value);

@@ -1,4 +1,4 @@
-import { isSpace, skipSpace } from './go-text.ts';
+import { isSpace } from './go-text.ts';
 
 /** Longest line in bytes that BuildKit's scanner accepts. */
 export const MAX_LINE_BYTES = 65_535;
@@ -54,13 +54,18 @@ export class SourceLines {
 
 /** Whether the first character of a line that is no white space is `#`. */
 export function isComment(text: string, line: SourceLine): boolean {
-  const at = skipSpace(text, line.start);
+  const at = contentStart(text, line);
   return at < line.end && text.charAt(at) === '#';
 }
 
 /** Start of the text of a line behind its leading white space. */
 export function contentStart(text: string, line: SourceLine): number {
   let at = line.start;
-  while (at < line.end && isSpace(text.charAt(at))) at++;
+  while (at < line.end) {
+    const code = text.charCodeAt(at);
+    if (code > 0x20 && code < 0x80) break;
+    if (!isSpace(text.charAt(at))) break;
+    at++;
+  }
   return at;
 }

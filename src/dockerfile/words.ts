@@ -2,8 +2,6 @@ import type { EscapeToken, Word } from './ast.ts';
 import { isSpace, skipPlain } from './go-text.ts';
 import type { MappedText } from './mapped-text.ts';
 
-const BLANKS = /[\t\v\f\r ]+/g;
-
 /** A word and where it starts in the text it was taken from. */
 export interface PlacedWord extends Word {
   readonly at: number;
@@ -56,13 +54,19 @@ function wordEnd(
 
 /** Words separated by blanks; quotes mean nothing. */
 export function blankWords(rest: MappedText): Word[] {
-  if (rest.text === '') return [];
+  const { text } = rest;
+  if (text === '') return [];
   const words: Word[] = [];
-  let start = 0;
-  for (const blank of rest.text.matchAll(BLANKS)) {
-    words.push({ value: rest.text.slice(start, blank.index), span: rest.span(start, blank.index) });
-    start = blank.index + blank[0].length;
+  for (let start = 0; ; ) {
+    let end = start;
+    while (end < text.length && !isBlank(text.charCodeAt(end))) end++;
+    words.push({ value: text.slice(start, end), span: rest.span(start, end) });
+    if (end === text.length) return words;
+    start = end + 1;
+    while (isBlank(text.charCodeAt(start))) start++;
   }
-  words.push({ value: rest.text.slice(start), span: rest.span(start) });
-  return words;
 }
+
+/** Tab, vertical tab, form feed, carriage return and space. */
+const isBlank = (code: number): boolean =>
+  code === 0x20 || (code >= 0x09 && code <= 0x0d && code !== 0x0a);

@@ -1,5 +1,8 @@
 import { err, ok, type Result } from '../base/index.ts';
 
+/** Bytes of the largest tag: ops have no field of more than two digits. */
+const MAX_TAG = 2;
+
 /** Writes protobuf fields (proto3: default values are left out unless the method says otherwise). */
 export class ProtoWriter {
   #buffer = Buffer.allocUnsafe(1024);
@@ -53,8 +56,8 @@ export class ProtoWriter {
 
   /** Starts a field of unknown length, for which one byte is left; returns where its bytes start. */
   #open(field: number): number {
-    this.#varint(field * 8 + 2);
-    this.#reserve(1);
+    this.#reserve(MAX_TAG + 1);
+    this.#tag(field * 8 + 2);
     return ++this.#length;
   }
 
@@ -74,6 +77,16 @@ export class ProtoWriter {
   }
 
   #utf8(field: number, value: string): void {
+    const most = value.length * 3;
+    if (most < 0x80) {
+      // However it is encoded, one byte is enough for its length.
+      this.#reserve(MAX_TAG + 1 + most);
+      this.#tag(field * 8 + 2);
+      const size = this.#buffer.write(value, this.#length + 1);
+      this.#buffer[this.#length] = size;
+      this.#length += size + 1;
+      return;
+    }
     const size = Buffer.byteLength(value);
     this.#varint(field * 8 + 2);
     this.#varint(size);
@@ -90,8 +103,21 @@ export class ProtoWriter {
   }
 
   #tagged(field: number, value: number | bigint): void {
-    this.#varint(field * 8);
-    this.#varint(value);
+    this.#reserve(MAX_TAG + 1);
+    this.#tag(field * 8);
+    if (typeof value === 'number' && value >= 0 && value < 0x80)
+      this.#buffer[this.#length++] = value;
+    else this.#varint(value);
+  }
+
+  /** Number and wire type of a field of fewer than 2048; there is room. */
+  #tag(tag: number): void {
+    if (tag < 0x80) {
+      this.#buffer[this.#length++] = tag;
+      return;
+    }
+    this.#buffer[this.#length++] = (tag & 0x7f) | 0x80;
+    this.#buffer[this.#length++] = tag >>> 7;
   }
 
   #varint(value: number | bigint): void {

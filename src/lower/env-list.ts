@@ -61,7 +61,9 @@ export class EnvList {
 
   /** Characters of the lines. */
   size(): number {
-    return this.lines().reduce((sum, line) => sum + line.length, 0);
+    let size = 0;
+    for (const line of this.lines()) size += line.length;
+    return size;
   }
 
   #plus(entries: readonly (readonly [string, string | undefined])[]): EnvList {

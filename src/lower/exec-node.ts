@@ -110,23 +110,21 @@ function buildMounts(
 
 function capsOf(exec: PlannedExec): string[] {
   const { mounts, meta } = exec;
-  const uses: readonly (readonly [string, boolean])[] = [
-    ['exec.meta.base', true],
-    ['exec.meta.cdi', exec.devices.length > 0],
-    ['exec.meta.network', exec.network !== 0],
-    ['exec.meta.proxyenv', meta.proxy_env !== undefined],
-    ['exec.meta.security', exec.security !== 0],
-    ['exec.meta.setsdefaultpath', true],
-    ['exec.meta.ulimit', meta.ulimit.length > 0],
-    ['exec.mount.bind', true],
-    ['exec.mount.cache', mounts.some((m) => m.cache !== undefined)],
-    ['exec.mount.cache.sharing', mounts.some((m) => m.cache !== undefined)],
-    ['exec.mount.secret', exec.secrets.length > 0 || exec.secretEnv.length > 0],
-    ['exec.mount.selector', mounts.some((m) => (m.selector ?? '') !== '')],
-    ['exec.mount.ssh', exec.ssh.length > 0],
-    ['exec.mount.tmpfs', mounts.some((m) => m.tmpfs !== undefined)],
-    ['exec.mount.tmpfs.size', mounts.some((m) => (m.tmpfs?.size ?? 0) > 0)],
-    ['exec.secretenv', exec.secretEnv.length > 0],
-  ];
-  return uses.flatMap(([cap, used]) => (used ? [cap] : []));
+  const caps = ['exec.meta.base'];
+  if (exec.devices.length > 0) caps.push('exec.meta.cdi');
+  if (exec.network !== 0) caps.push('exec.meta.network');
+  if (meta.proxy_env !== undefined) caps.push('exec.meta.proxyenv');
+  if (exec.security !== 0) caps.push('exec.meta.security');
+  caps.push('exec.meta.setsdefaultpath');
+  if (meta.ulimit.length > 0) caps.push('exec.meta.ulimit');
+  caps.push('exec.mount.bind');
+  if (mounts.some((m) => m.cache !== undefined))
+    caps.push('exec.mount.cache', 'exec.mount.cache.sharing');
+  if (exec.secrets.length > 0 || exec.secretEnv.length > 0) caps.push('exec.mount.secret');
+  if (mounts.some((m) => (m.selector ?? '') !== '')) caps.push('exec.mount.selector');
+  if (exec.ssh.length > 0) caps.push('exec.mount.ssh');
+  if (mounts.some((m) => m.tmpfs !== undefined)) caps.push('exec.mount.tmpfs');
+  if (mounts.some((m) => (m.tmpfs?.size ?? 0) > 0)) caps.push('exec.mount.tmpfs.size');
+  if (exec.secretEnv.length > 0) caps.push('exec.secretenv');
+  return caps;
 }

@@ -24,7 +24,7 @@ export function joinPath(...parts: readonly string[]): string {
 
 /** Go's `path.Base`. */
 export function baseName(path: string): string {
-  const trimmed = path.replace(/\/+$/, '');
+  const trimmed = path.endsWith('/') ? path.replace(/\/+$/, '') : path;
   if (trimmed === '') return path === '' ? '.' : '/';
   return trimmed.slice(trimmed.lastIndexOf('/') + 1);
 }

@@ -22,6 +22,7 @@ export const SCRATCH = 'scratch';
 export class StageList {
   readonly states: StageState[] = [];
   readonly #byName = new Map<string, StageState>();
+  #empty: StageState | undefined;
 
   add(state: StageState): void {
     this.states.push(state);
@@ -39,6 +40,12 @@ export class StageList {
 
   at(index: number): StageState {
     return this.states[index] ?? stop(`invalid stage index ${index}`, 'DF022');
+  }
+
+  /** What a mount without a source reads from: one for all of them. */
+  empty(): StageState {
+    this.#empty ??= implicit(SCRATCH, undefined);
+    return this.#empty;
   }
 
   names(): readonly string[] {
@@ -121,7 +128,6 @@ function newState(given: NewState): StageState {
     ignoreCache: false,
     outline: new StageOutline(new Map()),
     paths: new Set(),
-    ...given,
     base: undefined,
     deps: new Map(),
     commands: [],
@@ -136,6 +142,7 @@ function newState(given: NewState): StageState {
     buildArgs: new Map(),
     workdirSet: false,
     last: {},
+    ...given,
   };
 }
 
@@ -211,12 +218,12 @@ function sourcesOf(list: StageList, command: Command, at: At): readonly StageSta
   if (command.kind === 'run') {
     return mountSources(command).map((from) => {
       const name = from === '' ? SCRATCH : from;
-      return list.find(name) ?? implicit(name, undefined);
+      return list.find(name) ?? (name === SCRATCH ? list.empty() : implicit(name, undefined));
     });
   }
   if (command.kind !== 'copy' || command.from === '') return [];
   const { from } = command;
-  if (/^[+-]?\d+$/.test(from)) return [list.at(Number(from))];
+  if (from.charCodeAt(0) < 0x3a && /^[+-]?\d+$/.test(from)) return [list.at(Number(from))];
   const known = list.find(from);
   if (known !== undefined) return [known];
   if (from.includes('$'))

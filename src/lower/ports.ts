@@ -7,7 +7,8 @@ const HIGHEST = 65_535;
 /** The `port/protocol` names of EXPOSE (docker/go-connections nat, `ParsePortSpecs`), in order. */
 export function exposedPorts(words: readonly string[], linter: Linter, at: At): readonly string[] {
   for (const word of words) {
-    const protocol = /\/(.*)$/.exec(word)?.[1] ?? '';
+    const slash = word.indexOf('/');
+    const protocol = slash === -1 ? '' : word.slice(slash + 1);
     if (protocol !== protocol.toLowerCase())
       linter.warn(rule('ExposeProtoCasing'), MESSAGES.ExposeProtoCasing(word), at);
     if (word.includes(':'))

@@ -20,7 +20,7 @@ export interface GitReference extends GitWish {
 
 /** Whether a text is an HTTP or HTTPS address. */
 export function isHttp(text: string): boolean {
-  return /^https?:\/\//.test(text);
+  return text.startsWith('https://') || text.startsWith('http://');
 }
 
 const SCP = /^(?:([A-Za-z0-9._-]+)@)([A-Za-z0-9._-]+):([^:].*)$/;
@@ -47,8 +47,9 @@ const NO_WISH: GitWish = {
 };
 
 function gitLocation(remote: string): Pick<GitReference, 'location' | 'ssh' | 'http'> | undefined {
-  const scp = SCP.exec(remote);
+  const scp = remote.includes('@') ? SCP.exec(remote) : null;
   if (scp !== null) return { location: `${scp[2]}/${scp[3]}`, ssh: true, http: false };
+  if (!remote.includes('://')) return undefined;
   const url = /^(https?|ssh|git):\/\/(?:[^/@]*@)?(.+)$/.exec(remote);
   const [, scheme, location = ''] = url ?? [];
   if (scheme === undefined) return undefined;

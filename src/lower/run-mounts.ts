@@ -22,6 +22,7 @@ export type ExpandText = (word: string) => string;
 export function mountSources(command: RunCommand): readonly string[] {
   return command.mounts.map((word) => {
     // A value that needs variables fails here and is reported when the instruction is lowered; `from` holds none.
+    if (!word.value.toLowerCase().includes('from=')) return '';
     const from = /(?:^|,)"?from=([^,"]*)/i.exec(word.value);
     return from?.[1] ?? '';
   });

@@ -9,10 +9,11 @@ const NAMES: ReadonlySet<string> = new Set(
 
 /** Whether a text names a signal of Linux: a number but 0, or a name with or without `SIG` (moby/sys/signal). */
 export function isSignal(text: string): boolean {
-  if (/^[+-]?\d+$/.test(text)) return Number(text) !== 0;
-  const name = text.toUpperCase().replace(/^SIG/, '');
+  if (text.charCodeAt(0) < 0x3a && /^[+-]?\d+$/.test(text)) return Number(text) !== 0;
+  const upper = text.toUpperCase();
+  const name = upper.startsWith('SIG') ? upper.slice(3) : upper;
+  if (NAMES.has(name)) return true;
   const realTime = /^RT(MIN\+|MAX-)(\d+)$/.exec(name);
-  if (realTime !== null)
-    return Number(realTime[2]) >= 1 && Number(realTime[2]) <= (realTime[1] === 'MIN+' ? 15 : 14);
-  return NAMES.has(name);
+  if (realTime === null) return false;
+  return Number(realTime[2]) >= 1 && Number(realTime[2]) <= (realTime[1] === 'MIN+' ? 15 : 14);
 }

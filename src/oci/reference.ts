@@ -33,7 +33,7 @@ const MAX_TEXT = 1024;
  * texts of the distribution reference library (`ParseNormalizedNamed`).
  */
 export function parseReference(text: string): Result<Reference, string> {
-  if (IDENTIFIER.test(text)) {
+  if (text.length === 64 && IDENTIFIER.test(text)) {
     return err(`invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
   }
   const { domain, rest } = splitDomain(text);
@@ -94,7 +94,8 @@ function readPath(text: string): Parts | undefined {
 }
 
 const isDigest = (text: string): boolean =>
-  DIGEST.test(text) && text.length - text.indexOf(':') - 1 >= MIN_HEX;
+  parseDigest(text) !== undefined ||
+  (DIGEST.test(text) && text.length - text.indexOf(':') - 1 >= MIN_HEX);
 
 /** Whether a text follows the grammar of references, in which the domain may be missing. */
 const isReference = (text: string): boolean =>
