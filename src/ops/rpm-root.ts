@@ -2,6 +2,8 @@ import { chmodSync, existsSync, mkdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { err, failure, isErrno, ok, type Result, resolveInRoot, TempDir } from '../base/index.ts';
 import type { OpContext } from '../ports/index.ts';
+import { canonicalRpmDatabase } from './rpm-database.ts';
+import { canonicalAccounts } from './template-canonical.ts';
 import { writeExtras } from './template-extras.ts';
 import {
   PACKAGE_MOUNT,
@@ -36,41 +38,62 @@ const SCRIPT_WARNING = /^warning: (%\w+\([^)]*\) scriptlet failed.*)$/gm;
 
 /**
  * Makes a system of rpm packages: rpm itself, unpacked from packages of the same repositories beside the root, installs all of
- * them in one transaction, in a sandbox without network whose root is the new system. The result is what rpm leaves on a
- * machine of its own. PK050: the packages cannot be installed.
+ * them step by step, in a sandbox without network whose root is the new system. The result is what rpm leaves on a machine of its own,
+ * in a form that does not tell in which order. PK050: the packages cannot be installed.
  */
 export async function buildRpmRoot(
   plan: RootPlan,
   deps: RpmRootDeps,
   context: OpContext,
 ): Promise<Result<void>> {
-  makeMounted(plan.root);
+  if (plan.fromNothing) makeMounted(plan.root);
+  const installed =
+    plan.packages.length === 0 ? ok(undefined) : await installAll(plan, deps, context);
+  return installed.ok ? writeExtras(plan) : installed;
+}
+
+async function installAll(
+  plan: RootPlan,
+  deps: RpmRootDeps,
+  context: OpContext,
+): Promise<Result<void>> {
+  const { epoch, lock, packages, root } = plan;
   await using tools = await TempDir.create(deps.workDir, 'rpm-tools-');
   const unpacked = await unpackTools(plan, deps, { context, dir: tools.path });
   if (!unpacked.ok) return unpacked;
   const command = rpmCommand(tools.path);
   if (!command.ok) return command;
-  const dbPath = plan.lock.rpm?.dbPath ?? '/var/lib/rpm';
-  const limits = remaining(deps, context)();
-  const installed = await runInstaller(plan, deps, {
-    ...{ context, limits, id: `${deps.id}-rpm`, program: 'rpm' },
-    args: [
-      ...command.value,
-      ...['--install', '--dbpath', dbPath, '--nosignature', '--noplugins'],
-      ...['--define', `_netsharedpath ${MOUNTED.map(([dir]) => `/${dir}`).join(':')}`],
-      ...plan.packages.map(({ file }) => `${PACKAGE_MOUNT}/${file}`),
-    ],
-    env: existsSync(join(tools.path, CONFIGURATION))
-      ? [`RPM_CONFIGDIR=${TOOLS}${CONFIGURATION}`]
-      : [],
-    mounts: [{ kind: 'bind', source: tools.path, target: TOOLS, readonly: true }],
-    ownNetworkFiles: true,
+  const dbPath = lock.rpm?.dbPath ?? '/var/lib/rpm';
+  const limits = remaining(deps, context);
+  const last = packages.reduce((max, p) => Math.max(max, p.locked.step), 0);
+  for (let step = 0; step <= last; step++) {
+    const files = packages.filter((p) => p.locked.step === step).map((p) => p.file);
+    if (files.length === 0) continue;
+    const installed = await runInstaller(plan, deps, {
+      ...{ context, limits: limits(), id: `${deps.id}-rpm-${step}`, program: 'rpm' },
+      args: [...command.value, ...ARGUMENTS, '--dbpath', dbPath, ...files.map(mounted)],
+      env: existsSync(join(tools.path, CONFIGURATION))
+        ? [`RPM_CONFIGDIR=${TOOLS}${CONFIGURATION}`]
+        : [],
+      mounts: [{ kind: 'bind', source: tools.path, target: TOOLS, readonly: true }],
+      ownNetworkFiles: true,
+    });
+    if (!installed.ok) return installed;
+    for (const [, message = ''] of installed.value.join('\n').matchAll(SCRIPT_WARNING))
+      context.emit({ type: 'warning', vertex: context.vertex.digest, rule: 'RpmScript', message });
+  }
+  canonicalAccounts(root, {
+    ...{ epoch, numbers: SYSTEM_NUMBERS },
+    uids: lock.users.map((u) => u.uid),
+    gids: lock.users.map((u) => u.gid),
   });
-  if (!installed.ok) return installed;
-  for (const [, message = ''] of installed.value.join('\n').matchAll(SCRIPT_WARNING))
-    context.emit({ type: 'warning', vertex: context.vertex.digest, rule: 'RpmScript', message });
-  return writeExtras(plan);
+  return canonicalRpmDatabase(join(root, dbPath), epoch);
 }
+
+const mounted = (file: string): string => `${PACKAGE_MOUNT}/${file}`;
+
+/** Numbers that useradd(8) and systemd-sysusers(8) choose, from the last down; below them scripts name the number. */
+const SYSTEM_NUMBERS = { lowest: 500, first: 500, last: 999 };
 
 /** Directories that something is mounted on while rpm runs, which it may not change (rpm's `%_netsharedpath`); modes. */
 const MOUNTED = [
@@ -78,6 +101,11 @@ const MOUNTED = [
   ['proc', 0o555],
   ['sys', 0o555],
 ] as const;
+
+const ARGUMENTS = [
+  ...['--install', '--nosignature', '--noplugins', '--define'],
+  `_netsharedpath ${MOUNTED.map(([dir]) => `/${dir}`).join(':')}`,
+];
 
 /** Makes the directories that are mounted on, and that of the mounts of packages and tools: none of them is a stub then. */
 function makeMounted(root: string): void {

@@ -12,9 +12,11 @@ import { byCodeUnit, fsPath, isErrno, nameOfBytes, sha256 } from '../base/index.
 import { getXattr, setXattr } from '../sys/index.ts';
 
 /** Numbers that maintainer scripts choose: the next free one, whoever comes first (Debian Policy 9.2.2). */
-const DYNAMIC = { first: 101, last: 999 } as const;
+const DEBIAN_NUMBERS = { lowest: 100, first: 101, last: 999 } as const;
 
 interface Wanted {
+  /** Numbers from the lowest to the last count as chosen when an account was made; new ones are from the first on. */
+  readonly numbers: { readonly lowest: number; readonly first: number; readonly last: number };
   /** Seconds since the epoch: when passwords count as changed. */
   readonly epoch: number;
   /** Numbers that are kept for accounts of the template. */
@@ -27,8 +29,8 @@ interface Wanted {
  * accounts come from their names, lists that scripts append to are sorted, generations of their backups are removed. A
  * root that was made in one go and one that grew are the same afterwards.
  */
-export function canonicalRoot(root: string, wanted: Wanted): void {
-  renumber(root, wanted);
+export function canonicalRoot(root: string, wanted: Omit<Wanted, 'numbers'>): void {
+  renumber(root, { ...wanted, numbers: DEBIAN_NUMBERS });
   for (const name of namesIn(join(root, 'var/lib/dpkg/triggers')))
     rewrite(join(root, 'var/lib/dpkg/triggers', name), sortedLines);
   rewrite(join(root, 'var/lib/dpkg/diversions'), sortedDiversions);
@@ -37,6 +39,9 @@ export function canonicalRoot(root: string, wanted: Wanted): void {
   for (const name of namesIn(join(root, 'var/lib/ucf')))
     if (/^(?:hashfile|registry)\.\d+$/.test(name)) rmSync(join(root, 'var/lib/ucf', name));
 }
+
+/** Gives system accounts the numbers and the order that follow from their names. */
+export const canonicalAccounts = (root: string, wanted: Wanted): void => renumber(root, wanted);
 
 /** One entry a line, the order of which nothing depends on. */
 const LISTS = [
@@ -87,8 +92,8 @@ function renumber(root: string, wanted: Wanted): void {
   const passwd = readRows(root, 'etc/passwd');
   const group = readRows(root, 'etc/group');
   if (passwd === undefined || group === undefined) return;
-  const uids = newNumbers(passwd, wanted.uids);
-  const gids = newNumbers(group, wanted.gids);
+  const uids = newNumbers(passwd, wanted.uids, wanted.numbers);
+  const gids = newNumbers(group, wanted.gids, wanted.numbers);
   for (const row of passwd) {
     row[2] = moved(uids, row[2]);
     row[3] = moved(gids, row[3]);
@@ -97,12 +102,14 @@ function renumber(root: string, wanted: Wanted): void {
     row[2] = moved(gids, row[2]);
     row[3] = (row[3] ?? '').split(',').sort(byCodeUnit).join(',');
   }
-  const [users, groups] = [ordered(passwd), ordered(group)];
+  const [users, groups] = [ordered(passwd, wanted.numbers), ordered(group, wanted.numbers)];
   writeRows(root, 'etc/passwd', users);
   writeRows(root, 'etc/group', groups);
-  const day = String(Math.floor(wanted.epoch / 86_400));
+  const day = Math.floor(wanted.epoch / 86_400);
   alike(root, 'etc/shadow', users, (row) => {
-    if (/^\d+$/.test(row[2] ?? '')) row[2] = day;
+    // Packages of Debian bring no such file: every day in it is that of the making.
+    if (/^\d+$/.test(row[2] ?? ''))
+      row[2] = String(wanted.numbers === DEBIAN_NUMBERS ? day : Math.min(day, Number(row[2])));
   });
   alike(root, 'etc/gshadow', groups, (row) => {
     for (const at of [2, 3]) row[at] = (row[at] ?? '').split(',').sort(byCodeUnit).join(',');
@@ -111,24 +118,29 @@ function renumber(root: string, wanted: Wanted): void {
 }
 
 /** Whether the number was chosen when the row was made; `users` has its own from base-passwd. */
-function isMoving([name, , number = '']: Row): boolean {
+function isMoving([name, , number = '']: Row, { lowest, last }: Wanted['numbers']): boolean {
   if (!/^\d+$/.test(number) || name === 'users') return false;
-  return Number(number) >= 100 && Number(number) <= DYNAMIC.last;
+  return Number(number) >= lowest && Number(number) <= last;
 }
 
 /** Old to new numbers, of those that change. */
-function newNumbers(rows: readonly Row[], kept: readonly number[]): Numbers {
-  const moving = rows.filter(isMoving);
+function newNumbers(
+  rows: readonly Row[],
+  kept: readonly number[],
+  numbers: Wanted['numbers'],
+): Numbers {
+  const moving = rows.filter((row) => isMoving(row, numbers));
   const taken = new Set([
     ...kept,
-    ...rows.filter((row) => !isMoving(row)).map((row) => Number(row[2])),
+    ...rows.filter((row) => !isMoving(row, numbers)).map((row) => Number(row[2])),
   ]);
   const changes = new Map<number, number>();
-  const size = DYNAMIC.last - DYNAMIC.first + 1;
+  const { first, last } = numbers;
+  const size = last - first + 1;
   for (const row of moving.sort((a, b) => byCodeUnit(a[0] ?? '', b[0] ?? ''))) {
     const start = Number.parseInt(sha256(row[0] ?? '').slice(7, 15), 16);
-    let number = DYNAMIC.first + (start % size);
-    while (taken.has(number)) number = number === DYNAMIC.last ? DYNAMIC.first : number + 1;
+    let number = first + (start % size);
+    while (taken.has(number)) number = number === last ? first : number + 1;
     taken.add(number);
     if (number !== Number(row[2])) changes.set(Number(row[2]), number);
   }
@@ -139,9 +151,11 @@ const moved = (numbers: Numbers, text = ''): string =>
   /^\d+$/.test(text) ? String(numbers.get(Number(text)) ?? text) : text;
 
 /** Rows of base-passwd and of people as they stand, then those of packages by name. */
-const ordered = (rows: readonly Row[]): readonly Row[] => [
-  ...rows.filter((row) => !isMoving(row)),
-  ...rows.filter(isMoving).sort((a, b) => byCodeUnit(a[0] ?? '', b[0] ?? '')),
+const ordered = (rows: readonly Row[], numbers: Wanted['numbers']): readonly Row[] => [
+  ...rows.filter((row) => !isMoving(row, numbers)),
+  ...rows
+    .filter((row) => isMoving(row, numbers))
+    .sort((a, b) => byCodeUnit(a[0] ?? '', b[0] ?? '')),
 ];
 
 /** Brings the rows of a table into the order of another one, by name. */

@@ -87,7 +87,12 @@ function names(dir: string): readonly string[] {
  */
 export function clampTimes(
   root: string,
-  times: { readonly after: number; readonly to: number },
+  times: {
+    readonly after: number;
+    readonly to: number;
+    /** Directories too, whose time tells which package came last into them. */
+    readonly directories?: boolean;
+  },
 ): void {
   const [latestNs, toNs] = [
     BigInt(times.after) * 1_000_000_000n,
@@ -96,7 +101,8 @@ export function clampTimes(
   const todo = [root];
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
     const entry = lstatSync(fsPath(path), { bigint: true });
-    if (entry.mtimeNs > latestNs) setTimes(path, { atimeNs: toNs, mtimeNs: toNs });
+    if (entry.mtimeNs > latestNs || (times.directories === true && entry.isDirectory()))
+      setTimes(path, { atimeNs: toNs, mtimeNs: toNs });
     if (!entry.isDirectory()) continue;
     for (const name of readdirSync(fsPath(path), { encoding: 'buffer' }))
       todo.push(`${path}/${nameOfBytes(name)}`);

@@ -18,7 +18,6 @@ import {
   type LockedPackage,
   lockKey,
   parseLock,
-  type RpmLock,
   type TemplateLock,
 } from '../template/index.ts';
 import { buildRpmRoot } from './rpm-root.ts';
@@ -81,7 +80,6 @@ async function makeRoot(
   context: OpContext,
   deps: TemplateDeps,
 ): Promise<Result<EarlierRoot>> {
-  if (lock.rpm !== undefined) return await rpmLayer(lock, lock.rpm, { context, deps });
   const shelf = context.vertex.metadata.ignoreCache ? undefined : deps.shelf;
   if (shelf === undefined) return await layerOf(lock, undefined, { context, deps });
   return await shelf.whileUnderWay(lock, async () => await onShelf(lock, shelf, context, deps));
@@ -122,64 +120,34 @@ async function layerOf(
   { context, deps }: { readonly context: OpContext; readonly deps: TemplateDeps },
 ): Promise<Result<EarlierRoot>> {
   const missing = lock.packages.filter((p) => base?.packages.has(p.sha256) !== true);
-  const fetched = await fetchAll(lock, missing, { context, deps });
+  const tools = missing.length === 0 ? [] : (lock.rpm?.tools ?? []);
+  const fetched = await fetchAll(lock, [...missing, ...tools], { context, deps });
   if (!fetched.ok) return fetched;
+  const own = fetched.value.slice(0, missing.length);
   await using work = await TempDir.create(deps.workDir, 'template-');
-  const packages = await gather(fetched.value, work.path, 'deb');
-  const times = await timesOf(fetched.value, base, deps.packages);
+  const packages = await gather(own, work.path, lock.rpm === undefined ? 'deb' : 'rpm');
+  const times = await timesOf(own, base, deps.packages);
   if (!times.ok) return times;
   const { epoch, newest } = times.value;
   await using layer = await deps.snapshots.begin(base?.chain ?? []);
   {
     await using mounted = await layer.mount();
-    const built = await buildRoot(
+    const build = lock.rpm === undefined ? buildRoot : buildRpmRoot;
+    const built = await build(
       {
         ...{ root: mounted.path, lock, packages, packageDir: work.path, epoch },
-        fromNothing: base === undefined,
+        ...{ fromNothing: base === undefined, tools: fetched.value.slice(missing.length) },
       },
       { ...deps, id: `template-${randomBytes(6).toString('hex')}` },
       context,
     );
     if (!built.ok) return built;
-    tidyRoot(mounted.path);
+    tidyRoot(mounted.path, lock.rpm?.dbPath);
   }
   // What lies below was tidied when it was made.
-  clampTimes(layer.upper, { after: newest, to: epoch });
+  clampTimes(layer.upper, { after: newest, to: epoch, directories: lock.rpm !== undefined });
   const ref = await layer.commit({ createdAt: deps.clock.now(), standalone: true });
   return ok({ chain: [ref], epoch, newest, packages: new Set(lock.packages.map((p) => p.sha256)) });
-}
-
-/** The same of rpm packages, which are installed together by their own rpm: there is no root to begin with. */
-async function rpmLayer(
-  lock: TemplateLock,
-  { dbPath, tools }: RpmLock,
-  { context, deps }: { readonly context: OpContext; readonly deps: TemplateDeps },
-): Promise<Result<EarlierRoot>> {
-  const fetched = await fetchAll(lock, [...lock.packages, ...tools], { context, deps });
-  if (!fetched.ok) return fetched;
-  const own = fetched.value.slice(0, lock.packages.length);
-  await using work = await TempDir.create(deps.workDir, 'template-');
-  const packages = await gather(own, work.path, 'rpm');
-  const times = await timesOf(own, undefined, deps.packages);
-  if (!times.ok) return times;
-  const { epoch, newest } = times.value;
-  await using layer = await deps.snapshots.begin([]);
-  {
-    await using mounted = await layer.mount();
-    const built = await buildRpmRoot(
-      {
-        ...{ root: mounted.path, lock, packages, packageDir: work.path, epoch, fromNothing: true },
-        tools: fetched.value.slice(lock.packages.length),
-      },
-      { ...deps, id: `template-${randomBytes(6).toString('hex')}` },
-      context,
-    );
-    if (!built.ok) return built;
-    tidyRoot(mounted.path, dbPath);
-  }
-  clampTimes(layer.upper, { after: newest, to: epoch });
-  const ref = await layer.commit({ createdAt: deps.clock.now(), standalone: true });
-  return ok({ chain: [ref], epoch, newest, packages: new Set(own.map((p) => p.locked.sha256)) });
 }
 
 /** Brings packages together in one directory, under names that are the same on every machine. */

@@ -49,7 +49,7 @@ interface LoadedRepository {
 }
 
 /** Changed when the same inputs would give another lock. */
-const MEMO_FORMAT = 'varve.rpm-lock.v2';
+const MEMO_FORMAT = 'varve.rpm-lock.v3';
 
 /**
  * Makes every choice that a template of rpm packages leaves open, as `resolveTemplate` does for Debian's: the same template on

@@ -26,7 +26,7 @@ import {
   type RpmTemplate,
   wishText,
 } from '../template/index.ts';
-import { needsOf } from './rpm-needs.ts';
+import { commonPart, needsOf } from './rpm-needs.ts';
 
 /** What is installed, and what installs it. */
 export interface ChosenRpms {
@@ -172,6 +172,7 @@ function choose(
   if (!solution.ok) return err(contradiction(pool, solution.conflict));
   const reasons = reasonsFor(pool, wishes, solution.chosen);
   const needs = needsOf(pool, solution.chosen);
+  const common = commonPart(pool, solution.chosen, needs);
   return ok(
     solution.chosen
       .map((id) => pool.package(id))
@@ -183,7 +184,7 @@ function choose(
         size: record.size,
         path: record.location,
         source,
-        step: 0,
+        step: common.has(id) ? 0 : 1,
         manual: wishes.some((w) => w.candidates.includes(id)),
         reason: reasons.get(id) ?? 'supplements what is installed',
         needs: needs.get(id) ?? [],

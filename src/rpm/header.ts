@@ -12,6 +12,7 @@ export const TAG = {
   epoch: 1003,
   summary: 1004,
   buildTime: 1006,
+  installTime: 1008,
   vendor: 1011,
   license: 1014,
   url: 1020,
@@ -29,6 +30,7 @@ export const TAG = {
   dirNames: 1118,
   payloadFormat: 1124,
   payloadCompressor: 1125,
+  installTid: 1128,
   longFileSizes: 5008,
   payloadDigest: 5092,
   payloadDigestAlgo: 5093,
@@ -88,6 +90,25 @@ export class RpmHeader {
     return RpmHeader.parse(Buffer.concat([Buffer.from(MAGIC), Buffer.alloc(4), bytes]), name);
   }
 
+  /**
+   * The bytes of a header without its magic number, every number of the given tags being `value` where it has 32 bits; others,
+   * and bytes that are no header, stay.
+   */
+  static withNumbers(bytes: Buffer, tags: readonly number[], value: number): Buffer {
+    const changed = Buffer.from(bytes);
+    const count = bytes.length < 8 ? 0 : bytes.readUInt32BE(0);
+    const data = 8 + count * ENTRY;
+    for (let at = 8; at < data && data <= bytes.length; at += ENTRY) {
+      const [tag, type] = [bytes.readUInt32BE(at), bytes.readUInt32BE(at + 4)];
+      if (!tags.includes(tag) || type !== INT32) continue;
+      const first = data + bytes.readUInt32BE(at + 8);
+      const end = first + bytes.readUInt32BE(at + 12) * 4;
+      for (let number = first; number < end && end <= bytes.length; number += 4)
+        changed.writeUInt32BE(value, number);
+    }
+    return changed;
+  }
+
   /** The first text of a tag. */
   text(tag: number): string | undefined {
     return this.texts(tag)[0];
@@ -136,5 +157,6 @@ export class RpmHeader {
   }
 }
 
+const INT32 = 4;
 /** Bytes of a number by type: char, int8, int16, int32, int64. */
 const WIDTHS: Readonly<Record<number, number>> = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8 };

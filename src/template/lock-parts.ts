@@ -9,9 +9,7 @@ export function partOfLock(
   wanted: readonly string[],
 ): TemplateLock | undefined {
   const byName = Map.groupBy(lock.packages, (p) => p.name);
-  // rpm has no packages without which nothing can be installed.
-  const first = lock.rpm === undefined ? lock.packages.filter((p) => p.step === 0) : [];
-  const kept = new Set(first.map((p) => p.name));
+  const kept = new Set(lock.packages.filter((p) => p.step === 0).map((p) => p.name));
   for (const wish of wanted)
     for (const name of lock.rpm?.asked[wish] ?? [wish]) if (byName.has(name)) kept.add(name);
   // A set's iterator visits what is added behind it.

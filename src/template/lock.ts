@@ -59,7 +59,7 @@ export interface LockedPackage {
   readonly source: number;
   /**
    * Packages of one step are installed together, steps in order. Step 0 is what must work before dpkg can run in the root:
-   * Essential packages and what they need.
+   * Essential packages and what they need; of rpm, what every root has in common: the shell and what it needs.
    */
   readonly step: number;
   /** Asked for by the template or its variant; others are marked as automatically installed. */
@@ -103,7 +103,7 @@ export function templateSource(
 /** Raised when the way roots are made changes their content: part of every key. */
 const ROOT_FORMAT = 'varve.root.v2';
 /** The same of roots made of rpm packages. */
-const RPM_ROOT_FORMAT = 'varve.rpm-root.v2';
+const RPM_ROOT_FORMAT = 'varve.rpm-root.v3';
 
 const digest = z.string().transform((text, context) => {
   const value = parseDigest(text);

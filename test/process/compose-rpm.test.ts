@@ -9,6 +9,13 @@ import { addBaseSystem, needsRpmRoot, RpmRepo } from '../rig/rpm-repo.ts';
 
 let repo: RpmRepo | undefined;
 
+/** What useradd(8) does: the highest number that is free. */
+const ADD_ACCOUNT = `id=999
+while cat /etc/passwd | sed -n "/:x:$id:/p" | sed -n 's/.*/taken/p' | { read -r found; [ -n "$found" ]; }; do id=$((id - 1)); done
+echo "NAME:x:$id:$id::/:/bin/false" >> /etc/passwd
+echo "NAME:x:$id:" >> /etc/group
+echo "NAME:!:20700::::::" >> /etc/shadow`;
+
 before(async () => {
   if (needsRpmRoot.skip !== undefined) return;
   repo = await RpmRepo.start();
@@ -43,6 +50,13 @@ before(async () => {
     },
     { name: 'helper', version: '2', epoch: 1, files: { 'usr/share/helper': 'two\n' } },
     { name: 'manual', files: { 'usr/share/doc/manual': 'read\n' } },
+    ...['alpha', 'beta'].map((name) => ({
+      name: `daemon-${name}`,
+      tags: ['Requires(pre): bash'],
+      files: { [`var/lib/${name}/data`]: `${name}\n` },
+      sections: [`%pre\n${ADD_ACCOUNT.replaceAll('NAME', name)}`],
+      listed: [`%attr(640,${name},${name}) /var/lib/${name}/data`],
+    })),
     {
       name: 'extra',
       files: { 'usr/share/extra': 'more\n' },
@@ -158,6 +172,44 @@ test(
     writeTemplate(other, 'helper');
     assert.equal(wasMade(await compose(other, ...TAR)), true);
     assert.equal(digest(other), bytes);
+  },
+);
+
+test(
+  'a root of rpm packages grows from the nearest earlier one, and is what a clean build makes',
+  needsRpmRoot,
+  async () => {
+    await using world = new Rig();
+    writeTemplate(world, 'daemon-beta, helper');
+    const first = await compose(world, ...TAR);
+    assert.equal(first.status, 0, first.stderr);
+    writeTemplate(world, 'daemon-alpha, daemon-beta, service, helper');
+    const grown = await compose(world, ...TAR);
+    assert.equal(grown.status, 0, grown.stderr);
+    const bytes = digest(world);
+    const clean = await compose(world, '--clean', ...TAR);
+    const fetched = (run: Run): readonly string[] => [
+      ...new Set([...run.stderr.matchAll(/fetch (\d+) packages/g)].map(([, n]) => n ?? '')),
+    ];
+    assert.deepEqual(
+      [fetched(first), fetched(grown), fetched(clean), digest(world) === bytes],
+      // Two packages and the two of the tools each time; accounts come without a package.
+      [['4', '0'], ['4', '0'], ['8'], true],
+      clean.stderr,
+    );
+    const verified = await world.varve(['compose', 'verify', 'base.yml']);
+    assert.deepEqual(
+      [verified.status, /^\d+ files: the same as from nothing\n$/.test(verified.stdout)],
+      [0, true],
+      verified.stderr,
+    );
+    const root = unpacked(world);
+    const accounts = readFileSync(join(root, 'etc/passwd'), 'utf8').match(/^(?:alpha|beta):.*/gm);
+    const owner = lstatSync(join(root, 'var/lib/alpha/data'));
+    assert.deepEqual(
+      [accounts, [owner.uid, owner.gid], rpm(root, '-qa').trim().split('\n').length],
+      [['alpha:x:917:917::/:/bin/false', 'beta:x:843:843::/:/bin/false'], [917, 917], 6],
+    );
   },
 );
 
