@@ -35,6 +35,8 @@ export function addProject(program: Command, run: Run, { collect, progress }: Sh
     .option('-j, --jobs <number>', 'layers and targets that are built at once')
     .option('--secret <spec>', 'id=NAME,src=FILE or id=NAME,env=VARIABLE', collect)
     .option('--ssh <spec>', 'default, or ID=SOCKET|KEY', collect)
+    .option('--provenance <spec>', 'of every target: say how its image was made')
+    .option('--sbom <spec>', 'of every target: list the packages in its image')
     .option('--print', 'print what would be built as JSON, and build nothing')
     .option('--summary <path>', 'add the report in Markdown to a file')
     .addOption(progress())

@@ -13,7 +13,10 @@ type Raw = Readonly<Record<string, unknown>>;
 /** Members are merged by name; those of the layer above that are null change nothing (docs.docker.com, Bake file reference). */
 const MAPS: readonly string[] = ['args', 'contexts', 'labels', 'extra-hosts'];
 /** Lists whose items add up; every other key is replaced. */
-const LISTS: readonly string[] = ['cache-from', 'secret', 'ssh', 'no-cache-filter', 'ulimits'];
+const LISTS: readonly string[] = [
+  ...['cache-from', 'secret', 'ssh', 'no-cache-filter', 'ulimits', 'annotations', 'attest'],
+  'entitlements',
+];
 
 /** A target with another laid over it, as bake does it for inheritance and for several files. */
 export function mergeTarget(below: Raw, over: Raw): Raw {
@@ -83,6 +86,9 @@ const ARRAYS: Readonly<Record<string, string>> = {
   ssh: 'ssh',
   'no-cache-filter': 'no-cache-filter',
   ulimits: 'ulimits',
+  annotations: 'annotations',
+  attest: 'attest',
+  entitlements: 'entitlements',
 };
 const TEXTS: readonly string[] = ['context', 'dockerfile', 'target', 'network', 'shm-size'];
 const BOOLEANS: readonly string[] = ['no-cache', 'pull'];

@@ -31,6 +31,9 @@ function printed(target: TargetSpec): Readonly<Record<string, unknown>> {
     'no-cache-filter': target.noCacheFilter,
     'shm-size': target.shmSize,
     ulimits: target.ulimits,
+    annotations: target.annotations,
+    attest: target.attest,
+    entitlements: target.entitlements,
     'extra-hosts': Object.fromEntries(
       target.extraHosts.map((host) => [
         host.slice(0, host.indexOf(':')),

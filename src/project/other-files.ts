@@ -44,7 +44,9 @@ export function parseProjectFile(
       }),
     );
   if (name.endsWith('.json')) return parseBakeFiles([file], env, overrides);
-  if (/compose/.test(name)) return parseCompose(file, env, overrides);
+  // varve.yml has no services, and a Compose file without any has nothing to build.
+  if (/compose/.test(name) || /^services:/m.test(file.text))
+    return parseCompose(file, env, overrides);
   return parseProject(file, env, overrides);
 }
 
@@ -155,6 +157,8 @@ function parseCompose(
       network: take('network'),
       'shm-size': take('shm_size'),
       ssh: take('ssh'),
+      attest: serviceAttestations(more),
+      entitlements: take('entitlements'),
     };
     const given = Object.entries(wanted).filter(([, item]) => item !== undefined);
     return [[name, Object.fromEntries(given)] as const];
@@ -171,6 +175,23 @@ function parseCompose(
 
 const listOf = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+
+/** `provenance` and `sbom` of the Compose specification's build section: true, false or parameters. */
+function serviceAttestations(
+  build: Readonly<Record<string, unknown>>,
+): readonly string[] | undefined {
+  const wanted = ['provenance', 'sbom'].flatMap((type) => {
+    const value = build[type];
+    if (value === undefined) return [];
+    const more = String(value);
+    return [
+      /^(?:true|false)$/.test(more)
+        ? `type=${type},disabled=${more === 'false'}`
+        : `type=${type},${more}`,
+    ];
+  });
+  return wanted.length === 0 ? undefined : wanted;
+}
 
 /** `service:NAME` is what bake calls `target:NAME`. */
 function serviceContexts(value: unknown): unknown {

@@ -109,6 +109,9 @@ export interface TargetSpec {
   readonly network?: string;
   readonly shmSize?: string;
   readonly ulimits: readonly string[];
+  readonly annotations: readonly string[];
+  readonly attest: readonly string[];
+  readonly entitlements: readonly string[];
   readonly extraHosts: readonly string[];
 }
 

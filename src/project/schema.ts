@@ -151,6 +151,9 @@ export const targetSchema = z.strictObject({
   network: z.string().optional(),
   'shm-size': z.string().optional(),
   ulimits: texts.optional(),
+  annotations: oneOrMore.optional(),
+  attest: specs.optional(),
+  entitlements: oneOrMore.optional(),
   'extra-hosts': z.record(z.string(), z.string()).optional(),
 });
 

@@ -200,6 +200,9 @@ function targetSpec(name: string, raw: RawTarget): TargetSpec {
     noCacheFilter: raw['no-cache-filter'] ?? [],
     pull: raw.pull ?? false,
     ulimits: raw.ulimits ?? [],
+    annotations: raw.annotations ?? [],
+    attest: raw.attest ?? [],
+    entitlements: raw.entitlements ?? [],
     extraHosts: Object.entries(raw['extra-hosts'] ?? {}).map(([host, ip]) => `${host}:${ip}`),
   };
 }

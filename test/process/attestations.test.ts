@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { sha256 } from '../../src/base/index.ts';
@@ -363,6 +363,37 @@ describe('what is attached to results', { skip: needsSteps, concurrency: 2 }, ()
     );
     await build('--provenance=inline-only=true', '--sbom=inline-only=true', '-o', 'one');
     assert.deepEqual(readFiles(join(rig.work, 'one')), { 'dir/file': 'A\n', same: 'S\n' });
+  });
+
+  test('targets of a bake file have attestations and annotations of their own, and flags stand over them', async () => {
+    await using rig = new Rig();
+    rig.context('app', {
+      Dockerfile: 'FROM scratch\nCOPY a /a\n',
+      a: 'A\n',
+      'docker-bake.json': JSON.stringify({
+        target: {
+          one: {
+            annotations: ['team=web'],
+            attest: [{ type: 'provenance', mode: 'min' }, { type: 'sbom' }],
+            output: [{ type: 'oci', dest: 'oci', tar: 'false' }],
+          },
+        },
+      }),
+    });
+    const types = async (...flags: readonly string[]): Promise<readonly string[]> => {
+      const run = await rig.varve(['bake', '-f', 'app/docker-bake.json', ...flags, 'one']);
+      assert.equal(run.status, 0, run.stderr);
+      const said = statements(join(rig.work, 'app/oci'));
+      return (said['amd64'] ?? []).map(({ predicateType }) => predicateType);
+    };
+    const [packages, made] = ['https://spdx.dev/Document', 'https://slsa.dev/provenance/v1'];
+    assert.deepEqual(await types(), [packages, made]);
+    rmSync(join(rig.work, 'app/oci'), { recursive: true });
+    assert.deepEqual(await types('--sbom=false'), [made]);
+    const { entry, read } = layout(join(rig.work, 'app/oci'));
+    const index = read(entry.digest) as { readonly manifests: readonly Named[] };
+    const manifest = read(index.manifests[0]?.digest ?? '') as Named;
+    assert.deepEqual(manifest.annotations, { team: 'web' });
   });
 
   test('annotations stand on the manifest, its descriptor, the index and its descriptor, of all platforms or one', async () => {

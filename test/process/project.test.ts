@@ -197,6 +197,22 @@ images: {planned: {tags: ["\${IMAGE:-x}"], layers: [high]}}
       'app/compose.yaml',
       'services:\n  api:\n    image: example.test/api:1\n    build: {context: api, args: [BASE, "WHO=${WHO:-nobody}"]}\n  db: {image: postgres}\n',
     );
+    rig.rig.write(
+      'app/said.yaml',
+      'services:\n  api:\n    build: {context: api, provenance: mode=min, sbom: true, entitlements: [network.host]}\n',
+    );
+    const printed = await rig.rig.varve(['bake', '--print', '-f', 'app/said.yaml']);
+    assert.deepEqual(JSON.parse(printed.stdout), {
+      group: { default: { targets: ['api'] } },
+      target: {
+        api: {
+          context: 'api',
+          dockerfile: 'Dockerfile',
+          attest: ['type=provenance,mode=min', 'type=sbom,disabled=false'],
+          entitlements: ['network.host'],
+        },
+      },
+    });
     const run = await rig.rig.varve(['bake', '-f', 'app/compose.yaml'], { env: rig.env });
     assert.equal(run.status, 0, run.stderr);
     const images = await rig.rig.varve(['image', 'ls', '--json'], { env: rig.env });

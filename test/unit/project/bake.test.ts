@@ -53,6 +53,31 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'annotations, attestations and entitlements add up, and are set',
+    files: [
+      {
+        target: {
+          a: {
+            annotations: ['x=1'],
+            attest: ['type=sbom', { type: 'provenance', mode: 'min' }],
+            entitlements: ['network.host'],
+          },
+        },
+      },
+      {
+        target: { a: { annotations: 'index:y=2', attest: [{ type: 'provenance', mode: 'max' }] } },
+      },
+    ],
+    set: ['a.annotations+=z=3', 'a.entitlements=security.insecure'],
+    targets: {
+      a: {
+        annotations: ['x=1', 'index:y=2', 'z=3'],
+        attest: ['type=sbom', 'type=provenance,mode=min', 'type=provenance,mode=max'],
+        entitlements: ['security.insecure'],
+      },
+    },
+  },
+  {
     name: 'variables are those of the last file, and the environment wins',
     files: [
       {
