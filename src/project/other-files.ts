@@ -182,12 +182,12 @@ function serviceAttestations(
 ): readonly string[] | undefined {
   const wanted = ['provenance', 'sbom'].flatMap((type) => {
     const value = build[type];
-    if (value === undefined) return [];
-    const more = String(value);
+    if (typeof value === 'boolean') return [`type=${type},disabled=${!value}`];
+    if (typeof value !== 'string') return [];
     return [
-      /^(?:true|false)$/.test(more)
-        ? `type=${type},disabled=${more === 'false'}`
-        : `type=${type},${more}`,
+      /^(?:true|false)$/.test(value)
+        ? `type=${type},disabled=${value === 'false'}`
+        : `type=${type},${value}`,
     ];
   });
   return wanted.length === 0 ? undefined : wanted;
