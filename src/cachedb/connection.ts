@@ -36,6 +36,17 @@ export class Connection {
     return this.#guard(() => this.#prepare(sql).all(...values) as Row[]);
   }
 
+  /** Rows one after another, for tables of which only a part of each row is kept. Nothing else may use the statement meanwhile. */
+  *each(sql: string, ...values: SQLInputValue[]): Generator<Row, void, undefined> {
+    const rows = this.#guard(() => this.#prepare(sql).iterate(...values));
+    for (;;) {
+      // As in get.
+      const next = this.#guard(() => rows.next() as IteratorResult<Row>);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
+
   /** Executes a writing statement; returns the number of rows it changed and the last row id. */
   run(sql: string, ...values: SQLInputValue[]): { readonly changes: number; readonly id: number } {
     return this.#guard(() => {

@@ -25,7 +25,7 @@ import {
   optionalText,
   text,
 } from './connection.ts';
-import { digest, optionalDescriptor, optionalDigest, stored } from './stored-json.ts';
+import { digest, optionalDigest, stored } from './stored-json.ts';
 
 // Brand: the column holds ids of LayerRefs only.
 const layerId = (id: string): LayerId => id as LayerId;
@@ -50,30 +50,42 @@ export class Upkeep implements UpkeepDb {
   }
 
   layers(): readonly LayerRow[] {
-    const blobs = Map.groupBy(
-      this.#db.all('SELECT layer, descriptor FROM layer_blob ORDER BY layer, digest'),
-      (row) => text(row, 'layer'),
-    );
-    return this.#db.all('SELECT * FROM layer ORDER BY id').map((row) => {
+    const blobs = new Map<string, Descriptor[]>();
+    for (const row of this.#db.each(
+      'SELECT layer, descriptor FROM layer_blob ORDER BY layer, digest',
+    )) {
+      const layer = text(row, 'layer');
+      const blob = stored<Descriptor>(text(row, 'descriptor'));
+      const known = blobs.get(layer);
+      if (known === undefined) blobs.set(layer, [blob]);
+      else known.push(blob);
+    }
+    const rows: LayerRow[] = [];
+    for (const row of this.#db.each('SELECT * FROM layer ORDER BY id')) {
       const id = text(row, 'id');
       const diffId = optionalDigest(row, 'diff_id') ?? parseDigest(id);
       const origin = optionalText(row, 'origin');
-      const own = (blobs.get(id) ?? []).map((b) => stored<Descriptor>(text(b, 'descriptor')));
-      const ref = optionalDescriptor(row, 'ref_blob');
-      const all = [...own, ...(ref === undefined ? [] : [ref])];
-      return {
+      const own = blobs.get(id) ?? [];
+      const ref = optionalText(row, 'ref_blob');
+      // It mostly is one of those that are here.
+      const also =
+        ref === undefined || own.some((b) => ref.includes(b.digest))
+          ? []
+          : [stored<Descriptor>(ref)];
+      rows.push({
         id: layerId(id),
         ...(diffId === undefined ? {} : { diffId }),
         ...(origin === undefined ? {} : { origin }),
         createdAt: number(row, 'created_at'),
         usedAt: number(row, 'used_at'),
-        blobs: all.filter((b, i) => all.findIndex((o) => o.digest === b.digest) === i),
-      };
-    });
+        blobs: [...own, ...also],
+      });
+    }
+    return rows;
   }
 
   chains(): readonly ChainRow[] {
-    return this.#db.all('SELECT id, parent, layer FROM chain ORDER BY id').map((row) => ({
+    return Array.from(this.#db.each('SELECT id, parent, layer FROM chain ORDER BY id'), (row) => ({
       id: number(row, 'id'),
       parent: number(row, 'parent'),
       layer: layerId(text(row, 'layer')),
@@ -81,9 +93,11 @@ export class Upkeep implements UpkeepDb {
   }
 
   results(): readonly ResultRow[] {
-    return this.#db
-      .all('SELECT result.*, digest FROM result JOIN record ON record.id = record ORDER BY record')
-      .map((row) => ({
+    return Array.from(
+      this.#db.each(
+        'SELECT result.*, digest FROM result JOIN record ON record.id = record ORDER BY record',
+      ),
+      (row) => ({
         // Brand: the column holds record numbers.
         record: number(row, 'record') as RecordId,
         digest: digest(row, 'digest'),
@@ -92,7 +106,8 @@ export class Upkeep implements UpkeepDb {
         costMs: number(row, 'cost_ms'),
         usedAt: number(row, 'used_at'),
         uses: number(row, 'uses'),
-      }));
+      }),
+    );
   }
 
   executedSteps(): readonly ExecutedStep[] {

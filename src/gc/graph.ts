@@ -90,6 +90,27 @@ export class Stock {
     }
   }
 
+  /** Ids of all that is not held and that nothing held stands on; nothing is removed. */
+  removable(): ReadonlySet<string> {
+    const needed = this.#needed.slice();
+    const ids = new Set<string>();
+    const todo: number[] = [];
+    const offer = (at: number): void => {
+      if (needed[at] === 0 && this.#gone[at] === 0) todo.push(at);
+    };
+    for (let at = 0; at < this.entries.length; at++) offer(at);
+    for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+      const entry = this.entries[at];
+      if (entry === undefined || entry.holds.length > 0) continue;
+      ids.add(entry.id);
+      for (const parent of this.#parents[at] ?? NONE) {
+        needed[parent] = (needed[parent] ?? 1) - 1;
+        offer(parent);
+      }
+    }
+    return ids;
+  }
+
   #isBefore(a: number, b: number): boolean {
     const [x, y] = [this.entries[a], this.entries[b]];
     if (x === undefined || y === undefined) return false;

@@ -9,6 +9,7 @@ export {
   planGc,
   planPrune,
   type Removal,
+  removable,
   type Unmet,
 } from './plan.ts';
 export {

@@ -72,6 +72,11 @@ export function planPrune(entries: readonly Entry[], selection: Selection, state
   return plan.finish();
 }
 
+/** Ids of all entries that `planPrune` removes when everything is wanted. */
+export function removable(entries: readonly Entry[]): ReadonlySet<string> {
+  return new Stock(entries).removable();
+}
+
 class Planner {
   readonly #stock: Stock;
   readonly #state: GcState;

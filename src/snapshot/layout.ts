@@ -132,7 +132,7 @@ export class Layout {
     for (const name of await readdir(join(this.#root, 'layers'))) {
       const dir = join(this.#root, 'layers', name);
       const meta = readMeta(dir);
-      if (meta !== undefined && this.#isWhole(dir)) yield { dir, id: meta.id };
+      if (meta !== undefined && this.#isWhole(dir, meta)) yield { dir, id: meta.id };
     }
   }
 
@@ -151,8 +151,7 @@ export class Layout {
       await removeIfOrphan(join(this.#root, 'work', name));
   }
 
-  #isWhole(dir: string): boolean {
-    const meta = readMeta(dir);
+  #isWhole(dir: string, meta = readMeta(dir)): boolean {
     return meta !== undefined && (meta.boot === this.#boot || existsSync(join(dir, 'synced')));
   }
 }

@@ -55,7 +55,7 @@ export function blobEntries(
         id,
         kind: 'blob' as const,
         label: made?.label ?? images[0]?.what ?? 'manifest, configuration or data',
-        ...facts.sizes.now([path]),
+        ...facts.sizes.known(path, stat),
         createdAt,
         usedAt: Math.max(createdAt, use?.usedAt ?? 0),
         uses: use?.uses ?? 0,

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, hexOf, isErrno, isRecord, parseDigest, parseJson } from '../base/index.ts';
@@ -18,6 +19,8 @@ export interface Facts {
   readonly resultsOf: ReadonlyMap<string, readonly ResultRow[]>;
   readonly makers: Makers;
   readonly images: readonly ImageFact[];
+  /** Images by the layers that they have. */
+  readonly imagesWith: ReadonlyMap<Digest, readonly ImageFact[]>;
   readonly held: HeldNow;
   /** Pins that have not expired, by what they are on. */
   readonly pins: ReadonlyMap<string, Pin>;
@@ -36,6 +39,7 @@ export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
   const chains = new Map(db.chains().map((row) => [row.id, row]));
   const results = db.results();
   const resultsOf = Map.groupBy(results, (row) => chains.get(row.chain)?.layer ?? '');
+  const images = await imageFacts(deps);
   const live = db.pins().filter((pin) => pin.expiresAt === undefined || pin.expiresAt > now);
   return {
     layers: new Map(db.layers().map((row) => [row.id, row])),
@@ -43,7 +47,8 @@ export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
     results,
     resultsOf,
     makers: new Makers(db.executedSteps()),
-    images: await imageFacts(deps),
+    images,
+    imagesWith: imagesWith(images),
     held: db.held(),
     pins: new Map(live.map((pin) => [pin.resource, pin])),
     buildPins: pinnedByBuilds(deps, { live, chains, results }),
@@ -51,6 +56,17 @@ export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
     packageNames: await packageNames(join(deps.paths.packages, 'lock')),
     now,
   };
+}
+
+function imagesWith(images: readonly ImageFact[]): ReadonlyMap<Digest, readonly ImageFact[]> {
+  const found = new Map<Digest, ImageFact[]>();
+  for (const image of images)
+    for (const diffId of image.diffIds) {
+      const known = found.get(diffId);
+      if (known === undefined) found.set(diffId, [image]);
+      else known.push(image);
+    }
+  return found;
 }
 
 /** Choices of packages name what the pool knows by digest only; one that cannot be read names nothing. */
@@ -123,6 +139,13 @@ export class Sizes {
     // A size with shared parts depends on what was measured before it: it is measured each time.
     if (use.shared === 0) this.fresh.set(id, { stamp, bytes: use.bytes });
     return use;
+  }
+
+  /** Of a path whose status is known: nothing more is asked of a file that has one name. */
+  known(path: string, stat: Stats): Pick<Entry, 'bytes' | 'shared'> {
+    return stat.isFile() && stat.nlink === 1
+      ? { bytes: stat.blocks * 512, shared: 0 }
+      : this.now([path]);
   }
 
   /** As it is now. */

@@ -5,6 +5,7 @@ import type { LayerRow, ResultRow } from '../ports/index.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { both, downloading, extracting, running } from './estimate.ts';
 import { type Facts, holdsOn, pinText, short } from './facts.ts';
+import type { ImageFact } from './image-facts.ts';
 
 /** Which forms of each layer are on this machine. */
 export interface Forms {
@@ -173,9 +174,7 @@ export function makerOf(facts: Facts, id: string, row: LayerRow | undefined): Ma
       madeBy: { build: step.build, step: step.name },
     };
   }
-  const [image] = facts.images.filter(
-    (i) => row?.diffId !== undefined && i.diffIds.has(row.diffId),
-  );
+  const [image] = imagesOf(facts, row);
   if (image !== undefined)
     return { kind: 'layer', label: `layer of ${image.familiar}`, madeBy: {} };
   if (results.length > 0)
@@ -185,6 +184,10 @@ export function makerOf(facts: Facts, id: string, row: LayerRow | undefined): Ma
       madeBy: {},
     };
   return { kind: 'source', label: 'copy of a build context', madeBy: {} };
+}
+
+function imagesOf(facts: Facts, row: LayerRow | undefined): readonly ImageFact[] {
+  return row?.diffId === undefined ? [] : (facts.imagesWith.get(row.diffId) ?? []);
 }
 
 function firstOf(results: readonly ResultRow[], facts: Facts) {
@@ -202,9 +205,7 @@ function kindOfStep(name: string): EntryKind {
 }
 
 function usersOf(facts: Facts, id: string, row: LayerRow | undefined, use: LayerUse): string[] {
-  const images = facts.images
-    .filter((image) => row?.diffId !== undefined && image.diffIds.has(row.diffId))
-    .map((image) => `image ${image.familiar}`);
+  const images = imagesOf(facts, row).map((image) => `image ${image.familiar}`);
   const own = facts.resultsOf.get(id)?.length ?? 0;
   const above = use.results - own;
   return [
@@ -217,9 +218,9 @@ function usersOf(facts: Facts, id: string, row: LayerRow | undefined, use: Layer
 /** A pinned image keeps the layers of its cache, a pinned build those of its steps. */
 function pinsAbove(facts: Facts, id: string, row: LayerRow | undefined): Entry['holds'] {
   const holds: Entry['holds'][number][] = [];
-  for (const image of facts.images) {
+  for (const image of imagesOf(facts, row)) {
     const pin = facts.pins.get(`image:${image.row.name}`);
-    if (pin !== undefined && row?.diffId !== undefined && image.diffIds.has(row.diffId))
+    if (pin !== undefined)
       holds.push({ by: 'pin', text: `image ${image.familiar} is ${pinText(pin)}` });
   }
   for (const build of facts.buildPins.get(id) ?? []) holds.push({ by: 'pin', text: build });

@@ -5,8 +5,7 @@ import {
   type Entry,
   type EntryKind,
   formatSize,
-  type GcPlan,
-  planPrune,
+  removable,
 } from '../../gc/index.ts';
 import { stateOf, takeInventory } from '../../upkeep/index.ts';
 import { gcPolicy } from '../gc-policy.ts';
@@ -23,7 +22,7 @@ export function cacheDf(io: Io, options: Options): Promise<number> {
     const entries = await takeInventory(deps);
     const state = stateOf(deps);
     const { disk } = state;
-    const sums = sumsOf(entries, planPrune(entries, { wanted: () => true }, state));
+    const sums = sumsOf(entries);
     const policy = await gcPolicy(io, store.root);
     if (!policy.ok) return fail(io, policy.error);
     const { maxUsedSpace } = policy.value;
@@ -70,8 +69,8 @@ interface Sum {
 }
 
 /** Sums by kind; reclaimable is what a plan to remove everything removes. */
-function sumsOf(entries: readonly Entry[], all: GcPlan): Sum[] {
-  const goes = new Set(all.removals.map(({ entry }) => entry.id));
+function sumsOf(entries: readonly Entry[]): Sum[] {
+  const goes = removable(entries);
   const groups = Map.groupBy(entries, (entry) => entry.kind);
   return ENTRY_KINDS.flatMap((kind) => {
     const group = groups.get(kind);
