@@ -31,7 +31,12 @@ const SLICE_MS = 15;
  */
 export async function hashFiles(
   jobs: readonly HashJob[],
-  options: { readonly signal: AbortSignal; readonly progress?: (bytes: number) => void },
+  options: {
+    readonly signal: AbortSignal;
+    readonly progress?: (bytes: number) => void;
+    /** Worker threads at most; 4 when absent. */
+    readonly threads?: number;
+  },
 ): Promise<void> {
   const large = jobs.filter((job) => job.size >= LARGE);
   const bytes = large.reduce((sum, job) => sum + job.size, 0);
@@ -41,7 +46,7 @@ export async function hashFiles(
     done += size;
     options.progress?.(done);
   };
-  const workers = parallel ? hashOnWorkers(large, options.signal, report) : Promise.resolve();
+  const workers = parallel ? hashOnWorkers(large, { ...options, report }) : Promise.resolve();
   // Awaited below; a failure meanwhile must not count as unhandled.
   workers.catch(() => undefined);
   await hashHere(parallel ? jobs.filter((job) => job.size < LARGE) : jobs, options.signal, report);
@@ -111,11 +116,15 @@ const WORKER = new URL(
 
 async function hashOnWorkers(
   jobs: readonly HashJob[],
-  signal: AbortSignal,
-  report: (size: number) => void,
+  options: {
+    readonly signal: AbortSignal;
+    readonly threads?: number;
+    readonly report: (size: number) => void;
+  },
 ): Promise<void> {
+  const { signal, threads = 4, report } = options;
   const queue = [...jobs].sort((a, b) => b.size - a.size);
-  const count = Math.min(availableParallelism(), 4, queue.length);
+  const count = Math.min(availableParallelism(), threads, queue.length);
   await awaitAll(
     Array.from({ length: count }, async () => {
       const worker = new Worker(WORKER);

@@ -206,7 +206,7 @@ const tooLong = (wanted: WantedBlob, url: string) =>
   );
 
 /** Size and digest of a file, or undefined when absent. */
-export async function hashFile(
+async function hashFile(
   path: string,
 ): Promise<{ readonly digest: Digest; readonly size: number } | undefined> {
   const hash = createHash('sha256');

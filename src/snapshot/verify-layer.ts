@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { type Digest, digestOfHex, FailureError, isErrno } from '../base/index.ts';
+import { byCodeUnit, type Digest, FailureError, isErrno } from '../base/index.ts';
 import { entryHeader } from '../cachekey/index.ts';
 import { DigestFile } from './digest-file.ts';
 import { entryOf, statOf } from './disk-entry.ts';
@@ -7,7 +6,6 @@ import { join, namesIn } from './layer-path.ts';
 import { nameOf, readMeta } from './layout.ts';
 import { LARGE } from './pack-index.ts';
 import { PackView } from './pack-view.ts';
-import { readFile } from './read-file.ts';
 
 /** Something in a layer's directory that is not what it was. */
 export interface LayerFault {
@@ -29,7 +27,15 @@ export interface LayerReport {
  * Compares every file of a layer directory, its metadata included, with the digest that is remembered of it, and its note
  * with its name. Digests are those of `FileTree.digest`: what is remembered here is what content keys are made of.
  */
-export async function verifyLayer(dir: string, signal: AbortSignal): Promise<LayerReport> {
+export async function verifyLayer(
+  dir: string,
+  options: {
+    readonly signal: AbortSignal;
+    /** Hashes files: those of a layer at once. */
+    readonly hash: (files: readonly LayerFile[]) => Promise<void>;
+  },
+): Promise<LayerReport> {
+  const { signal, hash } = options;
   const faults: LayerFault[] = [];
   const name = dir.slice(dir.lastIndexOf('/') + 1);
   const meta = readMeta(dir);
@@ -41,11 +47,16 @@ export async function verifyLayer(dir: string, signal: AbortSignal): Promise<Lay
   if (torn > 0) faults.push({ what: 'memo', text: `digests has ${torn} damaged lines` });
   if (name.endsWith('.pack')) return verifyPack(dir, faults, signal);
   let [files, bytes, recorded] = [0, 0, 0];
-  for (const path of filesIn(join(dir, 'fs'), '/')) {
+  const digests: (readonly [path: string, digest: Digest])[] = [];
+  const jobs = [...filesIn(join(dir, 'fs'), '/')].flatMap((path) => {
     signal.throwIfAborted();
-    const { digest, size } = await hashOf(join(join(dir, 'fs'), path), signal);
+    const job = jobOf(join(join(dir, 'fs'), path), (digest) => digests.push([path, digest]));
+    return job === undefined ? [] : [job];
+  });
+  await hash(jobs);
+  for (const { size } of jobs) bytes += size;
+  for (const [path, digest] of digests.sort(([a], [b]) => byCodeUnit(a, b))) {
     files++;
-    bytes += size;
     const known = memo.get(path);
     if (known === undefined) {
       recorded++;
@@ -55,6 +66,31 @@ export async function verifyLayer(dir: string, signal: AbortSignal): Promise<Lay
     }
   }
   return { faults, files, bytes, recorded };
+}
+
+/** A file of a layer to be hashed: SHA-256 of `header` and its data. */
+export interface LayerFile {
+  readonly path: string;
+  readonly header: Uint8Array;
+  readonly size: number;
+  isSame(now: { readonly ctimeNs: bigint }): boolean;
+  /** Undefined: the layer was removed meanwhile. */
+  done(digest: Digest | undefined): void;
+}
+
+function jobOf(path: string, done: (digest: Digest) => void): LayerFile | undefined {
+  const stat = statOf(path);
+  if (stat === undefined) return undefined;
+  const { ctimeNs } = stat;
+  return {
+    path,
+    header: entryHeader(entryOf(path, stat)),
+    size: Number(stat.size),
+    isSame: (now) => now.ctimeNs === ctimeNs,
+    done: (digest) => {
+      if (digest !== undefined) done(digest);
+    },
+  };
 }
 
 /** Compares the small files of a packed layer with their checksums; large ones have none, and count as not known. */
@@ -95,19 +131,4 @@ function* filesIn(root: string, path: string): Generator<string> {
     if (stat?.isDirectory() === true) yield* filesIn(root, child);
     else if (stat?.isFile() === true) yield child;
   }
-}
-
-async function hashOf(
-  disk: string,
-  signal: AbortSignal,
-): Promise<{ readonly digest: Digest; readonly size: number }> {
-  const stat = statOf(disk);
-  if (stat === undefined) throw new Error(`${disk} is gone`);
-  const hash = createHash('sha256').update(entryHeader(entryOf(disk, stat)));
-  let size = 0;
-  for await (const chunk of readFile(disk, signal)) {
-    hash.update(chunk);
-    size += chunk.length;
-  }
-  return { digest: digestOfHex(hash.digest('hex')), size };
 }

@@ -27,7 +27,7 @@ function entryOf(facts: Facts, file: FileEntry): Entry[] {
   if (stat === undefined) return [];
   const { id, kind, label, path, stamp } = file;
   const size =
-    stamp === undefined ? facts.sizes.now([path]) : facts.sizes.stamped(id, stamp, [path]);
+    stamp === undefined ? facts.sizes.known(path, stat) : facts.sizes.stamped(id, stamp, [path]);
   const cost = file.cost?.(size.bytes) ?? FREE;
   return [
     {
@@ -91,18 +91,21 @@ export function packageEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
       );
   }
   const index = (folder: string, label: string, cost?: (bytes: number) => Cost): void => {
+    // What is being written is its writer's, or goes with what a dead process left.
     for (const name of namesIn(join(packages, folder)))
-      entries.push(
-        ...entryOf(facts, {
-          id: `${folder}:${name}`,
-          kind: 'index',
-          label,
-          path: join(packages, folder, name),
-          ...(cost === undefined ? {} : { cost }),
-        }),
-      );
+      if (!name.startsWith('.'))
+        entries.push(
+          ...entryOf(facts, {
+            id: `${folder}:${name}`,
+            kind: 'index',
+            label,
+            path: join(packages, folder, name),
+            ...(cost === undefined ? {} : { cost }),
+          }),
+        );
   };
   index('index', 'package index', (bytes) => downloading(bytes / 4));
+  index('rpm-index', 'package index', (bytes) => downloading(bytes / 4));
   index('release', 'Release file', downloading);
   index('lock', 'choice of packages');
   return entries;

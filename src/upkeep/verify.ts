@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, digestOfHex, FailureError, Semaphore } from '../base/index.ts';
-import { isSoundStatIndex } from '../context/index.ts';
+import { byCodeUnit, type Digest, digestOfHex, FailureError, isErrno } from '../base/index.ts';
+import { type HashJob, hashFiles, isSoundStatIndex } from '../context/index.ts';
 import { runGit } from '../fetch/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import { type LayerFault, verifyLayer } from '../snapshot/index.ts';
@@ -45,8 +46,6 @@ export interface VerifyOptions {
   readonly signal: AbortSignal;
   /** Told after each thing that was read. */
   readonly onProgress?: (done: { readonly count: number; readonly bytes: number }) => void;
-  /** Things read at once; 4 when absent. */
-  readonly parallel?: number;
 }
 
 /**
@@ -69,11 +68,15 @@ export async function verifyStore(deps: UpkeepDeps, options: VerifyOptions): Pro
   return run.result();
 }
 
+/** Threads that read and hash, one a processor. */
+const MAX_THREADS = 32;
+
+const NO_HEADER = new Uint8Array();
+
 class Verification {
   readonly #deps: UpkeepDeps;
   readonly #facts: Facts;
   readonly #options: VerifyOptions;
-  readonly #slots: Semaphore;
   readonly #problems: Problem[] = [];
   readonly #checked: Record<string, { count: number; bytes: number }> = {};
   #done = { count: 0, bytes: 0 };
@@ -83,7 +86,6 @@ class Verification {
     this.#deps = deps;
     this.#facts = facts;
     this.#options = options;
-    this.#slots = new Semaphore(options.parallel ?? 4);
   }
 
   result(): Verified {
@@ -91,20 +93,30 @@ class Verification {
   }
 
   async blobs(): Promise<void> {
-    const all: Promise<void>[] = [];
     const { content } = this.#deps;
-    const check = async (digest: Digest): Promise<void> => {
-      const actual = await this.#hash(content.stream(digest, this.#options));
-      if (actual === undefined) return;
-      this.#note('blobs', actual.bytes);
-      if (actual.digest === digest) return;
-      const text = `its bytes have the digest ${actual.digest}`;
+    const wrong = new Map<Digest, Digest>();
+    const jobs: HashJob[] = [];
+    for await (const { digest, size } of content.list())
+      jobs.push({
+        ...{ path: content.path(digest), header: NO_HEADER, size },
+        // It never changes under its name; removed meanwhile, it is nobody's.
+        isSame: () => true,
+        done: (actual) => {
+          if (actual === undefined) return;
+          this.#note('blobs', size);
+          if (actual !== digest) wrong.set(digest, actual);
+        },
+      });
+    await this.#hashAll(jobs);
+    for (const [digest, actual] of [...wrong].sort(([a], [b]) => byCodeUnit(a, b))) {
+      const text = `its bytes have the digest ${actual}`;
       const id = `blob:${digest}`;
       this.#problems.push({ what: 'blob', id, path: content.path(digest), text, digest });
-    };
-    for await (const { digest } of content.list())
-      all.push(this.#slots.run(this.#options.signal, async () => await check(digest)));
-    await allOf(all);
+    }
+  }
+
+  async #hashAll(jobs: readonly HashJob[]): Promise<void> {
+    await hashFiles(jobs, { signal: this.#options.signal, threads: MAX_THREADS });
   }
 
   async layers(): Promise<void> {
@@ -115,7 +127,11 @@ class Verification {
     for (const name of namesIn(root)) {
       const dir = join(root, name);
       const id = ids.get(dir);
-      const report = await verifyLayer(dir, this.#options.signal);
+      const report = await verifyLayer(dir, {
+        signal: this.#options.signal,
+        hash: async (files) => await this.#hashAll(files),
+      });
+      if (!existsSync(dir)) continue;
       // Not whole: a crash of the machine tore it, or it was removed just now; the next build sweeps it.
       if (id === undefined && report.faults.every((fault) => fault.what !== 'meta')) continue;
       this.#note('layers', report.bytes);
@@ -167,10 +183,10 @@ class Verification {
     if (namesIn(paths.packages).length === 0) return;
     // Its libraries are large, and looking at a store or trimming it needs none of them.
     const { verifyPackages } = await import('../packages/index.ts');
-    for await (const { path, bytes, fault } of verifyPackages(
-      paths.packages,
-      this.#options.signal,
-    )) {
+    for await (const { path, bytes, fault } of verifyPackages(paths.packages, {
+      signal: this.#options.signal,
+      hash: async (files) => await this.#hashAll(files),
+    })) {
       this.#note('packages', bytes);
       if (fault === undefined) continue;
       const id = `packages/${path.slice(paths.packages.length + 1)}`;
@@ -183,7 +199,8 @@ class Verification {
     for (const name of namesIn(contexts)) {
       if (!name.endsWith('.idx')) continue;
       const path = join(contexts, name);
-      const bytes = await readFile(path);
+      const bytes = await readIfThere(path);
+      if (bytes === undefined) continue;
       this.#note('contexts', bytes.length);
       if (!isSoundStatIndex(bytes))
         this.#problems.push({
@@ -283,8 +300,12 @@ class Verification {
   }
 }
 
-/** Waits for all before it fails with the first failure: nothing is left running. */
-async function allOf(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((each) => each.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+/** Undefined when it was removed meanwhile. */
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return undefined;
+    throw e;
+  }
 }

@@ -13,8 +13,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { sha256 } from '../../src/base/index.ts';
-import { build, cache, jsonLines } from '../rig/cache.ts';
+import { sha256, temporaryName } from '../../src/base/index.ts';
+import { build, cache, entries, jsonLines } from '../rig/cache.ts';
 import { note } from '../rig/golden.ts';
 import { varveHere } from '../rig/in-process.ts';
 import { startRegistry } from '../rig/registry.ts';
@@ -72,6 +72,10 @@ async function world(): Promise<Rig> {
     'index/0a': `varve-index 1 ${sha256(body)}\n${body}`,
     'lock/0b': `${sha256('{"packages":[]}')}\n{"packages":[]}`,
     [`release/0c/${hex}`]: text,
+    'rpm-index/0d': `${sha256('{}')}\n{}`,
+    // Files that a live process, this one, is writing.
+    [`index/${temporaryName('0e')}`]: '',
+    [`lock/${temporaryName('0f')}`]: '{',
   };
   for (const [path, content] of Object.entries(files)) {
     const full = join(rig.store, 'packages', path);
@@ -101,8 +105,9 @@ const KINDS: readonly (readonly [string, RegExp, string])[] = [
   ['the note of a layer', /snapshots\/layers\/[^/]+\/meta\.json$/, 'layer'],
   ['digests of a layer', /snapshots\/layers\/[^/]+\/digests$/, 'layer-memo'],
   ['a package', /packages\/pool\//, 'package'],
-  ['an index of packages', /packages\/index\//, 'package'],
-  ['a choice of packages', /packages\/lock\//, 'package'],
+  ['an index of packages', /packages\/index\/\w/, 'package'],
+  ['a choice of packages', /packages\/lock\/\w/, 'package'],
+  ['an index of rpm packages', /packages\/rpm-index\//, 'package'],
   ['a Release file', /packages\/release\//, 'package'],
   ['a pack of a repository', /git\/.*\.pack$/, 'git'],
   ['the index of a context', /contexts\/.*\.idx$/, 'context'],
@@ -130,6 +135,28 @@ test('a flipped bit is found in every kind of file, repaired, and then the store
   }
   assert.deepEqual(wrong, []);
   note(`${KINDS.length} of ${KINDS.length} kinds of flipped files found and repaired`);
+});
+
+test('what a live process is just writing is neither damaged nor removed, and all files are counted', {
+  skip,
+}, async () => {
+  await using rig = await world();
+  const unfinished = (): readonly string[] =>
+    ['index', 'lock'].flatMap((folder) =>
+      readdirSync(join(rig.store, 'packages', folder)).filter((name) => name.startsWith('.')),
+    );
+  const before = unfinished();
+  assert.equal(before.length, 2);
+  const counts = await entries(rig, 'kind=index');
+  assert.deepEqual(counts.map(({ id }) => id.slice(0, id.indexOf(':'))).sort(), [
+    'index',
+    'lock',
+    'release',
+    'rpm-index',
+  ]);
+  await cache(rig, ['prune', '--all', '--force']);
+  assert.deepEqual(unfinished(), before);
+  assert.deepEqual(await entries(rig, 'kind=index'), []);
 });
 
 test('what a build makes after a repair has the bytes it had before', { skip }, async () => {

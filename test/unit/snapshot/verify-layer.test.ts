@@ -3,6 +3,7 @@ import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { hashFiles } from '../../../src/context/index.ts';
 import { createSnapshotter, verifyLayer } from '../../../src/snapshot/index.ts';
 
 const { signal } = new AbortController();
@@ -19,13 +20,19 @@ async function layer(root: string) {
   throw new Error('the layer is not there');
 }
 
+const how = {
+  signal,
+  hash: async (files: Parameters<typeof hashFiles>[0]): Promise<void> =>
+    await hashFiles(files, { signal }),
+};
+
 test('what a verification remembers is what content keys are made of', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-verify-'));
   try {
     const { dir, chain } = await layer(root);
     const before = await (await createSnapshotter({ root }).tree(chain)).digest('/one', signal);
     rmSync(join(dir, 'digests'));
-    assert.deepEqual(await verifyLayer(dir, signal), {
+    assert.deepEqual(await verifyLayer(dir, how), {
       faults: [],
       files: 2,
       bytes: 11,
@@ -33,7 +40,7 @@ test('what a verification remembers is what content keys are made of', async () 
     });
     const tree = await createSnapshotter({ root }).tree(chain);
     assert.equal(await tree.digest('/one', signal), before);
-    assert.equal((await verifyLayer(dir, signal)).recorded, 0);
+    assert.equal((await verifyLayer(dir, how)).recorded, 0);
   } finally {
     rmSync(root, { recursive: true });
   }
@@ -43,9 +50,9 @@ test('changed data, changed metadata and a torn memo are found', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-verify-'));
   try {
     const { dir } = await layer(root);
-    await verifyLayer(dir, signal);
+    await verifyLayer(dir, how);
     const found = async (): Promise<string[]> =>
-      (await verifyLayer(dir, signal)).faults.map((f) => `${f.what} ${f.text.split(' ')[0] ?? ''}`);
+      (await verifyLayer(dir, how)).faults.map((f) => `${f.what} ${f.text.split(' ')[0] ?? ''}`);
     chmodSync(join(dir, 'fs/one'), 0o600);
     assert.deepEqual(await found(), ['file /one']);
     writeFileSync(join(dir, 'fs/two'), 'SECOND');
