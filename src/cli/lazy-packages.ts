@@ -5,6 +5,7 @@ import type { TemplatePackages } from '../build/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { PackageStore } from '../packages/index.ts';
 import type { RootTemplate, TemplateLock } from '../template/index.ts';
+import { CommandLease } from './command-lease.ts';
 import type { Io } from './io.ts';
 import { givenLimits } from './network-limits.ts';
 import { type Store, storePaths } from './store.ts';
@@ -19,6 +20,8 @@ export function lazyPackages(
   let opened: Promise<PackageStore> | undefined;
   const open = async (): Promise<PackageStore> => {
     const { createPackageStore } = await import('../packages/index.ts');
+    // While somebody is at work, no trim takes the indexes and packages that were written or used since.
+    resources.use(new CommandLease(store.db.leases, 'a choice of packages')).add();
     return resources.use(
       createPackageStore({
         root: io.env['VARVE_PACKAGES'] ?? storePaths(store.root).packages,

@@ -11,6 +11,7 @@ const LARGE = [
   'content/ingest',
   'content/quarantine',
   'packages/index',
+  'packages/lock',
   'snapshots/recent',
 ];
 

@@ -12,6 +12,8 @@ import { World } from '../torture/world.ts';
 const POINTS: readonly (readonly [scenario: string, point: RegExp])[] = [
   ['export of what is there', /^open output\/\.tmp-image\.tar/],
   // A layer was compressed, the others were not; the cache mount comes behind them.
+  // The index is downloaded, and not yet in its place.
+  ['choose packages', /^rename packages\/index\/\*$/],
   ['cache to a shared directory', /^sync content\/ingest\/\.tmp-blob-\*/],
 ];
 
@@ -25,7 +27,9 @@ describe('a trim of everything in the middle of another command', { skip: needsS
   });
 
   for (const [name, pattern] of POINTS)
-    test(`${name}: what was found in place is still there when it is used`, async () => {
+    test(`${name}: what was found in place is still there when it is used`, {
+      skip: SCENARIOS.find((each) => each.name === name)?.lacks ?? false,
+    }, async () => {
       const scenario = SCENARIOS.find((each) => each.name === name);
       assert.ok(scenario !== undefined);
       const ready = await makeReady(world, scenario);

@@ -26,7 +26,11 @@ const PARTITIONS = `    - {id: boot, type: esp, fsType: fat32, start: 1MiB, end:
 `;
 
 /** Writes `os.yml` and the file that it names into a world. */
-export function writeDiskTemplate(world: Rig, tiny: DiskRepo, wishes: Wishes = {}): void {
+export function writeDiskTemplate(
+  world: Pick<Rig, 'write'>,
+  tiny: DiskRepo,
+  wishes: Wishes = {},
+): void {
   const { cmdline = 'quiet', packages = '', password = HASH } = wishes;
   const { hostname = 'tinybox', command = 'echo made > /etc/made', user = 'locked' } = wishes;
   const { imageType = 'raw', system = '', partitions = PARTITIONS } = wishes;

@@ -1,7 +1,8 @@
 /** Locks a template and downloads all its packages into a store: `package-child.ts STORE HOST NOW`. Prints what it has. */
 import { join } from 'node:path';
-import { diskFailure } from '../../src/base/index.ts';
-import { createWorkLocks } from '../../src/cachedb/index.ts';
+import { diskFailure, FailureError, makeDirectory } from '../../src/base/index.ts';
+import { createWorkLocks, openStateDb } from '../../src/cachedb/index.ts';
+import { createNamesFile } from '../../src/content/index.ts';
 import { createPackageStore } from '../../src/packages/index.ts';
 import { parseTemplate } from '../../src/template/index.ts';
 
@@ -13,6 +14,17 @@ process.on('uncaughtException', (e) => {
   process.stderr.write(failure === undefined ? `${e.stack}\n` : `error[${failure.code}]\n`);
   process.exit(failure?.exit ?? 70);
 });
+// As the program holds a lease while it works with packages.
+makeDirectory(store, 0o700);
+const opened = openStateDb({
+  path: join(store, 'state.db'),
+  clock: { now: () => Date.now() },
+  names: createNamesFile(join(store, 'content')),
+});
+if (!opened.ok) throw new FailureError(opened.error);
+using stack = new DisposableStack();
+const db = stack.adopt(opened.value, (each) => each.close());
+await using _lease = db.leases.open('packages');
 const parsed = parseTemplate({
   path: 'os.yml',
   text: 'suite: stable\nvariant: essential\npackages: [tool]\n',

@@ -11,12 +11,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { needsDiskTools } from '../rig/disk-repo.ts';
 import { digestsIn } from './inspect.ts';
 import type { Command, Place, World } from './world.ts';
 
 /** One scenario. */
 export interface Scenario {
   readonly name: string;
+  /** What this machine lacks for it; false when it lacks nothing. */
+  readonly lacks?: string | false;
   /** Makes the store that each attempt starts from. */
   readonly prepare?: (world: World, place: Place) => Promise<void>;
   readonly command: (world: World, place: Place) => Promise<Command> | Command;
@@ -115,6 +118,12 @@ export async function packages(world: World, place: Place): Promise<Command> {
   return { program: process.execPath, args: [script, place.store, host, String(now)] };
 }
 
+/** Makes a disk of packages. */
+export async function compose(world: World): Promise<Command> {
+  const output = ['--progress=plain', '-o', 'type=raw,dest=disk.img'];
+  return { args: ['compose', await world.template(), ...output] };
+}
+
 /** All of them, in the order of a cache's life. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -142,8 +151,17 @@ export const SCENARIOS: readonly Scenario[] = [
     result: everything,
   },
   {
-    name: 'build and write a disk image',
-    command: (world) => buildOf(world, '-o', 'type=file,path=/files/large,dest=disk.raw'),
+    name: 'compose a disk',
+    lacks: needsDiskTools,
+    command: compose,
+    result: everything,
+  },
+  {
+    name: 'choose packages',
+    lacks: needsDiskTools,
+    command: async (world) => ({
+      args: ['compose', 'resolve', await world.template(), '--lock', 'os.lock'],
+    }),
     result: everything,
   },
   {

@@ -5,6 +5,8 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DebianRepo, REPO_TIME } from '../rig/debian-repo.ts';
+import { DiskRepo } from '../rig/disk-repo.ts';
+import { writeDiskTemplate } from '../rig/disk-template.ts';
 import { type RegistryProcess, startRegistry } from '../rig/registry.ts';
 import { FAULTS, type FaultPlan, TORTURE } from './fault-plan.ts';
 import { Hosts } from './hosts.ts';
@@ -64,6 +66,7 @@ export class World implements AsyncDisposable {
   readonly #hosts = this.#resources.use(new Hosts());
   #registry: RegistryProcess | undefined;
   #repo: DebianRepo | undefined;
+  #tiny: DiskRepo | undefined;
   #places = 0;
 
   constructor() {
@@ -104,6 +107,21 @@ export class World implements AsyncDisposable {
       this.write('host/etc/apt/sources.list.d/debian.sources', source);
     }
     return { host, now: (REPO_TIME + 3600) * 1000 };
+  }
+
+  /** The template of a disk, of packages of a tiny signed distribution. */
+  async template(): Promise<string> {
+    if (this.#tiny === undefined) {
+      this.#tiny = this.#resources.use(await DiskRepo.start());
+      const write = (path: string, data: string): void => this.write(`os/${path}`, data);
+      writeDiskTemplate({ write }, this.#tiny);
+    }
+    return join(this.root, 'os/os.yml');
+  }
+
+  /** A number that was not given yet. */
+  next(): number {
+    return this.#places++;
   }
 
   /** A place whose store is a copy of another's, or empty. */
