@@ -17,6 +17,7 @@ import type { LayerId } from '../ports/index.ts';
 import { createBuildDeps } from './build-world.ts';
 import type { Io } from './io.ts';
 import { createDisplay } from './progress/display.ts';
+import { pullAttestations } from './pull-attestations.ts';
 import type { Store } from './store.ts';
 
 /** Everything a transfer works with, closed when it ends. */
@@ -155,6 +156,11 @@ export async function pullImage(
       );
       const failed = done.find((d) => !d.ok);
       if (failed !== undefined) return failed;
+      const said = await pullAttestations({ ...deps, lease, signal }, name, {
+        top,
+        manifest: found.value.manifest.descriptor,
+      });
+      if (!said.ok) return said;
       const full = fullNameOf(name);
       if (!full.ok) return full;
       deps.images.set({ name: full.value, target: top, createdAt: deps.clock.now() });

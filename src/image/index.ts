@@ -7,7 +7,12 @@ export {
   type ImageParts,
   inFamily,
 } from './assemble.ts';
-export { type AttestationManifest, assembleAttestation, type Statement } from './attestation.ts';
+export {
+  ATTESTATION,
+  type AttestationManifest,
+  assembleAttestation,
+  type Statement,
+} from './attestation.ts';
 export type { ExportContext, ImageDeps } from './deps.ts';
 export { type ExportedLayer, type FileIndexBlob, fileIndexBlobs } from './file-indexes.ts';
 export { clampHistory, completeHistory, goTime } from './history.ts';

@@ -275,6 +275,27 @@ describe('what is attached to results', { skip: needsSteps, concurrency: 2 }, ()
       buildkit_completeness: { request: false, resolvedDependencies: false },
       buildkit_reproducible: false,
     });
+    await using third = new Rig();
+    const saved: string[] = [];
+    for (const [world, tag] of [
+      [rig, ':1'],
+      [third, ':1'],
+    ] as const) {
+      for (const step of [
+        ['image', 'pull', `${ref}${tag}`],
+        ['image', 'save', `${ref}${tag}`, '-o', 'image.tar'],
+      ]) {
+        const run = await world.varve(step);
+        assert.equal(run.status, 0, run.stderr);
+      }
+      const listed = execFileSync('tar', ['-tf', join(world.work, 'image.tar')], {
+        encoding: 'utf8',
+      });
+      saved.push(listed);
+    }
+    assert.equal(saved[0], saved[1]);
+    // Index, image, configuration, layer; manifest of statements, its configuration, the provenance.
+    assert.equal(saved[1]?.match(/^blobs\/sha256\/[0-9a-f]{64}$/gm)?.length, 7);
     await using other = new Rig();
     other.context('next', { Dockerfile: `FROM ${ref}:1\nCOPY b /b\n`, b: 'B\n' });
     const next = await other.varve([
