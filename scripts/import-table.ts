@@ -13,6 +13,7 @@ const RANKS: Readonly<Record<string, number>> = {
   dockerfile: 1,
   llb: 1,
   rpm: 1,
+  diskread: 1,
   template: 1,
   disk: 2,
   lower: 2,

@@ -66,10 +66,28 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
       ),
     );
   compose
-    .command('inspect <template>')
-    .description('show partitions and packages of a template')
+    .command('inspect <file>')
+    .description('show what a template asks for, or what a disk holds; nothing is mounted')
     .option('--json', 'print JSON')
-    .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeInspect));
+    .option('--files', 'of a disk: list every file')
+    .option('--spdx <file>', 'of a disk: write an inventory of packages (SPDX 2.3)')
+    .option('--cyclonedx <file>', 'of a disk: write an inventory of packages (CycloneDX 1.5)')
+    .action(
+      run<[string, Record<string, unknown>]>(
+        async () => (await import('./commands/compose-inspect.ts')).composeInspect,
+      ),
+    );
+  compose
+    .command('compare <a> <b>')
+    .description('say what differs between two disks, two templates or two lock files')
+    .option('--json', 'print JSON')
+    .option('--exit-code', 'end with 1 when they differ')
+    .action(
+      run<[string, string, Record<string, unknown>]>(async () => {
+        const { composeCompare } = await import('./commands/compose-compare.ts');
+        return (io, a, b, values) => composeCompare(io, [a, b], values);
+      }),
+    );
   compose
     .command('verify <template>')
     .description('prove that what is cached is what a build from nothing makes')

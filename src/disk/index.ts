@@ -1,7 +1,16 @@
 export { BOOT_STAGE } from './boot.ts';
+export {
+  type Comparable,
+  type Comparison,
+  comparableDisk,
+  compareAll,
+  type Difference,
+  flatFacts,
+} from './compare.ts';
 export { passwordSecret } from './configure.ts';
 export { diskFile, formatStage } from './convert.ts';
 export { DATABASE_COPY, databaseFile } from './database.ts';
+export { type DiskReport, reportDisk } from './disk-report.ts';
 export { isLive } from './fstab.ts';
 export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
 export { installedApks } from './installed-apk.ts';

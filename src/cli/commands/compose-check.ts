@@ -1,7 +1,8 @@
 import { type GoJson, ok, type Result } from '../../base/index.ts';
 import { layOut } from '../../disk/index.ts';
 import { osRoots } from '../../template/index.ts';
-import { type LoadedTemplate, loadOsTemplate } from '../compose/load-template.ts';
+import { loadOsTemplate } from '../compose/load-template.ts';
+import { mergedTemplate } from '../compose/merged-template.ts';
 import { fail, type Io, printJson, table } from '../io.ts';
 
 type Values = Readonly<Record<string, unknown>>;
@@ -17,7 +18,7 @@ function validate(io: Io, template: string, values: Values): number {
   const layout =
     loaded.value.provider.tools === undefined ? ok(undefined) : layOut(loaded.value.template);
   if (!layout.ok) return fail(io, layout.error);
-  if (values['merged'] === true) printJson(io, merged(loaded.value));
+  if (values['merged'] === true) printJson(io, mergedTemplate(loaded.value, 'document'));
   else {
     const { image, target } = loaded.value.template;
     io.out(
@@ -27,34 +28,8 @@ function validate(io: Io, template: string, values: Values): number {
   return 0;
 }
 
-/** The template with its parents merged in, without passwords. */
-function merged({ template: t }: LoadedTemplate): GoJson {
-  const document = {
-    image: t.image,
-    target: t.target,
-    ...(t.disk === undefined ? {} : { disk: t.disk }),
-    systemConfig: {
-      ...t.system,
-      users: t.users.map(({ value: { password, ...user } }) => ({
-        ...user,
-        ...(password === undefined ? {} : { password: '(not shown)' }),
-      })),
-      packages: t.packages.map((p) => p.value),
-      additionalFiles: t.files.map((f) => f.value),
-      configurations: t.commands.map((c) => ({ cmd: c.value })),
-    },
-    packageRepositories: t.repositories.map((r) => r.value),
-  };
-  // Schema-checked YAML holds only JSON values; interfaces have no index signature to say so.
-  return document;
-}
-
 /** `varve compose inspect TEMPLATE`: partitions and packages as they will be asked for. */
-export async function composeInspect(io: Io, template: string, values: Values): Promise<number> {
-  return await Promise.resolve(inspect(io, template, values));
-}
-
-function inspect(io: Io, template: string, values: Values): number {
+export function composeInspectTemplate(io: Io, template: string, values: Values): number {
   const found = inspected(io, template);
   if (!found.ok) return fail(io, found.error);
   const { layout, packages } = found.value;

@@ -17,9 +17,7 @@ export function stageFiles(
   const files = new Map<string, string>();
   const missing: Failure[] = [];
   for (const { value, file, span } of loaded.template.files) {
-    const from = loaded.dirs
-      .map((base) => resolve(base, value.local))
-      .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
+    const from = findFile(loaded.dirs, value.local);
     const final = join('/', value.final);
     if (from === undefined) {
       missing.push(
@@ -40,3 +38,9 @@ export function stageFiles(
   const [first, ...also] = missing;
   return first === undefined ? ok(files) : err(also.length === 0 ? first : { ...first, also });
 }
+
+/** A file that a template names, in the nearest directory that has it. */
+export const findFile = (dirs: readonly string[], local: string): string | undefined =>
+  dirs
+    .map((base) => resolve(base, local))
+    .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
