@@ -70,7 +70,8 @@ export function findFs(bytes: Bytes): FoundFs | undefined {
       label: textOf(head(bytes, 1052, 16)),
       uuid: uuidOf(head(bytes, 1036, 16)),
     };
-  if (head(bytes, 32_769, 5).toString('latin1') === 'CD001')
+  // The letters of ECMA-119, 8.4.2.
+  if (head(bytes, 32_769, 5).readUIntBE(0, 5) === 0x43_44_30_30_31)
     return { kind: 'iso9660', label: textOf(head(bytes, 32_808, 32)), uuid: '' };
   const fat = [first.toString('latin1', 54, 57), first.toString('latin1', 82, 85)];
   if (first.readUInt16LE(510) === 0xaa55 && fat.includes('FAT')) return openFat(bytes);

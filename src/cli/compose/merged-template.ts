@@ -17,8 +17,7 @@ export function mergedTemplate({ template: t }: LoadedTemplate, as: 'document' |
     ...(t.disk === undefined ? {} : { disk: t.disk }),
   };
   const commands = t.commands.map((c) => ({ cmd: c.value }));
-  // Schema-checked YAML holds only JSON values; interfaces have no index signature to say so.
-  return (as === 'document'
+  return as === 'document'
     ? {
         ...common,
         systemConfig: {
@@ -40,5 +39,5 @@ export function mergedTemplate({ template: t }: LoadedTemplate, as: 'document' |
         packageRepositories: Object.fromEntries(
           repositories.map((r) => [r.codename ?? r.url ?? r.path ?? '', r]),
         ),
-      }) as unknown as GoJson;
+      };
 }
