@@ -44,3 +44,4 @@ export {
 export { didYouMean, editDistance } from './suggest.ts';
 export { TempDir } from './temp-dir.ts';
 export { isAbandoned, removeAbandoned, temporaryName } from './temporary-name.ts';
+export { type BlobSource, soundBlob, wholeBlob } from './whole-blob.ts';

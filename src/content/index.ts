@@ -1,4 +1,3 @@
 export { createContentStore, sweepContent } from './content-store.ts';
 export { holdingStore } from './holding-store.ts';
 export { createNamesFile, type NamesFile } from './names-file.ts';
-export { wholeBlob } from './whole-blob.ts';

@@ -8,9 +8,9 @@ import {
   ok,
   parseJson,
   type Result,
+  wholeBlob,
   writeAtomically,
 } from '../base/index.ts';
-import { wholeBlob } from '../content/index.ts';
 import {
   type AssembleOptions,
   type AttestationManifest,

@@ -8,8 +8,8 @@ import {
   hexOf,
   ok,
   type Result,
+  wholeBlob,
 } from '../base/index.ts';
-import { wholeBlob } from '../content/index.ts';
 import { type BuiltImage, platformsOf } from '../image/index.ts';
 import {
   type Descriptor,

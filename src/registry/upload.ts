@@ -1,4 +1,4 @@
-import { err, FailureError, failure, ok, type Result } from '../base/index.ts';
+import { err, FailureError, failure, ok, type Result, soundBlob } from '../base/index.ts';
 import {
   type HttpAnswer,
   type HttpRequest,
@@ -57,6 +57,8 @@ class Upload {
   #sent = 0;
   #sentBefore = 0;
   #inParts: boolean;
+  /** The location is of a mount that became an upload, and nothing was sent there. */
+  #fresh = false;
 
   constructor(client: Client, ref: Reference, blob: Descriptor, options: Options) {
     this.#client = client;
@@ -98,7 +100,7 @@ class Upload {
     const answer = await this.#ask(request, [pullScope(from.value.path)]);
     // No right to read the other repository: that is no reason not to push.
     if (!answer.ok) return answer.error.code === 'RG002' ? ok(false) : answer;
-    if (answer.value.status === 202) this.#follow(answer.value, request.url);
+    if (answer.value.status === 202) this.#fresh = this.#follow(answer.value, request.url);
     answer.value.drop();
     return ok(answer.value.status === 201);
   }
@@ -128,7 +130,6 @@ class Upload {
   /** Asks how much of a broken upload arrived; one that is gone, or was to be sent at once, begins anew. */
   async #resume(): Promise<Result<void>> {
     if (!this.#inParts || this.#location === undefined || this.#sent === 0) {
-      // The first attempt after a mount answer comes here with a fresh location, which serves.
       if (this.#fresh) {
         this.#fresh = false;
         return ok(undefined);
@@ -147,8 +148,6 @@ class Upload {
     this.#sent = end === 1 ? 0 : end;
     return end === 1 ? await this.#open() : ok(undefined);
   }
-
-  #fresh = false;
 
   async #parts(): Promise<Result<void>> {
     while (this.#sent < this.#blob.size && this.#location !== undefined) {
@@ -198,8 +197,15 @@ class Upload {
     };
     const answer = await this.#ask(request);
     if (!answer.ok) return answer;
-    if (answer.value.status !== 201 && answer.value.status !== 204)
-      return await this.#refuse(request, answer.value);
+    if (answer.value.status !== 201 && answer.value.status !== 204) {
+      const { signal } = this.#options;
+      // A registry finds other bytes than were promised: those here may be damaged.
+      const sound =
+        answer.value.status === 400
+          ? await soundBlob(this.#client.content, this.#blob.digest, { signal })
+          : ok(undefined);
+      return sound.ok ? await this.#refuse(request, answer.value) : sound;
+    }
     answer.value.drop();
     return ok(undefined);
   }
@@ -225,7 +231,6 @@ class Upload {
         failure('RG008', 3, `upload of blob ${this.#blob.digest}: ${next.why}`),
       );
     this.#location = next.to;
-    this.#fresh = true;
     return true;
   }
 

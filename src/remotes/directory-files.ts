@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import {
   type Digest,
-  digestOfHex,
   err,
   type Failure,
   FailureError,
@@ -85,24 +83,6 @@ export async function modifiedAt(path: string): Promise<number | undefined> {
 /** Something that a cache directory has not. */
 export function absent(what: string): Failure {
   return failure('RC005', 3, what);
-}
-
-/** The same bytes; ends with a failure when they have another digest. */
-export async function* verified(
-  data: AsyncIterable<Uint8Array>,
-  digest: Digest,
-): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256');
-  for await (const chunk of data) {
-    hash.update(chunk);
-    yield chunk;
-  }
-  if (digestOfHex(hash.digest('hex')) !== digest)
-    throw new FailureError(
-      failure('ST014', 3, `blob ${digest} is damaged on disk`, {
-        help: 'build with --no-cache: damaged layers are then made again',
-      }),
-    );
 }
 
 /** Work that writes to a cache directory; what the file system refuses is a failure. */

@@ -7,6 +7,7 @@ import {
   ok,
   type Result,
   sha256,
+  wholeBlob,
   writeAtomically,
 } from '../base/index.ts';
 import {
@@ -17,14 +18,7 @@ import {
   MEDIA,
 } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
-import {
-  absent,
-  guarded,
-  holdsBlob,
-  readSmall,
-  readVerified,
-  verified,
-} from './directory-files.ts';
+import { absent, guarded, holdsBlob, readSmall, readVerified } from './directory-files.ts';
 import { furtherName } from './further-name.ts';
 import type { SuspectBlobs } from './suspect-blobs.ts';
 
@@ -74,7 +68,7 @@ export function createDirectoryRemote(
         if (!ready.ok) return ready;
       }
       return await guarded(dir, signal, async () => {
-        const data = verified(content.stream(blob.digest, { signal }), blob.digest);
+        const data = wholeBlob(content, blob.digest, { signal });
         await writeAtomically(pathOf(blob.digest), data);
         suspects?.clear(origin, blob.digest);
         progress?.(blob.size, blob.size);

@@ -8,20 +8,13 @@ import {
   ok,
   type Result,
   sha256,
+  wholeBlob,
   writeAtomically,
 } from '../base/index.ts';
 import { type Descriptor, encodeIndex, MAX_MANIFEST_BYTES, MEDIA } from '../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../ports/index.ts';
 import { entriesOf, namesIn, scopeFolder } from './directory-entries.ts';
-import {
-  absent,
-  guarded,
-  holdsBlob,
-  modifiedAt,
-  readVerified,
-  sizeOf,
-  verified,
-} from './directory-files.ts';
+import { absent, guarded, holdsBlob, modifiedAt, readVerified, sizeOf } from './directory-files.ts';
 import { type DirectoryRules, serverTime, sweepNowAndThen } from './directory-sweep.ts';
 import { furtherName } from './further-name.ts';
 import { scopeTag } from './scope.ts';
@@ -75,7 +68,7 @@ function remoteAt(
       if (!ready.ok) return ready;
     }
     return await guarded(dir, signal, async () => {
-      const data = verified(content.stream(blob.digest, { signal }), blob.digest);
+      const data = wholeBlob(content, blob.digest, { signal });
       await writeAtomically(pathOf(blob.digest), data);
       suspects?.clear(origin, blob.digest);
     });

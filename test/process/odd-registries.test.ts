@@ -229,6 +229,29 @@ test('unusual registries are pushed to and pulled from, or named for what they d
   note(`unusual registries: ${Object.keys(ODD).length} kinds`);
 });
 
+test('an upload that the registry gave up is not gone on with: the next attempt begins a new one', async () => {
+  await using world = new World();
+  let uploads = 0;
+  await using server = await startOddRegistry({
+    // A failed upload is forgotten, as Docker's registry does it.
+    instead: ({ method, path }) =>
+      method === 'PUT' && path.endsWith('/uploads/1')
+        ? given(uploads === 1 ? 500 : 404)
+        : undefined,
+    change: ({ method, path }, answer) =>
+      method === 'POST' ? { ...answer, headers: { location: `${path}${++uploads}` } } : answer,
+  });
+  const store = world.store('a');
+  const { layer } = await image(store);
+  const client = world.client(store);
+  assert.deepEqual(await client.pushBlob(`${server.host}/team/app:1`, layer, { signal }), {
+    ...{ ok: true, value: 'uploaded' },
+  });
+  assert.deepEqual(server.seen, [
+    ...['HEAD blobs', 'POST uploads', 'PUT uploads', 'POST uploads', 'PUT uploads'],
+  ]);
+});
+
 const TYPE = 'application/vnd.example.notes';
 
 /** A manifest that refers to another one. */

@@ -61,8 +61,8 @@ export async function startOddRegistry(oddity: Oddity = {}): Promise<OddRegistry
       ...{ method: req.method ?? '', path: url.pathname },
       ...{ query: url.searchParams, body: Buffer.concat(parts) },
     };
-    const kind = /manifests|uploads|blobs|referrers/.exec(url.pathname)?.[0] ?? 'other';
-    seen.push(`${request.method} ${kind}`);
+    const kind = /manifests|blobs\/uploads|blobs|referrers/.exec(url.pathname)?.[0] ?? 'other';
+    seen.push(`${request.method} ${kind.replace('blobs/', '')}`);
     const usual = oddity.instead?.(request) ?? usually(kept, request, oddity);
     const given = oddity.change?.(request, usual) ?? usual;
     if (oddity.send !== undefined) {

@@ -26,6 +26,8 @@ export interface RegistryRigOptions {
     readonly bundle: string;
   };
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Where it keeps its blobs, when not in a directory of its own. */
+  readonly data?: string;
 }
 
 /** Starts a registry and waits until it accepts connections. */
@@ -57,7 +59,7 @@ function yaml(dir: string, host: string, options: RegistryRigOptions): string {
   const lines = [
     'version: 0.1',
     'log: {level: error, accesslog: {disabled: true}}',
-    `storage: {filesystem: {rootdirectory: ${join(dir, 'data')}}, delete: {enabled: true}}`,
+    `storage: {filesystem: {rootdirectory: ${options.data ?? join(dir, 'data')}}, delete: {enabled: true}}`,
     'http:',
     `  addr: ${host}`,
     ...(tls === undefined ? [] : [`  tls: {certificate: ${tls.certificate}, key: ${tls.key}}`]),

@@ -1,4 +1,4 @@
-import { type Digest, err, failure, ok, type Result, sha256 } from '../../base/index.ts';
+import { type Digest, err, failure, ok, type Result, sha256, soundBlob } from '../../base/index.ts';
 import type { Descriptor } from '../../oci/index.ts';
 import type { CacheRemote, ContentStore } from '../../ports/index.ts';
 import { concurrently } from '../concurrently.ts';
@@ -100,6 +100,9 @@ class GhaRemote {
       this.#waiting.set(blob.digest, blob);
       return ok('written');
     }
+    // An entry cannot be replaced.
+    const sound = await soundBlob(this.#deps.content, blob.digest, { signal });
+    if (!sound.ok) return sound;
     return await this.#known.entries.save(
       blobKey(blob.digest),
       blobSource(this.#deps.content, blob, signal),

@@ -1,4 +1,4 @@
-import { type Digest, err, failure, ok, type Result } from '../../base/index.ts';
+import { type Digest, err, failure, ok, type Result, soundBlob } from '../../base/index.ts';
 import { downloadInto, type RetryPolicy } from '../../http/index.ts';
 import type { Descriptor } from '../../oci/index.ts';
 import type { CacheRemote, Clock, ContentStore, TransferProgress } from '../../ports/index.ts';
@@ -121,6 +121,8 @@ async function writeBlob(
     const ready = await obtain();
     if (!ready.ok) return ready;
   }
+  const sound = await soundBlob(content, blob.digest, { signal });
+  if (!sound.ok) return sound;
   const read = (start: number, end: number): Promise<Uint8Array> =>
     readPart(content.stream(blob.digest, { signal, start }), end - start);
   const written =
