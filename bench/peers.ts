@@ -53,7 +53,13 @@ export async function startPeers(
   layout: string,
   wanted: (name: string) => boolean,
 ): Promise<Peer[]> {
-  const makers = { varve, buildah, docker, buildkit };
+  const makers = {
+    varve: (at: string, base: string) => varve(at, base, 'varve'),
+    plain: (at: string, base: string) => varve(at, base, 'plain'),
+    buildah,
+    docker,
+    buildkit,
+  };
   const peers: Peer[] = [];
   for (const [name, make] of Object.entries(makers)) {
     if (!wanted(name)) continue;
@@ -64,19 +70,29 @@ export async function startPeers(
   return peers;
 }
 
-function varve(root: string, layout: string): Peer {
-  const store = join(root, 'varve');
+/**
+ * Varve as it is called by default, and (`plain`) with layers that are not compressed: what Docker's engine and buildah make of
+ * a build is an image whose layers nobody has compressed yet.
+ */
+function varve(root: string, layout: string, name: 'varve' | 'plain'): Peer {
+  const store = join(root, name);
   const base = ['--build-context', `base=oci-layout://${layout}:latest`];
   return {
-    name: 'varve',
+    name,
     version: must([VARVE, '--version']),
     build: (context, tag) => ({
-      argv: [VARVE, 'build', '--progress=plain', ...base, '-t', `${tag}:latest`, context],
+      argv: [VARVE, 'build', '--progress=plain', ...base, ...imageOf(name, tag), context],
       env: { VARVE_ROOT: store },
     }),
     clear: () => rmSync(store, { recursive: true, force: true }),
     stop: nothing,
   };
+}
+
+function imageOf(name: 'varve' | 'plain', tag: string): string[] {
+  return name === 'varve'
+    ? ['-t', `${tag}:latest`]
+    : ['-o', `type=image,name=${tag}:latest,compression=uncompressed`];
 }
 
 function buildah(root: string, layout: string): Peer | string {

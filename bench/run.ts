@@ -2,11 +2,12 @@
  * `npm run bench [-- --quick] [--json FILE] [--only A,E] [--peers varve,docker]`: builds each workload with Varve and every
  * other builder that is there, interleaved in one run, and prints medians, spread and ratios. Every case names its cache
  * state: `cold` (empty store), `no-op` (nothing changed), `one-file` (one file changed), `checkout` (every file has another
- * time), `8-at-once` (eight contexts that differ, built together). The base is a static busybox of Debian.
+ * time), `8-at-once` (eight contexts that differ, built together). `plain` is Varve with
+ * layers that are not compressed, as Docker's engine keeps them. The base is a static busybox of Debian.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, createReadStream, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, createReadStream, lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -108,15 +109,34 @@ async function together(root: string, workload: Workload, { disk, peers }: Bench
   return rows;
 }
 
-function report(workload: Workload, rows: readonly Row[]): void {
+/** Varve, in the two ways that it is measured. */
+const OURS = ['varve', 'plain'];
+
+/** What the machine alone takes for the bytes of a context, at the rates of this run. */
+function leastTimes(context: string, rates: Readonly<Record<string, number>>): string {
+  const names = readdirSync(context, { recursive: true, encoding: 'utf8' });
+  const bytes = names.reduce((sum, name) => sum + lstatSync(join(context, name)).size, 0);
+  const mib = bytes / 2 ** 20;
+  const times = Object.entries(rates).map(([what, rate]) => `${what} ${(mib / rate).toFixed(2)} s`);
+  return `${mib.toFixed(0)} MiB in ${names.length} files; alone, on one core: ${times.join(', ')}`;
+}
+
+function report(
+  workload: Workload,
+  rows: readonly Row[],
+  rates: Readonly<Record<string, number>>,
+): void {
   console.log(`\n${workload.name}: ${workload.what}`);
+  console.log(`  ${leastTimes(workload.context, rates)}`);
   const seconds = (row: Row): number => median(row.samples.map((s) => s.seconds));
   for (const row of rows) {
-    const ours = rows.find((r) => r.state === row.state && r.peer === 'varve');
-    const ratio =
-      ours === undefined || ours === row
+    const of = (name: string): string => {
+      const ours = rows.find((r) => r.state === row.state && r.peer === name);
+      return ours === undefined
         ? ''
-        : `  Varve: ${(seconds(ours) / seconds(row)).toFixed(2)} of it`;
+        : `  ${name}: ${(seconds(ours) / seconds(row)).toFixed(2)} of it`;
+    };
+    const ratio = OURS.includes(row.peer) ? '' : OURS.map(of).join('');
     const peak = Math.max(...row.samples.map((s) => s.peakMiB));
     const cpu = median(row.samples.map((s) => s.cpuSeconds)).toFixed(2);
     const disk = row.samples.map((s) => s.writtenMiB).filter((n) => n !== undefined);
@@ -181,7 +201,7 @@ async function main(): Promise<void> {
       const workload = one(disk.root);
       const rows = await run(workload, { disk, peers });
       if (letter === 'C') rows.push(...(await together(disk.root, workload, { disk, peers })));
-      report(workload, rows);
+      report(workload, rows, limit);
       all.push(...rows);
       rmSync(workload.context, { recursive: true, force: true });
     }
