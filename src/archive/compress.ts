@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
+import { isNoise, sampleOfNoise } from './incompressible.ts';
 
 /** Options of `compress`. */
 export interface CompressOptions {
@@ -37,14 +38,12 @@ export async function* compress(
   let checksum = 0;
   let size = 0;
   let before: Uint8Array = new Uint8Array(0);
-  const level = options.level ?? 6;
   yield* inOrder(blocks(source, GZIP_BLOCK), options, (block) => {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
     const dictionary = before;
     before = block.subarray(Math.max(0, block.length - WINDOW));
-    const window = dictionary.length === 0 ? {} : { dictionary };
-    return deflate(block, { level, finishFlush: constants.Z_SYNC_FLUSH, ...window });
+    return deflateBlock(block, dictionary, options.level);
   });
   // An empty final block of fixed codes, then CRC-32 and length.
   const end = Buffer.alloc(10);
@@ -52,6 +51,24 @@ export async function* compress(
   end.writeUInt32LE(checksum, 2);
   end.writeUInt32LE(size, 6);
   yield end;
+}
+
+/**
+ * Deflates a block that follows `dictionary`. With no level asked for, a block of noise (compressed or encrypted data, weights of
+ * models) is stored: deflating it takes longest and gains nothing.
+ */
+async function deflateBlock(
+  block: Uint8Array,
+  dictionary: Uint8Array,
+  level: number | undefined,
+): Promise<Uint8Array> {
+  const sample = level === undefined ? sampleOfNoise(block) : undefined;
+  const tried = sample === undefined ? 0 : (await deflate(sample, { level: 1 })).length;
+  const finishFlush = constants.Z_SYNC_FLUSH;
+  if (sample !== undefined && isNoise(sample, tried))
+    return deflate(block, { level: 0, finishFlush });
+  const window = dictionary.length === 0 ? {} : { dictionary };
+  return deflate(block, { level: level ?? 6, finishFlush, ...window });
 }
 
 async function* zstdFrames(

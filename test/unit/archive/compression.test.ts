@@ -143,3 +143,40 @@ function noise(length: number): Buffer {
   for (let i = 0; i * 32 < length; i++) parts.push(createHash('sha256').update(String(i)).digest());
   return Buffer.concat(parts).subarray(0, length);
 }
+
+test('gzip stores blocks of noise, unless a level is asked for or a part of the block is none', async () => {
+  const block = 1024 * 1024;
+  const random = noise(3 * block);
+  const text = Buffer.from('words '.repeat(block / 8));
+  const withText = Buffer.concat([
+    random.subarray(0, 300_000),
+    text.subarray(0, 100_000),
+    random,
+  ]).subarray(0, block);
+  const cases: readonly (readonly [string, Buffer, number | undefined])[] = [
+    ['noise', random, undefined],
+    ['noise at level 1', random, 1],
+    ['noise with some text in it', withText, undefined],
+    ['text', text, undefined],
+    ['less noise than a block', random.subarray(0, 300_000), undefined],
+    ['too little noise to judge', random.subarray(0, 200_000), undefined],
+  ];
+  const found: (readonly [string, boolean, boolean])[] = [];
+  for (const [what, data, level] of cases) {
+    const options = { format: 'gzip' as const, signal, ...(level === undefined ? {} : { level }) };
+    const packed = await collect(compress(chunked(data), options));
+    // Stored data stands in the output as it is (RFC 1951, 3.2.4); what deflate tried in vain does so in shorter pieces.
+    const runs = Array.from({ length: 30 }, (_, i) => data.subarray(i * 5000, i * 5000 + 20_000));
+    const isStored = runs.some((run) => packed.includes(run));
+    const read = await collect(decompress(chunked(packed), { signal }));
+    found.push([what, isStored, read.equals(data)]);
+  }
+  assert.deepEqual(found, [
+    ['noise', true, true],
+    ['noise at level 1', false, true],
+    ['noise with some text in it', false, true],
+    ['text', false, true],
+    ['less noise than a block', true, true],
+    ['too little noise to judge', false, true],
+  ]);
+});
