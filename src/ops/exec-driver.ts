@@ -227,6 +227,8 @@ function makeWorkingDirectory(root: string, cwd: string, user: ExecUser): void {
     }
     chownSync(fsPath(dir), user.uid, user.gid);
   }
+  if (!lstatSync(fsPath(path)).isDirectory())
+    throw new FailureError(failure('SB009', 1, `working directory ${cwd} is no directory`));
 }
 
 function exists(path: string): boolean {
