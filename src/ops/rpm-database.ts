@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { byCodeUnit, err, failure, isErrno, ok, type Result } from '../base/index.ts';
@@ -25,9 +16,13 @@ const SOME_VERSION = 3_040_000;
  */
 export function canonicalRpmDatabase(dir: string, epoch: number): Result<void> {
   const path = join(dir, 'rpmdb.sqlite');
-  if (!existsSync(path)) return ok(undefined);
+  // Another program made what is here; only a file of its own is rewritten, and nothing through a link.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return ok(undefined);
+  for (const name of BESIDE)
+    if (lstatSync(join(dir, name), { throwIfNoEntry: false })?.isFile() === false)
+      rmSync(join(dir, name), { recursive: true });
   const made = `${path}.new`;
-  rmSync(made, { force: true });
+  rmSync(made, { recursive: true, force: true });
   try {
     rewrite(path, made, epoch);
   } catch (e) {
@@ -43,18 +38,23 @@ export function canonicalRpmDatabase(dir: string, epoch: number): Result<void> {
   } finally {
     closeSync(file);
   }
-  chmodSync(made, statSync(path).mode & 0o7777);
-  for (const name of ['rpmdb.sqlite-wal', 'rpmdb.sqlite-shm', '.rpm.lock'])
-    rmSync(join(dir, name), { force: true });
+  chmodSync(made, lstatSync(path).mode & 0o7777);
+  for (const name of [...BESIDE, '.rpm.lock']) rmSync(join(dir, name), { force: true });
   renameSync(made, path);
   return ok(undefined);
 }
+
+/** Files that SQLite opens with a database: it would write through links. */
+const BESIDE = ['rpmdb.sqlite-wal', 'rpmdb.sqlite-shm', 'rpmdb.sqlite-journal'];
 
 interface SchemaRow {
   readonly type: string;
   readonly name: string;
   readonly sql: string;
 }
+
+/** One statement that makes a table or an index: whoever wrote the database could have written anything into its schema. */
+const PLAIN = /^CREATE (?:TABLE|(?:UNIQUE )?INDEX) [^;]*$/i;
 
 function rewrite(path: string, made: string, epoch: number): void {
   using out = new DatabaseSync(made, { enableForeignKeyConstraints: false });
@@ -67,13 +67,13 @@ function rewrite(path: string, made: string, epoch: number): void {
   const all = out
     .prepare("SELECT type, name, sql FROM old.sqlite_master WHERE sql <> '' ORDER BY name")
     .all() as unknown as readonly SchemaRow[]; // The columns are those of every schema table.
-  const schema = all.filter(({ name }) => !name.startsWith('sqlite_'));
+  const schema = all.filter(({ name, sql }) => !name.startsWith('sqlite_') && PLAIN.test(sql));
   out.exec('BEGIN');
   const tables = schema.filter(({ type }) => type === 'table');
-  for (const { sql } of tables) out.exec(sql);
+  for (const { sql } of tables) out.prepare(sql).run();
   copyPackages(out, epoch);
   for (const { name } of tables) if (name !== 'Packages') copyTable(out, name, epoch);
-  for (const { type, sql } of schema) if (type !== 'table') out.exec(sql);
+  for (const { type, sql } of schema) if (type !== 'table') out.prepare(sql).run();
   out.exec('COMMIT; DETACH old');
 }
 

@@ -1,7 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { err, failure, isErrno, ok, type Result, resolveInRoot, TempDir } from '../base/index.ts';
+import { err, failure, ok, type Result, resolveInRoot, TempDir } from '../base/index.ts';
 import type { OpContext } from '../ports/index.ts';
+import { inRoot, linkAt } from './root-path.ts';
 import { canonicalRpmDatabase } from './rpm-database.ts';
 import { canonicalAccounts } from './template-canonical.ts';
 import { writeExtras } from './template-extras.ts';
@@ -87,7 +88,7 @@ async function installAll(
     uids: lock.users.map((u) => u.uid),
     gids: lock.users.map((u) => u.gid),
   });
-  return canonicalRpmDatabase(join(root, dbPath), epoch);
+  return canonicalRpmDatabase(inRoot(root, dbPath), epoch);
 }
 
 const mounted = (file: string): string => `${PACKAGE_MOUNT}/${file}`;
@@ -152,13 +153,4 @@ function rpmCommand(tools: string): Result<readonly string[]> {
   if (loader === undefined) return ok([TOOLS + program]);
   const path = libraries.map((dir) => TOOLS + dir).join(':');
   return ok([TOOLS + loader, '--library-path', path, TOOLS + program]);
-}
-
-function linkAt(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (e) {
-    if (isErrno(e, 'EINVAL', 'ENOENT', 'ENOTDIR')) return undefined;
-    throw e;
-  }
 }

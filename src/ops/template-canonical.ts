@@ -7,9 +7,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
 import { byCodeUnit, fsPath, isErrno, nameOfBytes, sha256 } from '../base/index.ts';
 import { getXattr, setXattr } from '../sys/index.ts';
+import { entryInRoot, inRoot } from './root-path.ts';
 
 /** Numbers that maintainer scripts choose: the next free one, whoever comes first (Debian Policy 9.2.2). */
 const DEBIAN_NUMBERS = { lowest: 100, first: 101, last: 999 } as const;
@@ -31,13 +31,13 @@ interface Wanted {
  */
 export function canonicalRoot(root: string, wanted: Omit<Wanted, 'numbers'>): void {
   renumber(root, { ...wanted, numbers: DEBIAN_NUMBERS });
-  for (const name of namesIn(join(root, 'var/lib/dpkg/triggers')))
-    rewrite(join(root, 'var/lib/dpkg/triggers', name), sortedLines);
-  rewrite(join(root, 'var/lib/dpkg/diversions'), sortedDiversions);
-  for (const path of LISTS) rewrite(join(root, path), sortedLines);
-  for (const path of LISTS_WITH_HEAD) rewrite(join(root, path), sortedTail);
-  for (const name of namesIn(join(root, 'var/lib/ucf')))
-    if (/^(?:hashfile|registry)\.\d+$/.test(name)) rmSync(join(root, 'var/lib/ucf', name));
+  for (const name of namesIn(inRoot(root, 'var/lib/dpkg/triggers')))
+    rewrite(root, `var/lib/dpkg/triggers/${name}`, sortedLines);
+  rewrite(root, 'var/lib/dpkg/diversions', sortedDiversions);
+  for (const path of LISTS) rewrite(root, path, sortedLines);
+  for (const path of LISTS_WITH_HEAD) rewrite(root, path, sortedTail);
+  for (const name of namesIn(inRoot(root, 'var/lib/ucf')))
+    if (/^(?:hashfile|registry)\.\d+$/.test(name)) rmSync(entryInRoot(root, `var/lib/ucf/${name}`));
 }
 
 /** Gives system accounts the numbers and the order that follow from their names. */
@@ -54,7 +54,8 @@ const LISTS = [
 const LISTS_WITH_HEAD = ['etc/shells', 'var/lib/shells.state'] as const;
 
 /** Rewrites a file in place where its text changes; mode and owner stay. */
-function rewrite(path: string, change: (text: string) => string): void {
+function rewrite(root: string, name: string, change: (text: string) => string): void {
+  const path = inRoot(root, name);
   const text = readText(path);
   if (text === undefined) return;
   const changed = change(text);
@@ -178,12 +179,12 @@ function alike(
 }
 
 function readRows(root: string, path: string): Row[] | undefined {
-  const text = readText(join(root, path));
+  const text = readText(inRoot(root, path));
   return text === undefined ? undefined : lines(text).map((line) => line.split(':'));
 }
 
 const writeRows = (root: string, path: string, rows: readonly Row[]): void =>
-  rewrite(join(root, path), () => joined(rows.map((row) => row.join(':'))));
+  rewrite(root, path, () => joined(rows.map((row) => row.join(':'))));
 
 type Numbers = ReadonlyMap<number, number>;
 

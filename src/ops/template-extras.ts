@@ -6,14 +6,14 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { err, failure, isErrno, ok, type Result, resolveInRoot } from '../base/index.ts';
+import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
 import type { TemplateLock, TemplateUser } from '../template/index.ts';
+import { inRoot } from './root-path.ts';
 
 interface Finished {
   readonly root: string;
@@ -30,11 +30,9 @@ export function writeExtras(plan: Finished): Result<void> {
     if (!added.ok) return added;
   }
   for (const file of lock.files) {
-    const at = inside(root, file.path);
-    if (at === undefined || isDirectory(at))
-      return err(
-        failure('PK051', 2, `${file.path} cannot be written: it is a directory or a loop of links`),
-      );
+    const at = inRoot(root, file.path);
+    if (isDirectory(at))
+      return err(failure('PK051', 2, `${file.path} cannot be written: it is a directory`));
     mkdirSync(dirname(at), { recursive: true, mode: 0o755 });
     rmSync(at, { force: true });
     writeFileSync(at, file.content);
@@ -49,12 +47,12 @@ function writeAptState(root: string, lock: TemplateLock): void {
   const marks = lock.packages
     .filter((p) => !p.manual)
     .map((p) => `Package: ${p.name}\nArchitecture: ${lock.architecture}\nAuto-Installed: 1\n`);
-  mkdirSync(join(root, 'var/lib/apt'), { recursive: true });
+  mkdirSync(inRoot(root, 'var/lib/apt'), { recursive: true });
   if (marks.length > 0)
-    writeFileSync(join(root, 'var/lib/apt/extended_states'), `${marks.join('\n')}\n`);
+    writeFileSync(inRoot(root, 'var/lib/apt/extended_states'), `${marks.join('\n')}\n`);
   if (!lock.aptSources) return;
   const keyring = `/usr/share/keyrings/${lock.distribution}-archive-keyring.gpg`;
-  const signedBy = lstatSync(join(root, keyring), { throwIfNoEntry: false })?.isFile() === true;
+  const signedBy = lstatSync(inRoot(root, keyring), { throwIfNoEntry: false })?.isFile() === true;
   const stanzas = lock.sources.map((s) =>
     [
       'Types: deb',
@@ -65,9 +63,12 @@ function writeAptState(root: string, lock: TemplateLock): void {
       '',
     ].join('\n'),
   );
-  const dir = join(root, 'etc/apt/sources.list.d');
+  const dir = inRoot(root, 'etc/apt/sources.list.d');
   mkdirSync(dir, { recursive: true });
-  writeFileSync(join(dir, `${lock.distribution}.sources`), stanzas.join('\n'));
+  writeFileSync(
+    inRoot(root, `etc/apt/sources.list.d/${lock.distribution}.sources`),
+    stanzas.join('\n'),
+  );
 }
 
 const DAY_S = 86_400;
@@ -100,15 +101,14 @@ function addUser(root: string, user: TemplateUser, epoch: number): Result<void> 
   writeTable(root, 'etc/passwd', passwd);
   writeTable(root, 'etc/group', groups);
   writeTable(root, 'etc/shadow', shadow);
-  const at = inside(root, home);
-  if (at !== undefined && lstatSync(at, { throwIfNoEntry: false }) === undefined)
-    makeHome(root, at, user);
+  const at = inRoot(root, home);
+  if (lstatSync(at, { throwIfNoEntry: false }) === undefined) makeHome(root, at, user);
   return ok(undefined);
 }
 
 function makeHome(root: string, at: string, user: TemplateUser): void {
   mkdirSync(at, { recursive: true, mode: 0o755 });
-  const skeleton = join(root, 'etc/skel');
+  const skeleton = inRoot(root, 'etc/skel');
   if (isDirectory(skeleton)) cpSync(skeleton, at, { recursive: true, verbatimSymlinks: true });
   chownSync(at, user.uid, user.gid);
   for (const name of readdirSync(at, { recursive: true, encoding: 'utf8' }))
@@ -118,7 +118,7 @@ function makeHome(root: string, at: string, user: TemplateUser): void {
 
 function readTable(root: string, path: string): string[][] {
   try {
-    const text = readFileSync(join(root, path), 'utf8');
+    const text = readFileSync(inRoot(root, path), 'utf8');
     return text.split('\n').flatMap((line) => (line === '' ? [] : [line.split(':')]));
   } catch (e) {
     if (isErrno(e, 'ENOENT')) return [];
@@ -128,22 +128,9 @@ function readTable(root: string, path: string): string[][] {
 
 /** Mode and owner stay: the file is written in place. Where there was none, hashes are for root alone. */
 function writeTable(root: string, path: string, rows: readonly (readonly string[])[]): void {
-  mkdirSync(join(root, 'etc'), { recursive: true, mode: 0o755 });
+  mkdirSync(inRoot(root, 'etc'), { recursive: true, mode: 0o755 });
   const mode = path === 'etc/shadow' ? 0o600 : 0o644;
-  writeFileSync(join(root, path), `${rows.map((row) => row.join(':')).join('\n')}\n`, { mode });
-}
-
-/** Where a path of the root lies on disk, its links followed inside the root. */
-function inside(root: string, path: string): string | undefined {
-  const at = resolveInRoot(path, (p) => {
-    try {
-      return readlinkSync(join(root, p));
-    } catch (e) {
-      if (isErrno(e, 'EINVAL', 'ENOENT', 'ENOTDIR')) return undefined;
-      throw e;
-    }
-  });
-  return at === undefined ? undefined : join(root, at);
+  writeFileSync(inRoot(root, path), `${rows.map((row) => row.join(':')).join('\n')}\n`, { mode });
 }
 
 const isDirectory = (path: string): boolean =>

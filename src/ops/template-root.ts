@@ -19,6 +19,7 @@ import type {
   SandboxMount,
 } from '../ports/index.ts';
 import type { LockedPackage, TemplateLock } from '../template/index.ts';
+import { inRoot } from './root-path.ts';
 import { endText, type LimitDeps, memoryText } from './step-limits.ts';
 import { canonicalRoot } from './template-canonical.ts';
 import { writeExtras } from './template-extras.ts';
@@ -107,11 +108,11 @@ async function bootstrap(
     if (!extracted.ok) return extracted;
     if (i === 0) mergeUsr(plan.root, plan.lock.architecture);
   }
-  const database = join(plan.root, 'var/lib/dpkg');
+  const inDatabase = (name: string): string => inRoot(plan.root, `var/lib/dpkg/${name}`);
   for (const dir of ['info', 'updates', 'triggers', 'parts'])
-    mkdirSync(join(database, dir), { recursive: true });
+    mkdirSync(inDatabase(dir), { recursive: true });
   for (const name of ['status', 'available'])
-    writeFileSync(join(database, name), '', { flag: 'a', mode: 0o644 });
+    writeFileSync(inDatabase(name), '', { flag: 'a', mode: 0o644 });
   return ok(undefined);
 }
 

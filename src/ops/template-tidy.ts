@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { fsPath, isErrno, nameOfBytes } from '../base/index.ts';
 import { setTimes } from '../sys/index.ts';
+import { entryInRoot, inRoot } from './root-path.ts';
 
 /** Files that say when or how the root was made, or that the next use of a tool makes again. */
 const REMOVED = [
@@ -47,15 +48,16 @@ const EMPTIED: readonly (readonly [dir: string, kept: readonly string[]])[] = [
 
 /** Takes out of a finished root what differs between two runs, so that the same lock gives the same bytes. */
 export function tidyRoot(root: string, rpmDatabase?: string): void {
-  for (const path of REMOVED) rmSync(join(root, path), { force: true });
-  if (rpmDatabase !== undefined) tidyRpmDatabase(join(root, rpmDatabase));
+  for (const path of REMOVED) rmSync(entryInRoot(root, path), { force: true });
+  if (rpmDatabase !== undefined) tidyRpmDatabase(inRoot(root, rpmDatabase));
   for (const [dir, kept] of EMPTIED)
-    for (const name of names(join(root, dir)))
-      if (!kept.includes(name)) rmSync(join(root, dir, name), { recursive: true, force: true });
+    for (const name of names(inRoot(root, dir)))
+      if (!kept.includes(name))
+        rmSync(join(inRoot(root, dir), name), { recursive: true, force: true });
   // Every machine of an image would have the same.
-  for (const name of names(join(root, 'etc/ssh')))
-    if (/^ssh_host_\w+_key(?:\.pub)?$/.test(name)) rmSync(join(root, 'etc/ssh', name));
-  emptyMachineId(join(root, 'etc/machine-id'));
+  for (const name of names(inRoot(root, 'etc/ssh')))
+    if (/^ssh_host_\w+_key(?:\.pub)?$/.test(name)) rmSync(join(inRoot(root, 'etc/ssh'), name));
+  emptyMachineId(inRoot(root, 'etc/machine-id'));
 }
 
 /** Files that SQLite and rpm make again; a log that was not written back belongs to the database. */

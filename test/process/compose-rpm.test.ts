@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Rig, type Run } from '../rig/rig.ts';
@@ -240,5 +249,47 @@ test(
       [made.status, /%post\S* scriptlet failed, exit status 4/.test(made.stderr)],
       [0, true],
     );
+  },
+);
+
+test(
+  'links that a package leaves in the place of directories lead nowhere outside its root',
+  needsRpmRoot,
+  async () => {
+    assert.ok(repo);
+    const outside = mkdtempSync('/var/lib/varve-outside-');
+    try {
+      for (const name of ['keep', 'ssh_host_rsa_key', 'machine-id', 'rpmdb.sqlite-wal', 'passwd'])
+        writeFileSync(join(outside, name), name);
+      repo.add([
+        {
+          name: 'linker',
+          tags: ['Requires(posttrans): bash'],
+          sections: [
+            `%posttrans\nmkdir -p /var /moved\nfor dir in /tmp /var/tmp /etc/ssh; do rm -rf $dir; ln -s ${outside} $dir; done\nln -s ${outside}/machine-id /etc/machine-id\ncat /etc/passwd > /moved/passwd; rm /etc/passwd; ln -s ${outside}/passwd /etc/passwd`,
+          ],
+        },
+      ]);
+      repo.publish();
+      await using world = new Rig();
+      writeTemplate(world, 'linker');
+      const text = readFileSync(join(world.work, 'base.yml'), 'utf8');
+      world.write('base.yml', text.replace('users: [{name: app, uid: 1000}]', ''));
+      const made = await compose(world, ...TAR);
+      assert.equal(made.status, 0, made.stderr);
+      const left = readdirSync(outside).map((name) => [
+        name,
+        readFileSync(join(outside, name), 'utf8'),
+      ]);
+      assert.deepEqual(
+        left.sort(),
+        ['keep', 'machine-id', 'passwd', 'rpmdb.sqlite-wal', 'ssh_host_rsa_key'].map((name) => [
+          name,
+          name,
+        ]),
+      );
+    } finally {
+      rmSync(outside, { recursive: true, force: true });
+    }
   },
 );
