@@ -251,3 +251,47 @@ test('a package that takes part in the initramfs makes it again', skip, async ()
   );
   assert.ok(efi.includes('initramfs of 6.1-tiny\na hook\n'));
 });
+
+/** Distributions whose packages have the names of Debian's, as their templates and repositories name them. */
+const RELATED = [
+  { os: 'ubuntu', dist: 'ubuntu24', suite: 'noble', kernel: 'linux-image-virtual' },
+  { os: 'wind-river-elxr', dist: 'elxr12', suite: 'aria', kernel: 'linux-image-amd64' },
+] as const;
+
+test('disks of Ubuntu and eLxr are made of repositories laid out as theirs', skip, async () => {
+  assert.ok(tiny);
+  const made: unknown[] = [];
+  for (const { os, dist, suite, kernel } of RELATED) {
+    tiny.repo.add({ name: kernel, files: { 'boot/vmlinuz-6.8-related': `${kernel}\n` } });
+    tiny.repo.publish(suite, { fields: { Origin: dist } });
+    await using world = new Rig();
+    writeTemplate(world);
+    const text = readFileSync(join(world.work, 'os.yml'), 'utf8');
+    world.write(
+      'os.yml',
+      text
+        .replace('os: debian, dist: debian12', `os: ${os}, dist: ${dist}`)
+        .replace('codename: bookworm', `codename: ${suite}`),
+    );
+    const resolved = await world.varve(['compose', 'resolve', 'os.yml']);
+    const run = await compose(world, ...DISK);
+    assert.equal(run.status, 0, run.stderr);
+    const efi = execFileSync(
+      'mcopy',
+      ['-n', '-i', `${join(world.work, 'disk.img')}@@1M`, '::/EFI/BOOT/BOOTX64.EFI', '-'],
+      { encoding: 'latin1', maxBuffer: 1 << 26 },
+    );
+    made.push([
+      resolved.stdout
+        .trim()
+        .split('\n')
+        .at(-1)
+        ?.replace(/, .* of/, ' of'),
+      efi.includes(`initramfs of 6.8-related\n`) && efi.includes(`${kernel}\n`),
+    ]);
+  }
+  assert.deepEqual(made, [
+    ['12 packages of ubuntu noble amd64', true],
+    ['12 packages of elxr aria amd64', true],
+  ]);
+});
