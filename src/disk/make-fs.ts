@@ -47,7 +47,10 @@ function body(p: DiskPartition, image: string, from: string): readonly string[] 
   }
 }
 
-/** mke2fs takes times from the tree: those of this machine, and those later than the root's own, are set after it. */
+/**
+ * Blocks are as large as those of a tree of hashes, whatever the size: dm-verity mounts nothing with smaller ones.
+ * mke2fs takes times from the tree: those of this machine, and those later than the root's own, are set after it.
+ */
 function ext4(p: DiskPartition, image: string, from: string): readonly string[] {
   return [
     ...(p.size === undefined
@@ -56,7 +59,7 @@ function ext4(p: DiskPartition, image: string, from: string): readonly string[] 
           'size=$(( size / 1048576 * 1048576 ))',
         ]
       : [`size=${p.size}`]),
-    `mke2fs -q -F -t ext4 -U ${p.fsUuid}${p.label === '' ? '' : ` -L ${quoted(p.label)}`} -E hash_seed=${p.fsUuid},lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0 -d ${from} ${image} "$((size / 1024))k"`,
+    `mke2fs -q -F -t ext4 -b 4096 -U ${p.fsUuid}${p.label === '' ? '' : ` -L ${quoted(p.label)}`} -E hash_seed=${p.fsUuid},lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0 -d ${from} ${image} "$((size / 1024))k"`,
     `inodes=$(dumpe2fs -h ${image} 2>/dev/null | awk -F: '/^Inode count/ { n = $2 } /^Free inodes/ { n -= $2 } END { print n + 0 }')`,
     `{ echo 'sif <2> ctime @'"$epoch"; echo 'sif <2> atime @'"$epoch"; find ${from} -xdev -newermt "@$epoch" -printf 'sif "/%P" mtime @'"$epoch"'\\n'; seq 11 "$inodes" | awk -v t="$epoch" '{ print "sif <" $1 "> ctime @" t; print "sif <" $1 "> atime @" t }'; } > /tmp/times`,
     `debugfs -w -f /tmp/times ${image} >/dev/null 2>&1`,

@@ -22,6 +22,7 @@ import {
 } from '../template/index.ts';
 import { buildRpmRoot } from './rpm-root.ts';
 import type { LimitDeps } from './step-limits.ts';
+import { layerRoot } from './template-layers.ts';
 import { buildRoot, type LocalPackage } from './template-root.ts';
 import { type EarlierRoot, essentialLock, isBare, type RootShelf } from './template-shelf.ts';
 import { clampTimes, tidyRoot } from './template-tidy.ts';
@@ -40,7 +41,7 @@ export interface TemplateDeps extends LimitDeps {
 
 /**
  * The driver of `varve-template://<name>`: the lock in the op's attributes decides the key and, byte for byte, the layer.
- * Its one output is a chain of one layer.
+ * Its one output is a chain of one layer, or of as many as the lock allows.
  */
 export function templateDriver(source: SourceOp, deps: TemplateDeps): OpDriver {
   return {
@@ -51,8 +52,13 @@ export function templateDriver(source: SourceOp, deps: TemplateDeps): OpDriver {
     run: async (context) => {
       const lock = readLock(source);
       if (!lock.ok) return lock;
-      const made = await makeRoot(lock.value, context, deps);
-      return made.ok ? ok([made.value.chain]) : made;
+      const { layers, ...whole } = lock.value;
+      const made = await makeRoot(whole, context, deps);
+      if (!made.ok || layers === undefined) return made.ok ? ok([made.value.chain]) : made;
+      const { chain, epoch } = made.value;
+      await using _held = deps.shelf?.hold(made.value);
+      const divided = { budget: layers, epoch, signal: context.signal };
+      return ok([await layerRoot(chain, divided, deps)]);
     },
   };
 }

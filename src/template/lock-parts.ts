@@ -25,9 +25,6 @@ export function partOfLock(
 }
 
 /** A lock without files, accounts and sources of its own: what roots begin with. */
-export const bareLock = (lock: TemplateLock): TemplateLock => ({
-  ...lock,
-  aptSources: false,
-  files: [],
-  users: [],
-});
+export function bareLock({ layers: _, ...lock }: TemplateLock): TemplateLock {
+  return { ...lock, aptSources: false, files: [], users: [] };
+}

@@ -14,6 +14,7 @@ import {
 } from '../base/index.ts';
 import {
   absolute,
+  MAX_LAYERS,
   type Template,
   type TemplateConfig,
   type TemplateFile,
@@ -85,6 +86,8 @@ export interface TemplateLock {
   readonly config: TemplateConfig;
   /** Absent: the packages are Debian's. */
   readonly rpm?: RpmLock;
+  /** How many layers the root is divided into at most; absent: it is one. */
+  readonly layers?: number;
 }
 
 /** The op attribute that carries the lock as JSON. */
@@ -102,6 +105,8 @@ export function templateSource(
 
 /** Raised when the way roots are made changes their content: part of every key. */
 const ROOT_FORMAT = 'varve.root.v2';
+/** The same of the way roots are divided into layers. */
+const LAYERS_FORMAT = 'varve.root-layers.v1';
 /** The same of roots made of rpm packages. */
 const RPM_ROOT_FORMAT = 'varve.rpm-root.v3';
 
@@ -184,6 +189,7 @@ const schema: z.ZodType<TemplateLock> = z.strictObject({
       asked: z.record(z.string(), texts),
     })
     .exactOptional(),
+  layers: z.int().min(2).max(MAX_LAYERS).exactOptional(),
 });
 
 /** The lock as JSON, the same bytes for the same lock. */
@@ -215,6 +221,12 @@ export function parseLock(text: string): Result<TemplateLock> {
  * written into the root.
  */
 export function lockKey(lock: TemplateLock): Digest {
+  const { layers, ...whole } = lock;
+  const root = rootKey(whole);
+  return layers === undefined ? root : sha256(goJson([LAYERS_FORMAT, layers, root]));
+}
+
+function rootKey(lock: TemplateLock): Digest {
   const packages = lock.packages.map((p) => [
     p.name,
     p.version,
@@ -269,5 +281,6 @@ export function lockOf(
     files: template.files,
     users: template.users,
     config: template.config,
+    ...(template.layers === undefined || template.layers === 1 ? {} : { layers: template.layers }),
   };
 }

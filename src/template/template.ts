@@ -87,7 +87,12 @@ export interface Template {
   readonly files: readonly TemplateFile[];
   readonly users: readonly TemplateUser[];
   readonly config: TemplateConfig;
+  /** How many layers the root is divided into at most; absent: it is one. */
+  readonly layers?: number;
 }
+
+/** More layers than this an overlay mount is not asked to have beside those of a Dockerfile. */
+export const MAX_LAYERS = 64;
 
 const NAME = /^[a-z0-9][a-z0-9+.-]*$/;
 const SUITE = /^[a-zA-Z0-9][a-zA-Z0-9._/-]*$/;
@@ -171,6 +176,7 @@ const schema = z.strictObject({
   workdir: absolute.default('/'),
   user: z.string().default(''),
   labels: z.record(z.string(), z.string()).default({}),
+  layers: z.int().min(1).max(MAX_LAYERS).optional(),
 });
 
 /** Parses a template; problems carry their line and column. TP004: parts that do not fit together. */
@@ -272,5 +278,6 @@ function assemble(
       user: t.user,
       labels: t.labels,
     },
+    ...(t.layers === undefined ? {} : { layers: t.layers }),
   };
 }
