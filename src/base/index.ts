@@ -14,7 +14,7 @@ export {
 export { type GoJson, goJson, goString } from './go-json.ts';
 export { Inflight } from './inflight.ts';
 export { isRecord, parseJson } from './json.ts';
-export { makeDirectory } from './make-directory.ts';
+export { makeDirectory, makeImageDirectory } from './make-directory.ts';
 export { noteUse } from './note-use.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';
 export { packageUrl } from './package-url.ts';

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isErrno } from './errno.ts';
 
@@ -14,6 +14,17 @@ export function makeDirectory(path: string, mode = 0o777): void {
     missing.push(at);
   }
   for (const each of missing.reverse()) if (!make(each, mode)) throw refused(each);
+}
+
+/**
+ * Makes a directory of a tree that becomes part of an image, and those above it that are missing: their mode is this one, whatever the
+ * mask of the process.
+ */
+export function makeImageDirectory(path: string, mode = 0o755): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const first = mkdirSync(path, { recursive: true });
+  if (first === undefined) return;
+  for (let at = path; at.length >= first.length; at = dirname(at)) chmodSync(at, mode);
 }
 
 /** False when the parent is not there, or is said not to be. */

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type GoJson, goJson, renderFailure, terminalJson } from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
@@ -29,6 +30,12 @@ export function storeRoot(io: Pick<Io, 'env' | 'uid'>): string {
   const home = io.env['XDG_DATA_HOME'];
   if (home !== undefined && home !== '') return join(home, 'varve');
   return join(io.env['HOME'] ?? '/tmp', '.local/share/varve');
+}
+
+/** The same without links on the way, once it is there: a runtime takes no root file system that is reached through one. */
+export function realStoreRoot(io: Pick<Io, 'env' | 'uid'>): string {
+  const root = storeRoot(io);
+  return existsSync(root) ? realpathSync(root) : root;
 }
 
 /** Prints one JSON value as a line. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TempDir } from '../base/index.ts';
-import { type Io, storeRoot } from './io.ts';
+import { type Io, realStoreRoot } from './io.ts';
 import { removeUnfinishedSmall } from './unfinished.ts';
 
 /**
@@ -11,7 +11,7 @@ import { removeUnfinishedSmall } from './unfinished.ts';
  * six directories and loads nothing.
  */
 export async function removeLeftovers(io: Io): Promise<void> {
-  const root = storeRoot(io);
+  const root = realStoreRoot(io);
   const [run, snapshots, tmp] = ['run', 'snapshots', 'tmp'].map((name) => join(root, name)) as [
     string,
     string,

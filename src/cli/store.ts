@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Failure,
@@ -12,7 +12,7 @@ import {
 import { openStateDb, type StateDb } from '../cachedb/index.ts';
 import { createContentStore, createNamesFile } from '../content/index.ts';
 import type { ContentStore } from '../ports/index.ts';
-import { type Io, storeRoot } from './io.ts';
+import { type Io, realStoreRoot, storeRoot } from './io.ts';
 import { removeUnfinished } from './unfinished.ts';
 
 /** The store on disk, opened. */
@@ -34,14 +34,16 @@ export const storePaths = (root: string) =>
     logs: join(root, 'logs'),
     run: join(root, 'run'),
     tmp: join(root, 'tmp'),
+    locks: join(root, 'locks'),
     db: join(root, 'state.db'),
   }) as const;
 
 /** Opens the store of this user, making it when absent; says when a damaged database had to be made anew. */
 export function openStore(io: Io): Result<Store> {
-  const root = storeRoot(io);
+  let root = storeRoot(io);
   try {
     makeDirectory(root, 0o700);
+    root = realStoreRoot(io);
     closeToOthers(root, io.uid);
   } catch (e) {
     const known = rootFailure(e, root);
@@ -72,23 +74,33 @@ export function openStore(io: Io): Result<Store> {
 
 /**
  * Layers hold programs with the rights of root, and files that were private in their image: nobody but the owner may look
- * into the store. A root that the user made is left as it is, what is in it is closed.
+ * into the store, or change what is in it. A root that the user made may be seen by others; what is in it is closed. What another user
+ * put there while anybody could is refused.
  */
 function closeToOthers(root: string, uid: number): void {
-  const owner = statSync(root).uid;
-  if (owner !== uid)
-    throw new FailureError(
-      failure('ST023', 3, `the store ${root} belongs to another user (id ${owner})`, {
-        help: 'whoever owns it could change what is built: set VARVE_ROOT to a directory of your own',
-      }),
-    );
+  const { uid: owner, mode } = statSync(root);
+  if (owner !== uid) throw ofAnother(root, owner);
+  if ((mode & 0o022) !== 0) chmodSync(root, mode & 0o7755);
   for (const path of Object.values(storePaths(root))) {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) {
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    const stat = entry?.isSymbolicLink() === true ? statSync(path) : entry;
+    if (entry === undefined || stat === undefined) {
       // Another process may make it at this moment.
       if (!path.endsWith('.db')) mkdirSync(path, { recursive: true, mode: 0o700 });
-    } else if ((stat.mode & 0o077) !== 0) chmodSync(path, stat.mode & 0o7700);
+      continue;
+    }
+    if (entry.uid !== uid) throw ofAnother(path, entry.uid);
+    if (stat.uid !== uid) throw ofAnother(path, stat.uid);
+    if ((stat.mode & 0o077) !== 0) chmodSync(path, stat.mode & 0o7700);
   }
+}
+
+function ofAnother(path: string, owner: number): FailureError {
+  return new FailureError(
+    failure('ST023', 3, `the store ${path} belongs to another user (id ${owner})`, {
+      help: 'whoever owns it could change what is built: set VARVE_ROOT to a directory of your own',
+    }),
+  );
 }
 
 function rootFailure(e: unknown, root: string): Failure | undefined {

@@ -85,8 +85,10 @@ function insidePath(dir: string, name: string): string {
   for (const part of path.split('/').slice(1, -1)) {
     parent += `/${part}`;
     const type = typeAt(`${dir}${parent}`);
-    if (type === undefined) mkdirSync(fsPath(`${dir}${parent}`), { mode: 0o755 });
-    else if (type !== 'dir') throw refused(name, `its parent ${parent.slice(1)} is no directory`);
+    if (type === undefined) {
+      mkdirSync(fsPath(`${dir}${parent}`));
+      chmodSync(fsPath(`${dir}${parent}`), 0o755);
+    } else if (type !== 'dir') throw refused(name, `its parent ${parent.slice(1)} is no directory`);
   }
   return `${dir}${path}`;
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digest, hexOf, sha256 } from '../base/index.ts';
+import { type Digest, hexOf, makeImageDirectory, sha256 } from '../base/index.ts';
 import { renameWith } from '../sys/index.ts';
 import {
   type CacheMountInfo,
@@ -233,7 +233,7 @@ function noteOffer(slot: string, found: CacheMountOffer, restored: boolean): voi
 
 function emptyDir(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
-  mkdirSync(dir, { mode: 0o755 });
+  makeImageDirectory(dir);
 }
 
 function use(slot: string, held: Disposable, wanted: Wanted): HeldCacheMount {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   chownSync,
   closeSync,
   constants,
@@ -225,6 +226,7 @@ function makeWorkingDirectory(root: string, cwd: string, user: ExecUser): void {
         failure('SB009', 1, `failed to create working directory ${cwd}`, { cause: e }),
       );
     }
+    chmodSync(fsPath(dir), 0o755);
     chownSync(fsPath(dir), user.uid, user.gid);
   }
   if (!lstatSync(fsPath(path)).isDirectory())

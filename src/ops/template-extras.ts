@@ -3,7 +3,6 @@ import {
   chownSync,
   cpSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, failure, isErrno, makeImageDirectory, ok, type Result } from '../base/index.ts';
 import type { TemplateLock, TemplateUser } from '../template/index.ts';
 import { inRoot } from './root-path.ts';
 
@@ -33,7 +32,7 @@ export function writeExtras(plan: Finished): Result<void> {
     const at = inRoot(root, file.path);
     if (isDirectory(at))
       return err(failure('PK051', 2, `${file.path} cannot be written: it is a directory`));
-    mkdirSync(dirname(at), { recursive: true, mode: 0o755 });
+    makeImageDirectory(dirname(at));
     rmSync(at, { force: true });
     writeFileSync(at, file.content);
     chownSync(at, file.uid, file.gid);
@@ -47,9 +46,9 @@ function writeAptState(root: string, lock: TemplateLock): void {
   const marks = lock.packages
     .filter((p) => !p.manual)
     .map((p) => `Package: ${p.name}\nArchitecture: ${lock.architecture}\nAuto-Installed: 1\n`);
-  mkdirSync(inRoot(root, 'var/lib/apt'), { recursive: true });
+  makeImageDirectory(inRoot(root, 'var/lib/apt'));
   if (marks.length > 0)
-    writeFileSync(inRoot(root, 'var/lib/apt/extended_states'), `${marks.join('\n')}\n`);
+    writeOpen(inRoot(root, 'var/lib/apt/extended_states'), `${marks.join('\n')}\n`);
   if (!lock.aptSources) return;
   const keyring = `/usr/share/keyrings/${lock.distribution}-archive-keyring.gpg`;
   const signedBy = lstatSync(inRoot(root, keyring), { throwIfNoEntry: false })?.isFile() === true;
@@ -64,8 +63,8 @@ function writeAptState(root: string, lock: TemplateLock): void {
     ].join('\n'),
   );
   const dir = inRoot(root, 'etc/apt/sources.list.d');
-  mkdirSync(dir, { recursive: true });
-  writeFileSync(
+  makeImageDirectory(dir);
+  writeOpen(
     inRoot(root, `etc/apt/sources.list.d/${lock.distribution}.sources`),
     stanzas.join('\n'),
   );
@@ -107,7 +106,7 @@ function addUser(root: string, user: TemplateUser, epoch: number): Result<void> 
 }
 
 function makeHome(root: string, at: string, user: TemplateUser): void {
-  mkdirSync(at, { recursive: true, mode: 0o755 });
+  makeImageDirectory(at);
   const skeleton = inRoot(root, 'etc/skel');
   if (isDirectory(skeleton)) cpSync(skeleton, at, { recursive: true, verbatimSymlinks: true });
   chownSync(at, user.uid, user.gid);
@@ -128,9 +127,17 @@ function readTable(root: string, path: string): string[][] {
 
 /** Mode and owner stay: the file is written in place. Where there was none, hashes are for root alone. */
 function writeTable(root: string, path: string, rows: readonly (readonly string[])[]): void {
-  mkdirSync(inRoot(root, 'etc'), { recursive: true, mode: 0o755 });
-  const mode = path === 'etc/shadow' ? 0o600 : 0o644;
-  writeFileSync(inRoot(root, path), `${rows.map((row) => row.join(':')).join('\n')}\n`, { mode });
+  makeImageDirectory(inRoot(root, 'etc'));
+  const at = inRoot(root, path);
+  const isNew = lstatSync(at, { throwIfNoEntry: false }) === undefined;
+  writeFileSync(at, `${rows.map((row) => row.join(':')).join('\n')}\n`, { mode: 0o600 });
+  if (isNew && path !== 'etc/shadow') chmodSync(at, 0o644);
+}
+
+/** The mask of the process is not seen in the image. */
+function writeOpen(path: string, text: string): void {
+  writeFileSync(path, text);
+  chmodSync(path, 0o644);
 }
 
 const isDirectory = (path: string): boolean =>

@@ -1,7 +1,6 @@
 import {
   chmodSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   renameSync,
   rmdirSync,
@@ -9,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, failure, makeImageDirectory, ok, type Result } from '../base/index.ts';
 import type {
   Clock,
   OpContext,
@@ -109,10 +108,11 @@ async function bootstrap(
     if (i === 0) mergeUsr(plan.root, plan.lock.architecture);
   }
   const inDatabase = (name: string): string => inRoot(plan.root, `var/lib/dpkg/${name}`);
-  for (const dir of ['info', 'updates', 'triggers', 'parts'])
-    mkdirSync(inDatabase(dir), { recursive: true });
-  for (const name of ['status', 'available'])
-    writeFileSync(inDatabase(name), '', { flag: 'a', mode: 0o644 });
+  for (const dir of ['info', 'updates', 'triggers', 'parts']) makeImageDirectory(inDatabase(dir));
+  for (const name of ['status', 'available']) {
+    writeFileSync(inDatabase(name), '', { flag: 'a' });
+    chmodSync(inDatabase(name), 0o644);
+  }
   return ok(undefined);
 }
 
@@ -130,7 +130,7 @@ function mergeUsr(root: string, architecture: string): void {
   if (lstatSync(join(root, 'bin'), { throwIfNoEntry: false })?.isSymbolicLink() === true) return;
   for (const name of ['bin', 'sbin', 'lib', ...(LIBRARY_DIRS[architecture] ?? [])]) {
     const [top, target] = [join(root, name), join(root, 'usr', name)];
-    mkdirSync(target, { recursive: true, mode: 0o755 });
+    makeImageDirectory(target);
     if (lstatSync(top, { throwIfNoEntry: false })?.isDirectory() === true) {
       for (const entry of readdirSync(top)) renameSync(join(top, entry), join(target, entry));
       rmdirSync(top);

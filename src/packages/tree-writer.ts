@@ -12,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import type { TarEntry } from '../archive/index.ts';
 import {
   err,
@@ -145,7 +146,11 @@ class Root {
     const at = resolveInRoot(path, (p) => this.#readlink(p), { last: 'keep' });
     if (at === undefined) throw this.#refuse(path, 'leads through a loop of links');
     const parent = at.slice(0, Math.max(1, at.lastIndexOf('/')));
-    mkdirSync(this.#disk(parent), { recursive: true, mode: 0o755 });
+    const first = mkdirSync(this.#disk(parent), { recursive: true });
+    // The mask of the process is not seen in the image.
+    if (first !== undefined)
+      for (let made = parent; this.#root.length + made.length >= first.length; made = dirname(made))
+        chmodSync(this.#disk(made), 0o755);
     return at;
   }
 

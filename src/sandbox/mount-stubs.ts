@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   lstatSync,
   mkdirSync,
@@ -63,6 +64,15 @@ export function makeMountStubs(rootfs: string, points: readonly MountPoint[]): M
   };
 }
 
+/** Makes what every container has something mounted on: a runtime would make it with the mask of this process, and it stays in the image. */
+export function makeStandardDirectories(rootfs: string): void {
+  for (const name of ['/proc', '/dev', '/sys']) {
+    const path = resolveOnDisk(rootfs, name);
+    if (path === undefined || exists(rootfs + path) || !exists(rootfs + dirname(path))) continue;
+    makeStub(rootfs, { path, type: 'dir', leaf: true });
+  }
+}
+
 /** Where `path` leads inside `rootfs`, as an absolute path of the root; undefined on a loop of symbolic links. */
 export function resolveOnDisk(rootfs: string, path: string): string | undefined {
   return resolveInRoot(path, (at) => {
@@ -95,6 +105,8 @@ function makeStub(rootfs: string, stub: Stub): boolean {
   try {
     if (stub.type === 'dir') mkdirSync(path, 0o755);
     else closeSync(openSync(path, 'wx', 0o755));
+    // Some of them stay in the image: the mask of this process must not be seen there.
+    chmodSync(path, 0o755);
     return true;
   } catch (e) {
     if (isErrno(e, 'ENOTDIR', 'EEXIST', 'EROFS')) return false;

@@ -7,7 +7,7 @@ import { openAgentSockets } from './agent-sockets.ts';
 import { BuildGroups, groupPath, removeAbandonedParent } from './build-groups.ts';
 import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
-import { type MountPoint, makeMountStubs } from './mount-stubs.ts';
+import { type MountPoint, makeMountStubs, makeStandardDirectories } from './mount-stubs.ts';
 import { hostsFile } from './network-files.ts';
 import { abandonedRuns, claimRun } from './run-owner.ts';
 import {
@@ -115,6 +115,7 @@ class Run {
       using secrets = writeSecretFiles(join(bundle, 'secrets'), this.#spec.mounts);
       await using sockets = await openAgentSockets(join(bundle, 'sockets'), this.#spec.mounts);
       this.#writeBundle({ secretFiles: secrets.files, socketFiles: sockets.files });
+      makeStandardDirectories(this.#spec.rootfs);
       const stubs = makeMountStubs(this.#spec.rootfs, mountPoints(this.#spec));
       try {
         return await this.#run(io);
