@@ -145,13 +145,25 @@ function configEnv({ remote, moved = [] }: GitRun): Record<string, string> {
     values.push([`http.${origin}/.extraheader`, `Authorization: ${header}`]);
     values.push([`http.${origin}/.followRedirects`, 'false']);
   }
-  for (const [from, to] of moved) values.push([`url.${to}.insteadOf`, from]);
+  for (const each of moved) {
+    const [from, to] = bounded(each);
+    values.push([`url.${to}.insteadOf`, from]);
+  }
   const env: Record<string, string> = { GIT_CONFIG_COUNT: String(values.length) };
   for (const [i, [key, value]] of values.entries()) {
     env[`GIT_CONFIG_KEY_${i}`] = key;
     env[`GIT_CONFIG_VALUE_${i}`] = value;
   }
   return env;
+}
+
+/**
+ * Git replaces whatever an address begins with: one that is a host alone must end where the host does, or it would stand for other
+ * hosts (`https://git.co` for `https://git.company`). Below a host it is the same server that says where its repositories are.
+ */
+function bounded([from, to]: readonly [string, string]): readonly [string, string] {
+  const isHost = new URL(from).pathname === '/' && !from.endsWith('/');
+  return isHost ? [`${from}/`, to.endsWith('/') ? to : `${to}/`] : [from, to];
 }
 
 /** The `Authorization` header of a repository over HTTP: the one given, else user and password of its address. */
