@@ -68,17 +68,7 @@ export class ErofsForm {
   }
 
   #write(pack: PackView, image: string): boolean {
-    const { index } = pack;
-    const large = largeRows(index);
-    const isBlocks = (row: number): boolean =>
-      ((index.flags[row] ?? 0) & PADDED) !== 0 || (index.size[row] ?? 0) % ALIGNMENT === 0;
-    if (large.length >= MOST_DEVICES || !large.every(isBlocks)) return false;
-    const data = statSync(join(pack.dir, 'data')).size;
-    if (data % ALIGNMENT !== 0) return false;
-    const bytes = writeErofs(treeOf(pack.index, data, large), {
-      blockBits: BLOCK_BITS,
-      uuid: this.#uuid,
-    });
+    const bytes = imageOf(pack, this.#uuid);
     if (bytes === undefined) return false;
     const unfinished = `${image}.${randomBytes(4).toString('hex')}`;
     writeFileSync(unfinished, bytes, { flag: 'wx', mode: 0o600 });
@@ -111,6 +101,30 @@ export class ErofsForm {
       for (const dir of [...mounts, upper.dir, upper.work])
         rmSync(dir, { recursive: true, force: true });
     }
+  }
+}
+
+/** The image of a packed layer; undefined when it cannot be described. */
+function imageOf(pack: PackView, uuid: Uint8Array): Uint8Array | undefined {
+  const { index } = pack;
+  const large = largeRows(index);
+  const isBlocks = (row: number): boolean =>
+    ((index.flags[row] ?? 0) & PADDED) !== 0 || (index.size[row] ?? 0) % ALIGNMENT === 0;
+  if (large.length >= MOST_DEVICES || !large.every(isBlocks)) return undefined;
+  const data = statSync(join(pack.dir, 'data')).size;
+  if (data % ALIGNMENT !== 0) return undefined;
+  return writeErofs(treeOf(index, data, large), { blockBits: BLOCK_BITS, uuid });
+}
+
+/** Whether the image beside a packed layer, if there is one, is what the layer's index gives; whatever boot it is of. */
+export function isImageSound(pack: PackView): boolean {
+  try {
+    const written = readFileSync(join(pack.dir, 'erofs'));
+    const made = imageOf(pack, written.subarray(UUID_AT, UUID_AT + 16));
+    return made !== undefined && written.equals(made);
+  } catch (e) {
+    if (isErrno(e, 'ENOENT')) return true;
+    throw e;
   }
 }
 

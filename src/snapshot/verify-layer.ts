@@ -2,6 +2,7 @@ import { byCodeUnit, type Digest, FailureError, isErrno } from '../base/index.ts
 import { entryHeader } from '../cachekey/index.ts';
 import { DigestFile } from './digest-file.ts';
 import { entryOf, statOf } from './disk-entry.ts';
+import { isImageSound } from './erofs-form.ts';
 import { join, namesIn } from './layer-path.ts';
 import { nameOf, readMeta } from './layout.ts';
 import { LARGE } from './pack-index.ts';
@@ -9,8 +10,11 @@ import { PackView } from './pack-view.ts';
 
 /** Something in a layer's directory that is not what it was. */
 export interface LayerFault {
-  /** `file`: the layer cannot be used; `memo`: what is remembered of it is damaged, the layer itself is not. */
-  readonly what: 'file' | 'meta' | 'memo';
+  /**
+   * `file`: the layer cannot be used; `memo`: what is remembered of it is damaged, `image`: what describes it to the kernel,
+   * the layer itself is not.
+   */
+  readonly what: 'file' | 'meta' | 'memo' | 'image';
   readonly text: string;
 }
 
@@ -107,6 +111,7 @@ function verifyPack(dir: string, faults: LayerFault[], signal: AbortSignal): Lay
       else if (!isSound(pack, row))
         faults.push({ what: 'file', text: `${path} is not as written` });
     }
+    if (!isImageSound(pack)) faults.push({ what: 'image', text: 'erofs is not what entries say' });
   } catch (e) {
     if (!(e instanceof FailureError)) throw e;
     faults.push({ what: 'file', text: 'entries cannot be read' });

@@ -57,6 +57,7 @@ async function repair(deps: UpkeepDeps, problem: Problem, options: RepairOptions
     case 'layer':
       return await quarantineLayer(deps, problem);
     case 'layer-memo':
+    case 'layer-image':
     case 'package':
     case 'git':
     case 'context':
@@ -80,6 +81,7 @@ async function repair(deps: UpkeepDeps, problem: Problem, options: RepairOptions
 
 const AGAIN = {
   'layer-memo': 'the digests are found out again',
+  'layer-image': 'it is made again when the layer is mounted',
   git: 'it is fetched again when it is needed',
   package: 'it is fetched again when it is needed',
   context: 'the files are read again',

@@ -17,6 +17,7 @@ export interface Problem {
     | 'blob'
     | 'layer'
     | 'layer-memo'
+    | 'layer-image'
     | 'package'
     | 'git'
     | 'context'
@@ -145,8 +146,12 @@ class Verification {
     fault: LayerFault,
     { dir, id }: { readonly dir: string; readonly id: string | undefined },
   ): void {
-    const what = fault.what === 'memo' ? 'layer-memo' : 'layer';
-    const path = fault.what === 'memo' ? join(dir, 'digests') : dir;
+    const [what, path] =
+      fault.what === 'memo'
+        ? (['layer-memo', join(dir, 'digests')] as const)
+        : fault.what === 'image'
+          ? (['layer-image', join(dir, 'erofs')] as const)
+          : (['layer', dir] as const);
     this.#problems.push({
       ...{ what, path, text: fault.text },
       id: id === undefined ? dir : `layer:${id}`,

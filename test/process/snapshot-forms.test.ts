@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -129,7 +129,34 @@ test(
     rig.write('app/Dockerfile', `FROM base\nCOPY busybox /going\n${step}\n`);
     const next = await rig.varve(['build', ...context, 'app'], { env });
     assert.equal(next.status, 0, next.stderr);
-    const verified = await rig.varve(['cache', 'verify'], { env });
-    assert.equal(verified.status, 0, `${verified.stdout}${verified.stderr}`);
+    const verify = async (
+      ...args: readonly string[]
+    ): Promise<readonly [number | null, string]> => {
+      const run = await rig.varve(['cache', 'verify', '--json', ...args], { env });
+      return [run.status, run.stdout.match(/"what": ?"[^"]+"/g)?.join() ?? ''];
+    };
+    assert.deepEqual(await verify(), [0, '']);
+    for (const [name, what] of [
+      ['erofs', 'layer-image'],
+      ['data', 'layer'],
+    ] as const) {
+      const [path = ''] = [...rig.files(join(rig.store, 'snapshots/layers'))]
+        .filter(
+          ([file, bytes]) =>
+            file.endsWith(`/${name}`) && bytes.length > 100_000 === (name === 'data'),
+        )
+        .map(([file]) => file);
+      const bytes = readFileSync(path);
+      const at = name === 'erofs' ? 1300 : bytes.length >> 1;
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      writeFileSync(path, bytes);
+      const [status, found] = await verify();
+      assert.deepEqual([status, found.includes(`"${what}"`)], [3, true], found);
+      assert.equal((await verify('--repair'))[0], 0);
+      assert.deepEqual(await verify(), [0, '']);
+    }
+    rig.write('app/Dockerfile', `FROM base\nCOPY busybox /going\n${step}\nRUN cat /kept\n`);
+    const last = await rig.varve(['build', '--progress=plain', ...context, 'app'], { env });
+    assert.equal(last.status, 0, last.stderr);
   },
 );
