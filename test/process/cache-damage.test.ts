@@ -29,7 +29,6 @@ const DAMAGE: Readonly<Record<string, (path: string) => void>> = {
     writeFileSync(path, bytes);
   },
   truncated: (path) => truncateSync(path, statSync(path).size >> 1),
-  empty: (path) => truncateSync(path, 0),
   // Sparse: who reads it whole is caught by the memory of the machine.
   oversized: (path) => truncateSync(path, 2 ** 40),
 };
