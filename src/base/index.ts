@@ -1,5 +1,6 @@
 export { sweepTemporaries, writeAll, writeAtomically } from './atomic-file.ts';
 export { awaitAll } from './await-all.ts';
+export { bytesText, formatBytes, formatSize } from './byte-text.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
 export { diskFailure, isDiskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';

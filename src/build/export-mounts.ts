@@ -1,18 +1,11 @@
-import { ok, type Result } from '../base/index.ts';
+import { bytesText, ok, type Result } from '../base/index.ts';
 import type { CacheMountInfo } from '../ops/index.ts';
 import type { CacheRemote } from '../ports/index.ts';
 import { exportMount, findMount, type MountKey, mountRemote } from '../remotes/index.ts';
 import { openCacheRemote } from './cache-remotes.ts';
 import { openSigner, type Signer } from './cache-signing.ts';
 import { type InternalStep, internalStep, type StepReport } from './internal-step.ts';
-import {
-  counted,
-  type MountDeps,
-  type MountUse,
-  shownMount,
-  sizeText,
-  syncName,
-} from './mount-use.ts';
+import { counted, type MountDeps, type MountUse, shownMount, syncName } from './mount-use.ts';
 import type { CachePlace, CacheTarget } from './request.ts';
 
 /** How long an export waits for steps of other builds to let go of a directory. */
@@ -129,7 +122,7 @@ async function exportOne(
   });
   if (restless.length > 0)
     warn(context, `${title}: left out because they changed all the time: ${restless.join(', ')}`);
-  const what = `${title}: ${counted(files, 'file')}, ${sizeText(bytes)}; ${sizeText(sent)} sent`;
+  const what = `${title}: ${counted(files, 'file')}, ${bytesText(bytes)}; ${bytesText(sent)} sent`;
   context.step.done(title);
   context.report.emit({
     ...{ type: 'log', vertex: context.step.vertex, at: deps.clock.now(), stream: 2 },

@@ -1,4 +1,5 @@
 import type { Failure } from '../base/index.ts';
+import { bytesText } from '../base/index.ts';
 import type { CacheMountOffers } from '../ops/index.ts';
 import type { OpContext } from '../ports/index.ts';
 import {
@@ -12,7 +13,7 @@ import {
 import { openCacheRemote } from './cache-remotes.ts';
 import { openTrust } from './cache-signing.ts';
 import { rememberedPlaces } from './mount-places.ts';
-import { counted, type MountDeps, shownMount, sizeText, syncName } from './mount-use.ts';
+import { counted, type MountDeps, shownMount, syncName } from './mount-use.ts';
 import type { CacheSource } from './request.ts';
 
 /**
@@ -92,7 +93,7 @@ async function restore(
   say(
     deps,
     context,
-    `cache mount ${shownMount(mount)}: ${counted(files, 'file')}, ${sizeText(bytes)} restored from ${found.cache} (${sizeText(fetched)} fetched)`,
+    `cache mount ${shownMount(mount)}: ${counted(files, 'file')}, ${bytesText(bytes)} restored from ${found.cache} (${bytesText(fetched)} fetched)`,
   );
   return true;
 }

@@ -47,17 +47,3 @@ export const shownMount = ({ id }: { readonly id: string }): string => id.replac
 
 /** `1 file`, `2 files`. */
 export const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
-
-/** Bytes in decimal units, as the progress display has them. */
-export function sizeText(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
-  for (const [unit, name] of UNITS)
-    if (bytes >= unit) return `${(bytes / unit).toFixed(1)} ${name}`;
-  return `${bytes} B`;
-}
-
-const UNITS: readonly (readonly [number, string])[] = [
-  [1e9, 'GB'],
-  [1e6, 'MB'],
-  [1e3, 'kB'],
-];

@@ -1,5 +1,6 @@
 import type { Finding } from '../advice/index.ts';
 import type { MeasuredCost } from '../analyze/index.ts';
+import { bytesText } from '../base/index.ts';
 import { formatSeconds } from './progress/text.ts';
 
 /** A finding and what it has cost. */
@@ -10,12 +11,8 @@ export interface Advice {
 }
 
 /** Bytes for people, in powers of 1000. */
-export function byteText(bytes: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
-  let [value, unit] = [bytes, 0];
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ''}`;
-}
+export const byteText = (bytes: number): string =>
+  bytes < 1000 ? `${bytes} bytes` : bytesText(bytes);
 
 /** What a finding has cost, or why that is not known. */
 export function costText({ blame, contextBytes }: Finding, cost: MeasuredCost | undefined): string {

@@ -1,8 +1,8 @@
+export { formatSize } from '../base/index.ts';
 export { type Cost, ENTRY_KINDS, type Entry, type EntryKind, type Hold } from './entry.ts';
 export { type EntryFilter, findEntries, parseFilter, SORTS } from './filter.ts';
 export {
   formatAge,
-  formatSize,
   type GcPlan,
   type GcRule,
   type GcState,

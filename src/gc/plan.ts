@@ -1,3 +1,4 @@
+import { formatSize } from '../base/index.ts';
 import type { Entry, EntryKind } from './entry.ts';
 import { Stock } from './graph.ts';
 import { bytesOf, type Disk, type GcPolicy } from './policy.ts';
@@ -222,13 +223,6 @@ const HOLDERS = 5;
 function worth(entry: Entry, value: number): string {
   const uses = entry.uses === 1 ? 'used once' : `used ${entry.uses} times`;
   return `saves ${Number(value.toPrecision(2))} s per MB (${uses})`;
-}
-
-/** `10GB`, as a person would write it. */
-export function formatSize(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const unit = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  return `${Number((bytes / 1000 ** unit).toPrecision(4))}${units[unit] ?? ''}`;
 }
 
 /** `9 days`, `3 hours`, `20 seconds`. */

@@ -1,21 +1,11 @@
 import { neutralise } from '../base/index.ts';
 
+export { bytesText } from '../base/index.ts';
+
 /** Seconds with as many digits as are meant. */
 export function secondsText(ms: number): string {
   if (ms >= 120_000) return `${(ms / 60_000).toFixed(1)} min`;
   return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
-}
-
-/** Bytes in decimal units. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
-  let at = 0;
-  let value = bytes;
-  while (value >= 1000 && at < units.length - 1) {
-    value /= 1000;
-    at++;
-  }
-  return `${at === 0 ? value : value.toFixed(1)} ${units[at] ?? ''}`;
 }
 
 /** UTC, to the minute. */

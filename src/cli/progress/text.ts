@@ -1,16 +1,4 @@
-export { neutralise } from '../../base/index.ts';
-
-/** Size in decimal units as BuildKit prints it: `32B`, `2.07kB`, `1.03MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return unit === 0 ? `${bytes}B` : `${value.toFixed(2)}${units[unit] ?? ''}`;
-}
+export { formatBytes, neutralise } from '../../base/index.ts';
 
 /** Seconds with one decimal. */
 export function formatSeconds(ms: number): string {
