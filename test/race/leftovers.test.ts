@@ -18,6 +18,7 @@ const DEATHS: Readonly<Record<string, readonly (readonly [at: string, 'before' |
     ['rename content/index.json', 'before'],
   ],
   prune: [['rename trash/*/#', 'after']],
+  'compose a disk': [['rename packages/lock/*', 'before']],
   'cache warm': [['rename content/blobs/sha#/*', 'before']],
 };
 
@@ -36,6 +37,10 @@ describe('what a killed command left unfinished', { skip: needsSteps }, () => {
     for (const [name, deaths] of Object.entries(DEATHS)) {
       const scenario = SCENARIOS.find((each) => each.name === name);
       assert.ok(scenario !== undefined);
+      if (scenario.lacks !== undefined && scenario.lacks !== false) {
+        note(`left out: ${name}: ${scenario.lacks}`);
+        continue;
+      }
       const from = world.place();
       await scenario.prepare?.(world, from);
       for (const [point, when] of deaths) {

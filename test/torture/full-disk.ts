@@ -1,6 +1,6 @@
 /** Disks without space: at the nth write by a fault, and a small real file system whose size is swept. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { FaultPlan } from './fault-plan.ts';
 import { type Tally, tally } from './kills.ts';
@@ -62,26 +62,30 @@ export async function fillCheaply(
   for (const point of doubts.points) into.points.add(point);
 }
 
-/** Runs a scenario on a file system with so many bytes left; then makes it larger and repeats. */
+/** Runs a scenario on a file system with so many bytes left; then there is more space and it is repeated. */
 export async function fillFileSystem(
   world: World,
   ready: Ready,
-  bytes: number,
+  left: { readonly bytes: number; readonly on: 'tmpfs' | 'ext4' },
   into: Tally,
 ): Promise<void> {
   const place = world.place();
   const dir = dirname(place.store);
+  const { bytes, on } = left;
   // What it starts from must fit.
   const size = bytes + (existsSync(ready.from.store) ? sizeOf(ready.from.store) : 0);
-  mount(dir, `size=${size}`);
+  if (on === 'tmpfs') mount(dir, `size=${size}`);
+  else mountLoop(`${dir}.ext4`, dir);
   try {
     execFileSync('mkdir', [place.out]);
     if (existsSync(ready.from.store)) execFileSync('cp', ['-a', ready.from.store, place.store]);
+    if (on === 'ext4') fillUpTo(dir, bytes);
     const run = await world.run(place, await ready.scenario.command(world, place));
     if (run.status === 0) into.missed++;
     else into.done++;
-    const what = `${ready.scenario.name}, with ${bytes} bytes of space`;
-    remount(dir, 'size=256m');
+    const what = `${ready.scenario.name}, with ${bytes} bytes of space on ${on}`;
+    if (on === 'tmpfs') remount(dir, 'size=256m');
+    else rmSync(join(dir, FILLER));
     const faults = [
       ...unclear(run),
       ...afterFault(place, ready.scenario),
@@ -90,8 +94,26 @@ export async function fillFileSystem(
     into.losses.push(...faults.map((fault) => `${what}: ${fault}`));
   } finally {
     execFileSync('umount', ['-l', dir]);
+    rmSync(`${dir}.ext4`, { force: true });
     world.remove(place);
   }
+}
+
+/** What takes the space of a file system. */
+const FILLER = 'filler';
+
+/** A real file system in a file. */
+function mountLoop(file: string, dir: string): void {
+  execFileSync('truncate', ['-s', '256M', file]);
+  execFileSync('mkfs.ext4', ['-q', '-m', '0', file]);
+  execFileSync('mount', ['-o', 'loop', file, dir]);
+}
+
+/** Leaves so many bytes free. */
+function fillUpTo(dir: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(dir);
+  const filler = Math.max(bsize, bavail * bsize - bytes);
+  execFileSync('fallocate', ['-l', String(filler), join(dir, FILLER)]);
 }
 
 function sizeOf(dir: string): number {

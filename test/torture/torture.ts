@@ -134,7 +134,8 @@ class Torture {
       const size = bytes;
       bytes = Math.floor(bytes * 1.09);
       const name = this.#random.of(this.#names());
-      await fillFileSystem(this.#world, await this.#scenario(name), size, into);
+      const on = this.#random.of(['tmpfs', 'ext4'] as const);
+      await fillFileSystem(this.#world, await this.#scenario(name), { bytes: size, on }, into);
       return undefined;
     });
     return `${into.done} small file systems that were full (${into.missed} were large enough)`;

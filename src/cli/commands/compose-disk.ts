@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { err, failure, ok, type Result } from '../../base/index.ts';
+import { resolve } from 'node:path';
+import { err, failure, ok, type Result, TempDir } from '../../base/index.ts';
 import type { BuildRequest, NamedContext } from '../../build/index.ts';
 import { openLocalSource } from '../../context/index.ts';
 import {
@@ -54,8 +53,9 @@ export async function composeDisk(
   const planned = planDisk(io, loaded.value, options);
   if (!planned.ok) return fail(io, planned.error);
   const { plan, outputs, roots } = planned.value;
-  const dir = mkdtempSync(join(storePaths(store.root).tmp, 'os-files-'));
-  work.resources.defer(() => rmSync(dir, { recursive: true, force: true }));
+  const { path: dir } = work.resources.use(
+    await TempDir.create(storePaths(store.root).tmp, 'os-files-'),
+  );
   const files = stageFiles(loaded.value, dir);
   if (!files.ok) return fail(io, files.error);
   const signing = stageSigning(loaded.value, dir);

@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { goJson, ok, writeAtomically } from '../../base/index.ts';
+import { goJson, ok, TempDir, writeAtomically } from '../../base/index.ts';
 import type { BuildRequest } from '../../build/index.ts';
 import {
   cycloneDxDocument,
@@ -34,26 +34,23 @@ export async function writeInventory(
     return path === undefined ? [] : [{ kind, path: resolve(io.cwd, path) }];
   });
   if (wanted.length === 0) return 0;
-  const dir = mkdtempSync(join(storePaths(store.root).tmp, 'inventory-'));
-  try {
-    const code = await work.fetch([{ type: 'local', dest: dir, attrs: new Map() }]);
-    if (code !== 0) return code;
-    const path = join(dir, DATABASE_COPY);
-    const read =
-      work.format === 'rpm'
-        ? readRpmDatabase(path)
-        : ok(installedPackages(readFileSync(path, 'utf8')));
-    if (!read.ok) return fail(io, read.error);
-    const packages = read.value;
-    const subject = { ...work.subject, time: Math.floor(statSync(path).mtimeMs / 1000) };
-    const text = {
-      spdx: () => `${goJson(spdxDocument(subject, packages))}\n`,
-      cyclonedx: () => `${goJson(cycloneDxDocument(subject, packages))}\n`,
-      dot: () => dependencyDot(packages),
-    };
-    for (const { kind, path: to } of wanted) await writeAtomically(to, Buffer.from(text[kind]()));
-    return 0;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  await using tmp = await TempDir.create(storePaths(store.root).tmp, 'inventory-');
+  const dir = tmp.path;
+  const code = await work.fetch([{ type: 'local', dest: dir, attrs: new Map() }]);
+  if (code !== 0) return code;
+  const path = join(dir, DATABASE_COPY);
+  const read =
+    work.format === 'rpm'
+      ? readRpmDatabase(path)
+      : ok(installedPackages(readFileSync(path, 'utf8')));
+  if (!read.ok) return fail(io, read.error);
+  const packages = read.value;
+  const subject = { ...work.subject, time: Math.floor(statSync(path).mtimeMs / 1000) };
+  const text = {
+    spdx: () => `${goJson(spdxDocument(subject, packages))}\n`,
+    cyclonedx: () => `${goJson(cycloneDxDocument(subject, packages))}\n`,
+    dot: () => dependencyDot(packages),
+  };
+  for (const { kind, path: to } of wanted) await writeAtomically(to, Buffer.from(text[kind]()));
+  return 0;
 }

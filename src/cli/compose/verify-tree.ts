@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { type TarEntry, TarReader } from '../../archive/index.ts';
-import { byCodeUnit, err, failure, ok, type Result } from '../../base/index.ts';
+import { byCodeUnit, err, failure, ok, type Result, TempDir } from '../../base/index.ts';
 import type { BuildRequest } from '../../build/index.ts';
 import { fail, type Io } from '../io.ts';
 import { type Store, storePaths } from '../store.ts';
@@ -18,26 +18,23 @@ const SHOWN = 40;
  * and compares everything that an archive of them says. TP011: they are not the same.
  */
 export async function verifyTree(io: Io, store: Store, run: TreeRun): Promise<number> {
-  const dir = mkdtempSync(join(storePaths(store.root).tmp, 'verify-'));
-  try {
-    const trees: ReadonlyMap<string, string>[] = [];
-    for (const clean of [false, true]) {
-      const dest = join(dir, `${clean ? 'clean' : 'usual'}.tar`);
-      const code = await run([{ type: 'tar', dest, attrs: new Map() }], clean);
-      if (code !== 0) return code;
-      const read = await readTree(dest);
-      if (!read.ok) return fail(io, read.error);
-      trees.push(read.value);
-    }
-    const [usual, clean] = trees;
-    if (usual === undefined || clean === undefined) throw new Error('both were just read');
-    const differing = differences(usual, clean);
-    if (differing.length > 0) return fail(io, notTheSame(differing));
-    io.out(`${usual.size} files: the same as from nothing\n`);
-    return 0;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
+  await using tmp = await TempDir.create(storePaths(store.root).tmp, 'verify-');
+  const dir = tmp.path;
+  const trees: ReadonlyMap<string, string>[] = [];
+  for (const clean of [false, true]) {
+    const dest = join(dir, `${clean ? 'clean' : 'usual'}.tar`);
+    const code = await run([{ type: 'tar', dest, attrs: new Map() }], clean);
+    if (code !== 0) return code;
+    const read = await readTree(dest);
+    if (!read.ok) return fail(io, read.error);
+    trees.push(read.value);
   }
+  const [usual, clean] = trees;
+  if (usual === undefined || clean === undefined) throw new Error('both were just read');
+  const differing = differences(usual, clean);
+  if (differing.length > 0) return fail(io, notTheSame(differing));
+  io.out(`${usual.size} files: the same as from nothing\n`);
+  return 0;
 }
 
 function notTheSame(differing: readonly string[]): ReturnType<typeof failure> {
