@@ -32,6 +32,7 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
         script(
           shellFile('/etc/fstab', fstab(t, plan.layout)),
           ...openers(plan),
+          ...extraModules(plan),
           ...mountPoints(plan),
         ),
       ),
@@ -53,6 +54,21 @@ export function configurationStages(plan: DiskPlan): readonly string[] {
     concerned(plan),
     initramfs(plan),
     configured,
+  ];
+}
+
+/** Modules that the initramfs has beside its own, in the words of what makes it. */
+function extraModules({ template }: DiskPlan): readonly string[] {
+  const names = (template.system.kernel?.enableExtraModules ?? '')
+    .split(/[\s,]+/)
+    .filter((n) => n !== '');
+  if (names.length === 0) return [];
+  return [
+    `if [ -d /etc/dracut.conf.d ]; then echo ${quoted(`add_drivers+=" ${names.join(' ')} "`)} > /etc/dracut.conf.d/extra-modules.conf`,
+    'else',
+    'mkdir -p /etc/initramfs-tools',
+    `printf '%s\\n' ${names.map(quoted).join(' ')} >> /etc/initramfs-tools/modules`,
+    'fi',
   ];
 }
 

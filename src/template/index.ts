@@ -15,7 +15,14 @@ export {
 } from './lock.ts';
 export { bareLock, partOfLock } from './lock-parts.ts';
 export { type OsRoots, osRoots } from './os-root.ts';
-export type { OsDocument, OsPart, OsPartition, OsRepository, OsUser } from './os-schema.ts';
+export {
+  type OsDocument,
+  type OsPart,
+  type OsPartition,
+  type OsRepository,
+  type OsUser,
+  osSchema,
+} from './os-schema.ts';
 export {
   isOsTemplate,
   mergeOsTemplate,

@@ -58,3 +58,35 @@ if (asked && isRoot)
       `compose: Debian 12, two empty stores, 1 disk of ${first.slice(0, 12)}, login after ${seconds} s`,
     );
   });
+
+const SAY = `[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo "root is $$(findmnt -no SOURCE,OPTIONS /), var is $$(findmnt -no FSTYPE /var)" > /dev/ttyS0'
+[Install]
+WantedBy=multi-user.target
+`;
+
+if (asked && isRoot)
+  test('an immutable Debian starts from a root that the kernel checks', async () => {
+    await using world = new Rig();
+    world.write('say.service', SAY);
+    world.write(
+      'os.yml',
+      `image: {name: sealed, version: 1.0.0}
+target: {os: debian, dist: debian12, arch: x86_64, imageType: raw}
+systemConfig:
+  immutability: {enabled: true}
+  kernel: {cmdline: console=ttyS0}
+  additionalFiles: [{local: say.service, final: /etc/systemd/system/say.service}]
+  configurations: [{cmd: systemctl enable say.service}]
+`,
+    );
+    const run = await world.varve([
+      ...['compose', 'os.yml', '--progress=plain', '--boot-test=direct', '--boot-timeout', '1800'],
+      ...['--boot-marker', 'root is /dev/mapper/root ro,relatime, var is overlay'],
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    note('compose: an immutable Debian 12 runs from /dev/mapper/root, read-only');
+  });

@@ -158,7 +158,7 @@ test(
   'a live medium starts by UEFI from its own partition, holds the root, and is the same twice',
   skip,
   async () => {
-    write({ imageType: 'iso' });
+    write({ imageType: 'iso', cmdline: 'quiet, enableExtraModules: one two' });
     const made = await compose('-o', 'type=iso,dest=live.iso');
     assert.equal(made.status, 0, made.stderr);
     const before = digest('live.iso');
@@ -187,6 +187,7 @@ test(
       maxBuffer: 1 << 26,
     });
     assert.ok(image.includes('root=/dev/loop0 rootfstype=squashfs ro varve.medium=TINY quiet\0'));
+    assert.ok(image.includes('initramfs of 6.1-tiny\none\ntwo\n'), 'the extra modules');
     const raw = await compose('-o', 'type=raw,dest=disk.img');
     assert.deepEqual(
       [raw.status, raw.stderr.split('\n')[0]],

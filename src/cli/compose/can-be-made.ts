@@ -18,6 +18,14 @@ export function canBeMade({ template: t, provider }: LoadedTemplate): Result<voi
     return refuse(immutable, `an immutable root of ${provider.dist}`, 'leave it out');
   if (immutability?.enabled === true && isLive(t))
     return refuse(immutable, 'hashes of the root of a live medium', 'leave immutability out');
+  for (const { value, file, span } of t.repositories)
+    if (value.allowPackages !== undefined && provider.format === 'deb')
+      return err(
+        failure('TP008', 2, 'allowPackages of a repository of Debian packages cannot be kept', {
+          help: 'give the repository a priority below 500, and name the versions that are wanted of it',
+          places: [{ file, span }],
+        }),
+      );
   for (const { value, file, span } of t.users)
     if (value.password !== undefined && !/^(?:\$[0-9a-z]+\$|[!*])/.test(value.password))
       return err(
