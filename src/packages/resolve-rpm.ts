@@ -148,6 +148,10 @@ async function loadOne(
     options.signal,
   );
   if (!loaded.ok) return loaded;
+  if (loaded.value.repomd.files.some((f) => f.type === 'modules'))
+    options.warn(
+      `${redact(repository.uri)} has modules, whose streams are not known here: packages are chosen by version; leave out what you do not want with "exclude"`,
+    );
   const keys = keyring.value.keys.map((key) => key.armor());
   return ok({ repository, loaded: loaded.value, keys });
 }

@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { CpioReader, decompress, type StrippedFile } from '../archive/index.ts';
 import { err, type Failure, failure, hexOf, ok, type Result, sha256 } from '../base/index.ts';
 import { INTRO, RpmHeader, TAG } from '../rpm/index.ts';
+import { PayloadReader } from './rpm-payload.ts';
 import { judgeDetached, type Keyring } from './signature.ts';
 import { writeArchive } from './tree-writer.ts';
 import { unxz } from './unxz.ts';
@@ -140,11 +141,9 @@ export async function extractRpm(
   const bytes = packed as AsyncIterable<Uint8Array>;
   const isXz = /^(?:xz|lzma)$/.test(header.text(TAG.payloadCompressor) ?? '');
   const plain = isXz ? unxz(bytes, { signal }) : decompress(bytes, { signal });
-  return await writeArchive(
-    new CpioReader(plain, strippedFiles(header)),
-    { root, name: path },
-    signal,
-  );
+  const files = strippedFiles(header);
+  const reader = new PayloadReader(new CpioReader(plain, files), files, path);
+  return await writeArchive(reader, { root, name: path }, signal);
 }
 
 /** The files of a package by their numbers, for payloads that name them so. */

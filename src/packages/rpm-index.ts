@@ -126,7 +126,16 @@ export class RpmIndexStore {
 function fileOf(request: RpmIndexRequest, type: string): Result<RepomdFile> {
   const file = request.repomd.files.find((f) => f.type === type);
   const name = `${redact(request.uri)}/repodata/repomd.xml`;
-  if (file === undefined) return err(failure('PK022', 3, `${name} names no ${type} metadata`));
+  if (file === undefined) {
+    const zchunk = request.repomd.files.some((f) => f.type === `${type}_zck`);
+    return err(
+      failure('PK022', 3, `${name} names no ${type} metadata`, {
+        ...(zchunk
+          ? { help: `it has them for zchunk only (${type}_zck), which is not read here` }
+          : {}),
+      }),
+    );
+  }
   if (file.sha256 !== '' && file.size > 0 && file.size <= MAX_INDEX) return ok(file);
   return err(
     failure('PK022', 3, `${name} has no SHA-256 and size of the ${type} metadata`, {

@@ -46,12 +46,14 @@ export function selectRpms(
   architectures: readonly string[],
 ): Result<ChosenRpms> {
   const excluded = template.exclude.map(globPattern);
+  const excludedHere = template.repositories.map(({ exclude }) => exclude.map(globPattern));
   const pool = new Pool(sources, {
     architectures,
     allowed: ({ name }, source) => {
       const allow = template.repositories[source]?.allow ?? [];
       const admitted = allow.length === 0 || allow.some((prefix) => name.startsWith(prefix));
-      return admitted && !excluded.some((pattern) => pattern.test(name));
+      const out = [...excluded, ...(excludedHere[source] ?? [])];
+      return admitted && !out.some((pattern) => pattern.test(name));
     },
   });
   const wishes = wishesOf(pool, template, template.packages);

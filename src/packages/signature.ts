@@ -17,6 +17,7 @@ import {
   isErrno,
   ok,
   type Result,
+  redact,
   sha256,
 } from '../base/index.ts';
 
@@ -43,6 +44,12 @@ export async function readKeyring(signedBy: readonly string[]): Promise<Result<K
   const digests: Digest[] = [];
   for (const entry of signedBy) {
     const inline = entry.includes('-----BEGIN');
+    if (!inline && /^https?:/.test(entry))
+      return err(
+        failure('PK004', 3, `keyring ${redact(entry)} is an address: keys are not fetched`, {
+          help: 'fetch it once, compare its fingerprint with the one that the vendor publishes, and name the file',
+        }),
+      );
     let bytes: Uint8Array;
     try {
       bytes = inline ? Buffer.from(entry) : await readFile(entry);

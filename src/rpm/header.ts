@@ -1,4 +1,4 @@
-import { err, failure, ok, type Result } from '../base/index.ts';
+import { err, failure, nameOfBytes, ok, type Result } from '../base/index.ts';
 
 /** Tags of headers that are read here (rpm's `rpmtag.h`). */
 export const TAG = {
@@ -40,6 +40,8 @@ export const TAG = {
 export const INTRO = 16;
 const ENTRY = 16;
 const MAGIC = [0x8e, 0xad, 0xe8, 0x01];
+/** More than any package has files or dependencies. */
+const MAX_TEXTS = 4_000_000;
 /** rpm's own limits of a header (`HEADER_TAGS_MAX`, `HEADER_DATA_MAX`). */
 const MAX_ENTRIES = 0xffff;
 const MAX_DATA = 0x0fffffff;
@@ -117,13 +119,14 @@ export class RpmHeader {
   /** All texts of a tag; none when it is absent or of another type. */
   texts(tag: number): readonly string[] {
     const entry = this.#entries.get(tag);
-    if (entry === undefined || ![6, 8, 9].includes(entry.type)) return [];
+    if (entry === undefined || ![6, 8, 9].includes(entry.type) || entry.count > MAX_TEXTS)
+      return [];
     const texts: string[] = [];
     let at = entry.offset;
     while (texts.length < entry.count) {
       const end = this.#data.indexOf(0, at);
       if (end < 0) break;
-      texts.push(this.#data.toString('utf8', at, end));
+      texts.push(nameOfBytes(this.#data.subarray(at, end)));
       at = end + 1;
     }
     return texts;

@@ -87,6 +87,7 @@ function repositoriesOf(t: OsTemplate): Result<readonly RpmRepository[]> {
         keys,
         priority: value.priority ?? 500,
         allow: value.allowPackages ?? [],
+        exclude: [],
       },
     ];
   });

@@ -22,6 +22,8 @@ export interface RpmRepository {
   readonly priority: number;
   /** Beginnings of names; empty: every package may be taken. */
   readonly allow: readonly string[];
+  /** Patterns of names that may not be taken. */
+  readonly exclude: readonly string[];
   /** Days after which its state is too old. */
   readonly maxAgeDays?: number;
 }
@@ -73,6 +75,7 @@ const schema = z.strictObject({
         keys: z.array(z.string()).min(1),
         priority: z.int().min(-9999).max(9999).default(500),
         allow: z.array(z.string()).default([]),
+        exclude: z.array(z.string()).default([]),
         'max-age': z.int().min(1).max(3650).optional(),
       }),
     )

@@ -223,12 +223,13 @@ test(
 );
 
 test(
-  'a script that fails before installation fails the root, one that fails behind it is a warning',
+  'a script that fails or hangs before installation fails the root, one that fails behind it is a warning',
   needsRpmRoot,
   async () => {
     assert.ok(repo);
     repo.add([
       { name: 'bad-pre', tags: ['Requires(pre): bash'], sections: ['%pre\necho no way; exit 3'] },
+      { name: 'hangs', tags: ['Requires(pre): bash'], sections: ['%pre\nsleep 600'] },
       { name: 'bad-post', tags: ['Requires(post): bash'], sections: ['%post\nexit 4'] },
     ]);
     repo.publish();
@@ -242,6 +243,15 @@ test(
         /%pre\S* scriptlet failed, exit status 3/.test(refused.stderr),
       ],
       [1, true, true],
+    );
+    writeTemplate(world, 'hangs');
+    const ended = await compose(world, ...TAR, '--step-timeout', '4');
+    assert.deepEqual(
+      [
+        ended.status,
+        ended.stderr.match(/^error\[PK050\].*/m)?.[0].replace(/\d+(?:\.\d+)? s/, 'N s'),
+      ],
+      [1, 'error[PK050]: rpm cannot install the packages (time limit of N s exceeded)'],
     );
     writeTemplate(world, 'bad-post');
     const made = await compose(world, ...TAR);

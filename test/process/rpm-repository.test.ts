@@ -307,3 +307,97 @@ test(
     }
   },
 );
+
+test(
+  'signatures of several keys, of subkeys and of keys that expired since hold, those over SHA-1 do not',
+  needsRpmTools,
+  async () => {
+    using world = new World();
+    const { repo: made } = world;
+    const repomd = join(made.files, 'repodata/repomd.xml');
+    const keyOf = (name: string): string => {
+      const path = join(world.dir, `${name}.asc`);
+      writeFileSync(path, made.gpg(['--armor', '--export', `${name}@repo.example`]));
+      return path;
+    };
+    const sign = (name: string, ...more: readonly string[]): void =>
+      void made.gpg([
+        ...['--local-user', `${name}@repo.example`, ...more],
+        ...['--armor', '--detach-sign', repomd],
+      ]);
+    const make = (name: string, ...rest: readonly string[]): void =>
+      void made.gpg(['--quick-gen-key', `${name} <${name}@repo.example>`, ...rest]);
+    make('parent', 'ed25519', 'cert', 'never');
+    const listed = made.gpg(['--with-colons', '--list-keys', 'parent@repo.example']).toString();
+    const [, parent = ''] = /^fpr:+([0-9A-F]{40}):/m.exec(listed) ?? [];
+    made.gpg(['--quick-add-key', parent, 'ed25519', 'sign', 'never']);
+    make('expired', 'rsa2048', 'sign', 'seconds=500');
+    const found: Record<string, unknown> = {};
+    sign('parent');
+    const bySubkey = await world.resolve('p1', keyOf('parent'));
+    found['subkey'] = bySubkey.ok && bySubkey.value.sources.map((s) => s.signers);
+    found['one of several'] = code(
+      await world.resolve('p1', `${made.key()}", "${keyOf('parent')}`),
+    );
+    sign('expired');
+    found['expired since'] = code(await world.resolve('p1', keyOf('expired')));
+    sign('vendor', '--digest-algo', 'SHA1');
+    const weak = await world.resolve('p1');
+    found['SHA-1'] = weak.ok
+      ? ''
+      : [weak.error.code, weak.error.message.replaceAll(/http\S+|[0-9A-F]{40}/g, 'X')];
+    const address = await world.resolve('p1', 'https://vendor.example/key.asc');
+    found['an address'] = address.ok ? '' : [address.error.code, address.error.message];
+    assert.deepEqual(found, {
+      subkey: [[parent]],
+      'one of several': 'ok',
+      'expired since': 'ok',
+      'SHA-1': [
+        'PK011',
+        'X is not properly signed: signature by X: Insecure message hash algorithm: SHA1',
+      ],
+      'an address': [
+        'PK004',
+        'keyring https://vendor.example/key.asc is an address: keys are not fetched',
+      ],
+    });
+  },
+);
+
+test(
+  'a repository may keep packages back, says that its modules are unknown, and needs more than zchunk',
+  needsRpmTools,
+  async () => {
+    using world = new World();
+    const { repo: made } = world;
+    const kept = await world.resolve('p1', made.key(), ', exclude: ["p[1-3]"]');
+    const rewrite = (change: (text: string) => string): void => {
+      made.edit('repodata/repomd.xml', (bytes) => change(bytes.toString()));
+      rmSync(join(made.files, 'repodata/repomd.xml.asc'));
+      made.gpg([
+        ...['--local-user', 'vendor@repo.example', '--armor', '--detach-sign'],
+        join(made.files, 'repodata/repomd.xml'),
+      ]);
+    };
+    rewrite((text) => text.replace('type="other"', 'type="modules"'));
+    const modular = await world.resolve('p1');
+    rewrite((text) => text.replace('type="primary"', 'type="primary_zck"'));
+    const zchunk = await world.resolve('p1');
+    assert.deepEqual(
+      {
+        kept: code(kept),
+        modular: code(modular),
+        warned: world.warnings.map((w) => w.replace(`${made.uri}/`, 'URI')),
+        zchunk: zchunk.ok ? '' : [zchunk.error.code, zchunk.error.help],
+      },
+      {
+        kept: 'PK031',
+        modular: 'ok',
+        warned: Array(2).fill(
+          'URI has modules, whose streams are not known here: packages are chosen by version; leave out what you do not want with "exclude"',
+        ),
+        zchunk: ['PK022', 'it has them for zchunk only (primary_zck), which is not read here'],
+      },
+    );
+  },
+);

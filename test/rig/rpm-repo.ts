@@ -135,13 +135,13 @@ export class RpmRepo implements AsyncDisposable {
     ]);
     if (key === '') return;
     const repomd = join(this.files, 'repodata/repomd.xml');
-    this.#gpg(['--local-user', this.#fingerprint(key), '--armor', '--detach-sign', repomd]);
+    this.gpg(['--local-user', this.#fingerprint(key), '--armor', '--detach-sign', repomd]);
   }
 
   /** Path of the ASCII-armoured public key of this name. */
   key(name = 'vendor'): string {
     const path = join(this.root, `${name}.asc`);
-    writeFileSync(path, this.#gpg(['--armor', '--export', this.#fingerprint(name)]));
+    writeFileSync(path, this.gpg(['--armor', '--export', this.#fingerprint(name)]));
     return path;
   }
 
@@ -164,14 +164,15 @@ export class RpmRepo implements AsyncDisposable {
   #fingerprint(key: string): string {
     const known = this.#keys.get(key);
     if (known !== undefined) return known;
-    this.#gpg(['--quick-gen-key', `${key} <${key}@repo.example>`, 'rsa2048', 'sign', 'never']);
-    const listed = this.#gpg(['--with-colons', '--list-keys', `${key}@repo.example`]).toString();
+    this.gpg(['--quick-gen-key', `${key} <${key}@repo.example>`, 'rsa2048', 'sign', 'never']);
+    const listed = this.gpg(['--with-colons', '--list-keys', `${key}@repo.example`]).toString();
     const fingerprint = /^fpr:+([0-9A-F]{40}):/m.exec(listed)?.[1] ?? '';
     this.#keys.set(key, fingerprint);
     return fingerprint;
   }
 
-  #gpg(args: readonly string[]): Buffer {
+  /** Runs gpg with the keys of this repository, at a time before it is dated. */
+  gpg(args: readonly string[]): Buffer {
     mkdirSync(this.#home, { recursive: true, mode: 0o700 });
     const common = ['--homedir', this.#home, '--batch', '--yes', '--quiet'];
     const secret = ['--pinentry-mode', 'loopback', '--passphrase', ''];
@@ -296,7 +297,19 @@ export function addBaseSystem(repo: RpmRepo): void {
   const shell = join(repo.root, 'shell');
   copyFile('/bin/busybox', join(shell, 'bin/busybox'));
   chmodSync(join(shell, 'bin/busybox'), 0o755);
-  for (const applet of ['sh', 'cat', 'touch', 'echo', 'mkdir', 'ls', 'rm', 'ln', 'sed', 'stat'])
+  for (const applet of [
+    'sh',
+    'cat',
+    'touch',
+    'echo',
+    'mkdir',
+    'ls',
+    'rm',
+    'ln',
+    'sed',
+    'sleep',
+    'stat',
+  ])
     symlinkSync('busybox', join(shell, 'bin', applet));
   const tools = join(repo.root, 'rpm-tree');
   copyRpmInto(tools);
