@@ -160,7 +160,11 @@ async function putObject(
       request,
     ),
   );
-  return put.ok ? ok(undefined) : put;
+  if (!put.ok) return put;
+  // Anything may answer 200; a bucket says what it has now (PutObject, "Response Syntax").
+  return put.value.ETag === undefined
+    ? err(failure('RC012', 3, `${key} in the bucket ${bucket.name}: the answer is none of S3`))
+    : ok(undefined);
 }
 
 async function readObject(
