@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   statSync,
   writeFileSync,
@@ -157,6 +158,29 @@ test('what a live process is just writing is neither damaged nor removed, and al
   await cache(rig, ['prune', '--all', '--force']);
   assert.deepEqual(unfinished(), before);
   assert.deepEqual(await entries(rig, 'kind=index'), []);
+});
+
+test('the whole of what verify and its repair say of a damaged package', { skip }, async () => {
+  await using rig = await world();
+  await verify(rig, 0);
+  const path = largest(rig.store, /packages\/pool\//);
+  const [was, now] = [basename(path), (): string => sha256(readFileSync(path))];
+  flip(path);
+  const actual = now();
+  const said = async (status: number, ...args: readonly string[]): Promise<string> =>
+    (await cache(rig, ['verify', ...args], { status }))
+      .replace(/\d+ (\w+) \([^)]*\)/g, 'N $1')
+      .replace(/^digests of .*\n/m, '');
+  const row = (done: string): string =>
+    `package  packages/pool/${was.slice(0, 2)}/${was}  its bytes have the digest ${actual}${done}\n`;
+  const wide = (text: string): string => text.replaceAll(/ {2,}/g, '  ');
+  const sums =
+    '\nverified N blobs, N layers, N packages, N contexts, 1 repositories, 1 images, 1 database: 1 problem\n';
+  assert.equal(wide(await said(3)), `WHAT  ENTRY  FOUND  DONE\n${row('')}${sums}`);
+  assert.equal(
+    wide(await said(0, '--repair')),
+    `WHAT  ENTRY  FOUND  DONE\n${row('  moved aside: it is fetched again when it is needed')}${sums}`,
+  );
 });
 
 test('what a build makes after a repair has the bytes it had before', { skip }, async () => {

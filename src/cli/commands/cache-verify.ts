@@ -106,7 +106,8 @@ function resultText(verified: Verified, repairs: readonly Repair[]): string {
     verified.recorded === 0
       ? ''
       : `digests of ${verified.recorded} files of layers were not known: they are remembered from now on\n`;
-  return `${list}verified ${sums}: ${verified.problems.length} problems\n${recorded}`;
+  const found = verified.problems.length;
+  return `${list}verified ${sums}: ${found} problem${found === 1 ? '' : 's'}\n${recorded}`;
 }
 
 function resultJson(verified: Verified, repairs: readonly Repair[]): GoJson {

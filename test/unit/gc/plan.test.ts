@@ -217,16 +217,22 @@ describe('a large store', () => {
     const entries = syntheticStore(100_000);
     const used = entries.reduce((sum, e) => sum + e.bytes, 0);
     const policy: GcPolicy = { ...PRESETS['ci'], maxUsedSpace: { bytes: Math.floor(used / 4) } };
-    const from = process.cpuUsage();
-    const plan = gc(entries, policy);
-    const { user, system } = process.cpuUsage(from);
-    const ms = (user + system) / 1000;
+    const measured = (): readonly [GcPlan, number] => {
+      const from = process.cpuUsage();
+      const made = gc(entries, policy);
+      const { user, system } = process.cpuUsage(from);
+      return [made, (user + system) / 1000];
+    };
+    const [plan, first] = measured();
+    const [again, second] = measured();
+    const ms = Math.min(first, second);
+    assert.ok(ms <= 1000, `${first} and ${second} ms of processor time`);
     assert.deepEqual(problems(entries, plan), []);
     const [rules, last] = [new Set(plan.removals.map((r) => r.rule)), plan.removals.at(-1)];
     assert.deepEqual(rules, new Set(['keep-duration', 'max-used-space']));
     assert.ok(plan.usedAfter <= used / 4);
     assert.ok(plan.usedAfter + (last?.entry.bytes ?? 0) > used / 4, 'no more than needed');
-    assert.deepEqual(plan, gc(entries, policy));
+    assert.deepEqual(plan, again);
     note(
       `a plan over ${entries.length} entries removes ${plan.removals.length}: ${ms.toFixed(0)} ms of processor time`,
     );
