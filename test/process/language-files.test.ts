@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { buildFiles, executed } from '../rig/results.ts';
+import { buildFiles, executed, readFiles } from '../rig/results.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 
 /** Steps in a stage with a shell; the image is what they wrote to `/out`. */
@@ -203,24 +203,34 @@ describe('steps of a Dockerfile build', { skip: needsSteps, concurrency: 2 }, ()
     });
   });
 
-  test('a cache mount does not begin with what a link in its source leads to outside', async () => {
+  test('a cache mount begins with what a link in its source leads to inside of the stage, never outside of it', async () => {
     await using rig = new Rig();
-    rig.write('outside/secret', 'outside\n');
-    rig.context('app', {
-      Dockerfile: [
+    rig.write('outside/of', 'the host\n');
+    const outside = join(rig.work, 'outside');
+    const Dockerfile = (mount: string): string =>
+      [
         'FROM scratch AS from',
-        'COPY link /link',
+        'COPY tree/ /',
         tools(
-          'RUN --mount=type=cache,from=from,source=/link,target=/c ls -A /c > listed 2>&1; true',
+          `RUN --mount=type=cache,id=${mount.slice(1)},from=from,source=${mount},target=/c cp -r /c got`,
         ),
-      ].join('\n'),
+      ].join('\n');
+    rig.context('app', {
+      ...{ 'inside.dockerfile': Dockerfile('/in'), 'outside.dockerfile': Dockerfile('/out') },
+      // What the link names in the stage, at the same place as on the host.
+      [`tree${outside}/of`]: 'the stage\n',
+      'tree/real/file': 'real\n',
     });
-    symlinkSync(join(rig.work, 'outside'), join(rig.work, 'app/real'));
-    mkdirSync(join(rig.work, 'app/link'));
-    symlinkSync(join(rig.work, 'outside'), join(rig.work, 'app/link/out'));
-    const { stdout, stderr, status } = await rig.varve(['build', '--progress=plain', 'app']);
-    assert.equal(status, 0, stderr);
-    assert.equal(`${stdout}${stderr}`.includes('secret'), false);
+    symlinkSync('../../../real', join(rig.work, 'app/tree/in'));
+    symlinkSync(outside, join(rig.work, 'app/tree/out'));
+    const got: unknown[] = [];
+    for (const name of ['inside', 'outside']) {
+      const flags = ['-f', `app/${name}.dockerfile`, '-o', name];
+      const run = await rig.varve(['build', '-q', ...flags, 'app']);
+      assert.equal(run.status, 0, run.stderr);
+      got.push(readFiles(join(rig.work, name, 'got')));
+    }
+    assert.deepEqual(got, [{ file: 'real\n' }, { of: 'the stage\n' }]);
   });
 
   test('a secret that a step requires and nobody gave fails it at its place', async () => {
