@@ -4,8 +4,8 @@ import { err, ok, type Result } from './result.ts';
 const MAX_DEPTH = 1000;
 
 /** Parses JSON that came from outside; the caller checks the shape. The error is the parser's message. */
-export function parseJson(text: string): Result<unknown, string> {
-  if (isTooDeep(text)) return err(`it is nested deeper than ${MAX_DEPTH} levels`);
+export function parseJson(text: string, maxDepth = MAX_DEPTH): Result<unknown, string> {
+  if (isTooDeep(text, maxDepth)) return err(`it is nested deeper than ${maxDepth} levels`);
   try {
     return ok(JSON.parse(text));
   } catch (e) {
@@ -15,8 +15,8 @@ export function parseJson(text: string): Result<unknown, string> {
 }
 
 /** Looks at brackets outside of strings only; what is no JSON is found out by the parser. */
-function isTooDeep(text: string): boolean {
-  if (text.length < MAX_DEPTH) return false;
+function isTooDeep(text: string, maxDepth: number): boolean {
+  if (text.length < maxDepth) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
@@ -26,7 +26,7 @@ function isTooDeep(text: string): boolean {
       case 0x5b:
       case 0x7b:
         depth++;
-        if (depth > MAX_DEPTH) return true;
+        if (depth > maxDepth) return true;
         break;
       case 0x5d:
       case 0x7d:

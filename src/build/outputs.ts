@@ -1,6 +1,7 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
 import {
   type ArchiveTarget,
+  type ExtraFile,
   type ImageResult,
   makeImage,
   type OutputTree,
@@ -193,6 +194,8 @@ async function load(
 async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Written>> {
   const { deps, report, results } = what;
   const { dest = '-' } = output;
+  const given = output.attrs.get('platform-split');
+  const splits = given === undefined ? results.length > 1 : given === 'true';
   return await internalVertex(report, TITLES[output.type], async (step) => {
     const context = { signal: report.signal, emit: report.emit, vertex: step.op };
     const trees: OutputTree[] = [];
@@ -203,10 +206,12 @@ async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Writ
       const prefix = [os, architecture, variant].filter((p) => p !== undefined).join('_');
       const files = await what.attester?.files(result, tree.value, report.signal);
       if (files?.ok === false) return files;
+      // Platforms in one directory have their own documents all the same.
+      const own = results.length > 1 && !splits ? `.${prefix}` : '';
       trees.push({
         tree: tree.value,
-        ...(results.length === 1 ? {} : { prefix }),
-        ...(files === undefined ? {} : { extra: files.value }),
+        ...(splits ? { prefix } : {}),
+        ...(files === undefined ? {} : { extra: files.value.map((file) => named(file, own)) }),
       });
     }
     const epoch = results[0]?.epoch;
@@ -226,6 +231,12 @@ async function writeTrees(what: Export, output: OutputSpec): Promise<Result<Writ
     return ok({ metadata: {} });
   });
 }
+
+/** `provenance.json` as `provenance.linux_arm64.json`. */
+const named = (file: ExtraFile, suffix: string): ExtraFile => ({
+  ...file,
+  name: file.name.replace(/(\.[^.]*)?$/, `${suffix}$1`),
+});
 
 /** One file of the only result (`type=file`), as a disk image: holes stay holes. */
 async function writeFile(what: Export, output: OutputSpec): Promise<Result<Written>> {

@@ -128,11 +128,14 @@ export function parseArgs(
     : grammar(rest, escapeToken);
 }
 
+/** Go's encoding/json refuses to decode what is nested deeper, so that it is no JSON but a shell's text. */
+const GO_MAX_DEPTH = 10_000;
+
 /** The strings of a JSON array, undefined when the text is no JSON array. */
 function jsonWords(rest: MappedText): Result<Word[], Problem> | undefined {
   const start = skipSpace(rest.text);
   if (rest.text.charAt(start) !== '[') return undefined;
-  const parsed = parseJson(rest.text.slice(start));
+  const parsed = parseJson(rest.text.slice(start), GO_MAX_DEPTH);
   if (!parsed.ok || !Array.isArray(parsed.value)) return undefined;
   const items: readonly unknown[] = parsed.value;
   // Go refuses to decode a number that does not fit, which makes the whole text no JSON.

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { sha256 } from '../../src/base/index.ts';
 import { note } from '../rig/golden.ts';
 import { startRegistry } from '../rig/registry.ts';
+import { GitServer } from '../rig/remote.ts';
 import { json, readFiles } from '../rig/results.ts';
 import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 
@@ -382,8 +383,74 @@ describe('what is attached to results', { skip: needsSteps, concurrency: 2 }, ()
         ['sbom.spdx.json', 'made.json'].map((name) => `linux_${arch}/${name}`),
       ),
     );
+    const three = ['--platform=linux/amd64,linux/arm64', '--provenance=mode=min'];
+    await build(...three, '-o', 'type=local,dest=joined,platform-split=false');
+    assert.deepEqual(Object.keys(readFiles(join(rig.work, 'joined'))), [
+      ...['dir/file', 'provenance.linux_amd64.json', 'provenance.linux_arm64.json', 'same'],
+    ]);
+    await build('--provenance=mode=min', '-o', 'type=local,dest=split,platform-split=true');
+    assert.deepEqual(
+      Object.keys(readFiles(join(rig.work, 'split'))),
+      ['dir/file', 'provenance.json', 'same'].map((name) => `linux_amd64/${name}`),
+    );
     await build('--provenance=inline-only=true', '--sbom=inline-only=true', '-o', 'one');
     assert.deepEqual(readFiles(join(rig.work, 'one')), { 'dir/file': 'A\n', same: 'S\n' });
+  });
+
+  test('a build of repositories and layouts names each with its commit or digest, and no credential', async () => {
+    await using server = await GitServer.start();
+    await using rig = new Rig();
+    const files = { Dockerfile: 'FROM base\nCOPY f /f\nADD $MORE#v1 /more\n', f: 'F\n' };
+    const url = server.url('repo');
+    const more = server.url('more');
+    const added = server.commit('more', { g: 'G\n' });
+    server.git('more', 'tag', 'v1');
+    const commit = server.commit('repo', {
+      ...files,
+      Dockerfile: files.Dockerfile.replace('$MORE', more),
+    });
+    rig.context('app', { Dockerfile: 'FROM scratch\nCOPY busybox /b\n' });
+    const base = await rig.varve(['build', '-q', '-o', 'type=oci,dest=layout,tar=false', 'app']);
+    assert.equal(base.status, 0, base.stderr);
+    const digest = layout(join(rig.work, 'layout')).entry.digest.slice('sha256:'.length);
+    const secret = url.replace('//', '//me:what-nobody-may-read@');
+    const run = await rig.varve([
+      ...['build', '-q', '--provenance=true', '--build-context', 'base=oci-layout://layout'],
+      ...['-o', 'type=oci,dest=oci,tar=false', `${secret}#main`],
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    const [made] = statements(join(rig.work, 'oci'))['amd64'] ?? [];
+    const { buildDefinition, runDetails } = made?.predicate as {
+      readonly buildDefinition: {
+        readonly externalParameters: { readonly configSource: unknown };
+        readonly resolvedDependencies: readonly {
+          readonly uri: string;
+          readonly digest: Readonly<Record<string, string>>;
+        }[];
+      };
+      readonly runDetails: {
+        readonly metadata: { readonly buildkit_completeness: unknown };
+      };
+    };
+    assert.deepEqual(buildDefinition.externalParameters.configSource, {
+      uri: `${url}#main`,
+      digest: { sha1: commit },
+      path: 'Dockerfile',
+    });
+    assert.deepEqual(
+      buildDefinition.resolvedDependencies.map((d) => [d.uri.replace(/%?[?].*/, ''), d.digest]),
+      [
+        [`${more}#v1`, { sha1: added }],
+        [`${url}#main`, { sha1: commit }],
+        ['pkg:oci/base', { sha256: digest }],
+      ],
+    );
+    assert.deepEqual(runDetails.metadata.buildkit_completeness, {
+      request: true,
+      resolvedDependencies: true,
+    });
+    for (const [path, bytes] of rig.files(join(rig.work, 'oci')))
+      assert.equal(bytes.includes('what-nobody-may-read'), false, path);
   });
 
   test('targets of a bake file have attestations and annotations of their own, and flags stand over them', async () => {

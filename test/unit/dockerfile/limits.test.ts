@@ -87,7 +87,10 @@ test('ONBUILD nested thousands of times is refused, not a stack overflow', () =>
 
 test('JSON nested thousands of times is no list of strings, not a stack overflow', () => {
   const message = 'when using JSON array syntax, arrays must be comprised of strings only';
-  assert.equal(outcome(`FROM a\nRUN ${'['.repeat(30_000)}${']'.repeat(30_000)}\n`), message);
+  const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+  assert.equal(outcome(`FROM a\nRUN ${nested(10_000)}\n`), message);
+  // Go reads no JSON that is nested deeper: it is a command for the shell.
+  assert.equal(outcome(`FROM a\nRUN ${nested(30_000)}\n`), 'ok');
 });
 
 test('substitutions nested too deeply fail with a message', () => {
