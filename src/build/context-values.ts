@@ -1,7 +1,14 @@
-import { ok, type Result, sha256 } from '../base/index.ts';
-import { formatReference, type Platform, parseReference, repositoryOf } from '../oci/index.ts';
+import { err, failure, ok, type Result, sha256 } from '../base/index.ts';
+import {
+  formatPlatform,
+  formatReference,
+  type Platform,
+  parseReference,
+  pickPlatform,
+  repositoryOf,
+} from '../oci/index.ts';
 import type { FoundImage, ImageResolver } from '../ops/index.ts';
-import type { BuildRequest, NamedContext } from './request.ts';
+import type { BuildRequest, NamedContext, StackImage } from './request.ts';
 
 /** Name of the main context. */
 export const MAIN_CONTEXT = 'context';
@@ -63,18 +70,34 @@ export function withStacks(
   images: ImageResolver,
   contexts: BuildRequest['namedContexts'],
 ): ImageResolver {
-  const stacks = new Map<string, FoundImage>();
+  const stacks = new Map<string, readonly StackImage[]>();
   for (const [name, context] of contexts)
-    if (context.kind === 'stack') stacks.set(stackRef(name), context.image);
+    if (context.kind === 'stack') stacks.set(stackRef(name), context.images);
   if (stacks.size === 0) return images;
   return {
     layout: (dir, ref, options) => images.layout(dir, ref, options),
     image: (ref, options) => {
       const parsed = parseReference(ref);
       const stack = parsed.ok ? stacks.get(repositoryOf(parsed.value)) : undefined;
-      return stack === undefined ? images.image(ref, options) : Promise.resolve(ok(stack));
+      return stack === undefined
+        ? images.image(ref, options)
+        : Promise.resolve(ofPlatform(stack, options.platform));
     },
   };
+}
+
+/** The result of one platform; the only result is meant for every one. */
+function ofPlatform(stack: readonly StackImage[], platform: Platform): Result<FoundImage> {
+  const [first, second] = stack;
+  const picked =
+    second === undefined ? first : pickPlatform(stack, (each) => each.platform, platform);
+  if (picked !== undefined) return ok(picked.image);
+  const there = stack.map((each) => formatPlatform(each.platform)).join(', ');
+  return err(
+    failure('PJ013', 1, `a context has no result for ${formatPlatform(platform)}`, {
+      help: `it was built for ${there}: add the platform there`,
+    }),
+  );
 }
 
 async function layoutValue(

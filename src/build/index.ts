@@ -34,6 +34,7 @@ export type {
   OutputSpec,
   OutputType,
   RemoteRequest,
+  StackImage,
 } from './request.ts';
 export type { LimitsByName } from './step-limits.ts';
 export { projectOf } from './step-texts.ts';

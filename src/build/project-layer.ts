@@ -54,7 +54,7 @@ export async function buildLayer(
     const whole = await stackOf(world, baseBelow(use.spec, use.below), uses[i] ?? [], platform);
     if (!whole.ok) return whole;
     const image = stackImage(world, whole.value, platform);
-    namedContexts.set(use.spec.name, { kind: 'stack', image });
+    namedContexts.set(use.spec.name, { kind: 'stack', images: [{ image, platform }] });
   }
   const startedAt = world.deps.clock.now();
   const made: BuiltLayer[] = [];
@@ -112,7 +112,10 @@ async function layerRequest(
     contexts.set(BASE, { kind: 'template', file: template.value });
   } else if (stack.chain.length === 0 && Object.keys(stack.config).length === 0)
     contexts.set(BASE, { kind: 'image', ref: 'scratch' });
-  else contexts.set(BASE, { kind: 'stack', image: stackImage(world, stack, platform) });
+  else {
+    const image = stackImage(world, stack, platform);
+    contexts.set(BASE, { kind: 'stack', images: [{ image, platform }] });
+  }
   const lists = await listDirectory(world, layer, dir);
   if (!lists.ok) return lists;
   if (lists.value !== undefined) contexts.set(LISTS, { kind: 'local', source: lists.value });

@@ -6,12 +6,13 @@ import { type FoundImage, rememberImageChain } from '../ops/index.ts';
 import { type BuildEdge, type BuildOutcome, buildImage } from './build-image.ts';
 import type { BuildDeps } from './deps.ts';
 import { internalVertex } from './internal-step.ts';
-import type { BuildRequest } from './request.ts';
+import type { BuildRequest, StackImage } from './request.ts';
 
-/** What came of a target, and its result where another build begins with it. */
+/** What came of a target, and its results where another build begins with them. */
 export interface BuiltTarget {
   readonly outcome: BuildOutcome;
-  readonly image?: FoundImage;
+  /** One a platform; none where nothing was to be kept. */
+  readonly images: readonly StackImage[];
 }
 
 /** Builds a target; `keep` makes its result a base for other targets. */
@@ -20,29 +21,28 @@ export async function buildTarget(
   deps: BuildDeps,
   edge: BuildEdge & { readonly keep: boolean },
 ): Promise<Result<BuiltTarget>> {
-  const images: FoundImage[] = [];
+  const images: StackImage[] = [];
   const done = await buildImage(request, deps, {
     ...edge,
-    take: async ([result], outputs) => {
-      if (!edge.keep || result === undefined) return ok(undefined);
+    take: async (results, outputs) => {
+      if (!edge.keep) return ok(undefined);
       const title = `keeping the result of ${request.name}`;
       return await internalVertex(deps, title, async (step) => {
         const context = { signal: edge.signal, emit: deps.emit, vertex: step.op };
         const options = { compression: 'gzip' as const, force: false, mediaTypes: 'oci' as const };
-        const made = await makeImage(outputs, [result.parts], { ...options, names: [] }, context);
+        const parts = results.map((result) => result.parts);
+        const made = await makeImage(outputs, parts, { ...options, names: [] }, context);
         if (!made.ok) return made;
-        const [built] = made.value.images;
-        if (built === undefined) throw new Error('an image of one platform was made');
-        const found = await foundImageOf(deps, built);
-        if (!found.ok) return found;
-        images.push(found.value);
+        for (const built of made.value.images) {
+          const found = await foundImageOf(deps, built);
+          if (!found.ok) return found;
+          images.push({ image: found.value, platform: built.platform });
+        }
         return ok(undefined);
       });
     },
   });
-  if (!done.ok) return done;
-  const [image] = images;
-  return ok({ outcome: done.value, ...(image === undefined ? {} : { image }) });
+  return done.ok ? ok({ outcome: done.value, images }) : done;
 }
 
 /** An image that was made in this process in the form of one that was found. */

@@ -133,6 +133,12 @@ export interface RemoteRequest {
   readonly opened?: { readonly context: RemoteContext };
 }
 
+/** An image that was put together in this process. */
+export interface StackImage {
+  readonly image: FoundImage;
+  readonly platform: Platform;
+}
+
 /** A `--build-context`. */
 export type NamedContext =
   | { readonly kind: 'local'; readonly source: LocalSource }
@@ -141,8 +147,8 @@ export type NamedContext =
   | { readonly kind: 'remote'; readonly address: string }
   /** An OS template file. */
   | { readonly kind: 'template'; readonly file: string }
-  /** Layers that were put together in this process. */
-  | { readonly kind: 'stack'; readonly image: FoundImage }
+  /** Images that were put together in this process: one for every platform, or one for each. */
+  | { readonly kind: 'stack'; readonly images: readonly StackImage[] }
   | {
       readonly kind: 'oci-layout';
       readonly path: string;

@@ -7,8 +7,9 @@ import {
   type NamedContext,
   type ProjectReport,
   projectBuilds,
+  type StackImage,
 } from '../build/index.ts';
-import type { FoundImage } from '../ops/index.ts';
+import type { BuiltImage } from '../image/index.ts';
 import type { TargetSpec } from '../project/index.ts';
 import { buildRequest, Options } from './build-request.ts';
 import { type Io, withMembers } from './io.ts';
@@ -32,9 +33,9 @@ export interface TargetWork {
 export async function bakeTargets(io: Io, work: TargetWork): Promise<Result<void>> {
   const slots = new Semaphore(work.jobs);
   const wanted = new Set(work.targets.flatMap((target) => Object.values(target.contexts)));
-  const started = new Map<string, Promise<Result<FoundImage | undefined>>>();
+  const started = new Map<string, Promise<Result<readonly StackImage[]>>>();
   for (const target of work.targets) {
-    const run = async (): Promise<Result<FoundImage | undefined>> => {
+    const run = async (): Promise<Result<readonly StackImage[]>> => {
       const contexts = await contextsOf(work, target, started);
       if (!contexts.ok) return contexts;
       return await slots.run(work.edge.signal, async () => {
@@ -49,7 +50,7 @@ export async function bakeTargets(io: Io, work: TargetWork): Promise<Result<void
             keep: wanted.has(`target:${target.name}`),
           },
         );
-        return done.ok ? ok(done.value.image) : done;
+        return done.ok ? ok(done.value.images) : done;
       });
     };
     started.set(target.name, run());
@@ -60,29 +61,38 @@ export async function bakeTargets(io: Io, work: TargetWork): Promise<Result<void
   return first === undefined ? ok(undefined) : err(also.length === 0 ? first : { ...first, also });
 }
 
+/** Images of this run as a context. */
+async function stackOf(
+  deps: BuildDeps,
+  built: readonly BuiltImage[],
+): Promise<Result<readonly StackImage[]>> {
+  const images: StackImage[] = [];
+  for (const each of built) {
+    const found = await (await projectBuilds()).foundImageOf(deps, each);
+    if (!found.ok) return found;
+    images.push({ image: found.value, platform: each.platform });
+  }
+  return ok(images);
+}
+
 /** The contexts that are results of this run. */
 async function contextsOf(
   { report, deps }: TargetWork,
   target: TargetSpec,
-  started: ReadonlyMap<string, Promise<Result<FoundImage | undefined>>>,
+  started: ReadonlyMap<string, Promise<Result<readonly StackImage[]>>>,
 ): Promise<Result<ReadonlyMap<string, NamedContext>>> {
   const contexts = new Map<string, NamedContext>();
   for (const [name, where] of Object.entries(target.contexts)) {
     const [, kind, other = ''] = /^(target|image):(.+)$/.exec(where) ?? [];
     if (kind === undefined) continue;
-    const [built] = report.images.find(({ image }) => image === other)?.result?.images ?? [];
-    const result =
-      kind === 'target'
-        ? await started.get(other)
-        : built === undefined
-          ? undefined
-          : await (await projectBuilds()).foundImageOf(deps, built);
-    if (result?.ok === false) return result;
-    if (result?.value === undefined)
+    const built = report.images.find(({ image }) => image === other)?.result?.images ?? [];
+    const images = kind === 'target' ? await started.get(other) : await stackOf(deps, built);
+    if (images?.ok === false) return images;
+    if (images === undefined || images.value.length === 0)
       return err(
         failure('PJ013', 1, `target "${target.name}" was not built: ${where} has no result`),
       );
-    contexts.set(name, { kind: 'stack', image: result.value });
+    contexts.set(name, { kind: 'stack', images: images.value });
   }
   return ok(contexts);
 }

@@ -14,6 +14,9 @@ import { mustGitRemote } from './git-redirects.ts';
 import { findRef, isCommitId } from './git-refs.ts';
 import { placeFiles } from './git-tree.ts';
 
+/** Hexadecimal digits of an object's name. */
+const SHA256_DIGITS = 64;
+
 /** What repositories need. */
 export interface GitRepositoriesDeps extends GitProcessDeps {
   /** Bare repositories with the commits fetched so far, one a remote. */
@@ -83,7 +86,9 @@ class Checkout {
     this.#what = what;
     this.#dir = to.dir;
     this.#signal = to.signal;
-    this.#bare = join(deps.root, `${sha256(bareUrl(remote.url)).slice(7, 39)}.git`);
+    // Objects of two kinds of names cannot be in one repository.
+    const kind = what.commit.sha.length === SHA256_DIGITS ? '.sha256' : '';
+    this.#bare = join(deps.root, `${sha256(bareUrl(remote.url)).slice(7, 39)}${kind}.git`);
   }
 
   async run(): Promise<Result<void>> {
@@ -120,7 +125,7 @@ class Checkout {
     if (!existsSync(join(this.#bare, 'HEAD'))) {
       await rm(this.#bare, { recursive: true, force: true });
       await mkdir(this.#bare, { recursive: true, mode: 0o700 });
-      const made = await this.#local(['init', '--quiet', '--template=', '--bare', '.']);
+      const made = await this.#local([...this.#init(), '--bare', '.']);
       if (!made.ok) return made;
     }
     const { sha, tag, ref } = this.#what.commit;
@@ -143,6 +148,12 @@ class Checkout {
         help: 'the commit must be reachable from a branch or a tag',
       }),
     );
+  }
+
+  /** A repository that takes objects of one kind of names only: the commit tells which (gitformat-hash-function-transition). */
+  #init(): readonly string[] {
+    const format = this.#what.commit.sha.length === SHA256_DIGITS ? 'sha256' : 'sha1';
+    return ['init', '--quiet', '--template=', `--object-format=${format}`];
   }
 
   /** Gives the commit a name of its own, so that it stays and can be fetched from here. */
@@ -190,7 +201,7 @@ class Checkout {
   async #clone(tree: string): Promise<Result<void>> {
     const { commit, submodules } = this.#what;
     const steps: readonly (readonly string[])[] = [
-      ['init', '--quiet', '--template=', '.'],
+      [...this.#init(), '.'],
       ['fetch', '--quiet', '--depth=1', '--', `file://${this.#bare}`, `refs/varve/${commit.sha}`],
       ['remote', 'add', 'origin', bareUrl(this.#remote.url)],
       ...(/^refs\/tags\//.test(commit.ref) ? [['update-ref', commit.ref, 'FETCH_HEAD']] : []),

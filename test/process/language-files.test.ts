@@ -128,6 +128,55 @@ describe('files of a Dockerfile build', { skip: needsSteps, concurrency: 2 }, ()
   });
 });
 
+describe('images of several platforms', { skip: needsSteps }, () => {
+  test('images without layers go into an archive, and are bases of the same platforms', async () => {
+    await using rig = new Rig();
+    const platforms = '--platform=linux/amd64,linux/arm64';
+    rig.context('empty', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nENV A=$TARGETARCH\n' });
+    rig.context('next', {
+      Dockerfile: 'FROM low\nCOPY $A /file\n',
+      ...{ amd64: 'of amd64\n', arm64: 'of arm64\n' },
+    });
+    for (const args of [
+      [platforms, '-o', 'type=oci,dest=low,tar=false', 'empty'],
+      [platforms, '--build-context', 'low=oci-layout://low', '-o', 'files', 'next'],
+    ]) {
+      const run = await rig.varve(['build', '-q', ...args]);
+      assert.equal(run.status, 0, run.stderr);
+    }
+    assert.deepEqual(readFiles(join(rig.work, 'files')), {
+      'linux_amd64/file': 'of amd64\n',
+      'linux_arm64/file': 'of arm64\n',
+    });
+  });
+
+  test('a target of several platforms is the context of another, each platform for its own', async () => {
+    await using rig = new Rig();
+    const platforms = ['linux/amd64', 'linux/arm64'];
+    rig.context('app', {
+      'low.dockerfile': 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /who\n',
+      Dockerfile: 'FROM scratch\nCOPY --from=low /who /copied\n',
+      ...{ amd64: 'amd64\n', arm64: 'arm64\n' },
+      'docker-bake.json': JSON.stringify({
+        target: {
+          low: { dockerfile: 'low.dockerfile', platforms },
+          high: {
+            contexts: { low: 'target:low' },
+            platforms,
+            output: ['type=local,dest=../files'],
+          },
+        },
+      }),
+    });
+    const run = await rig.varve(['bake', '-f', 'app/docker-bake.json', 'high']);
+    assert.equal(run.status, 0, run.stderr);
+    assert.deepEqual(readFiles(join(rig.work, 'files')), {
+      'linux_amd64/copied': 'amd64\n',
+      'linux_arm64/copied': 'arm64\n',
+    });
+  });
+});
+
 describe('steps of a Dockerfile build', { skip: needsSteps, concurrency: 2 }, () => {
   test('a user has the groups of the root file system, a directory is its own, one that was there keeps its owner', async () => {
     await using rig = new Rig();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { listTar } from '../rig/built-tree.ts';
 import { FileServer, GitServer } from '../rig/remote.ts';
+import { readFiles } from '../rig/results.ts';
 import { needsSteps, Rig, statesOf } from '../rig/rig.ts';
 
 const FILES = {
@@ -45,6 +46,24 @@ ADD --keep-git-dir ${url}#${sha} /c
       [...files('a'), `drwxr-xr-x 0/0 ${DATE} b/ 0`, `-rw-r--r-- 0/0 ${DATE} b/f 4`, ...files('c')],
     );
     assert.ok(listed.includes(`-rw-r--r-- 0/0 ${DATE} c/.git/HEAD 41`), listed.join('\n'));
+  });
+
+  test('repositories whose objects have SHA-256 names are contexts and sources, by branch, tag and commit', async () => {
+    await using server = await GitServer.start();
+    await using rig = new Rig();
+    const url = server.url('repo');
+    const dockerfile = `FROM scratch\nCOPY sub /context\nADD ${url}#v1:sub /tag\n`;
+    const sha = server.commit('repo', { ...FILES, Dockerfile: dockerfile }, 'sha256');
+    assert.match(sha, /^[0-9a-f]{64}$/);
+    server.git('repo', 'tag', '-a', 'v1', '-m', 'v1');
+    const built: unknown[] = [];
+    for (const ref of ['main', 'v1', sha]) {
+      const run = await rig.varve(['build', '-q', '-o', ref.slice(0, 4), `${url}#${ref}`]);
+      assert.equal(run.status, 0, run.stderr);
+      built.push(readFiles(join(rig.work, ref.slice(0, 4))));
+    }
+    const files = { 'context/f': 'one\n', 'tag/f': 'one\n' };
+    assert.deepEqual(built, [files, files, files]);
   });
 
   test('a context is built again only when its branch moved, and then only what reads the change', async () => {

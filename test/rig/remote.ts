@@ -124,10 +124,14 @@ export class GitServer implements AsyncDisposable {
     return execFileSync('git', args, { cwd, env, encoding: 'utf8', stdio: 'pipe' }).trim();
   }
 
-  /** Commits files and gives the id of the commit. */
-  commit(name: string, files: Readonly<Record<string, string>>): string {
+  /** Commits files and gives the id of the commit, a SHA-1 unless it is said. */
+  commit(
+    name: string,
+    files: Readonly<Record<string, string>>,
+    objectFormat: 'sha1' | 'sha256' = 'sha1',
+  ): string {
     const dir = join(this.#root, `${name}.git`);
-    this.git(name, 'init', '--quiet', '-b', 'main', '.');
+    this.git(name, 'init', '--quiet', '-b', 'main', `--object-format=${objectFormat}`, '.');
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(dir, path)), { recursive: true });
       writeFileSync(join(dir, path), content, { mode: path.endsWith('.sh') ? 0o755 : 0o644 });
