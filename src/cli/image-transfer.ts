@@ -92,9 +92,7 @@ export async function saveImage(
     options.to === '-'
       ? {
           kind: 'stream',
-          write: async (data) => {
-            for await (const chunk of data) io.outBytes(chunk);
-          },
+          write: (data) => io.outStream(data, io.signal),
         }
       : { kind: 'file', path: resolve(io.cwd, options.to) };
   return await withWorld(io, store, options.to === '-', async (deps) => {

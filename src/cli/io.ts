@@ -16,8 +16,8 @@ export interface Io {
   readonly clock: Clock;
   /** Data. */
   out(text: string): void;
-  /** Data that is no text. */
-  outBytes(data: Uint8Array): void;
+  /** Data that is no text, as fast as its reader takes it; the signal ends it. */
+  outStream(data: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Everything else. */
   err(text: string): void;
 }

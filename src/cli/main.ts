@@ -1,7 +1,8 @@
-import { existsSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fail, type Io, neutraliseLines, storeRoot } from './io.ts';
+import { writeAll, writeStream } from './output.ts';
 import { installInterrupts } from './signals.ts';
 import type { NamespaceEntry } from './user-namespace.ts';
 
@@ -18,9 +19,10 @@ if (ownsOrLacks(root)) {
   enableCompileCache(join(root, 'compile-cache'));
   process.umask(mask);
 }
+const unfinished = { output: false };
 process.exitCode = refused ?? (await start());
-// A command that was stopped has cleaned up: a connection that is still being closed keeps nobody waiting.
-if ([129, 130, 141, 143].includes(process.exitCode)) process.exit();
+// A command that was stopped has cleaned up: neither a connection that is still being closed nor a reader keeps it waiting.
+if (unfinished.output || [129, 130, 141, 143].includes(process.exitCode)) process.exit();
 
 /**
  * A user who is not root continues as root of a user namespace: this very process, so that its parent, terminal and signals
@@ -59,11 +61,12 @@ function isBelowProc(path: string): boolean {
 
 async function start(): Promise<number> {
   const interrupts = installInterrupts({
-    notify: (text) => write(2, text),
+    notify: (text) => writeAll(2, text, () => false) || interrupts.unread(),
     last: tidyLater,
   });
-  const write = (fd: number, data: string | Uint8Array): void => {
-    if (!writeAll(fd, data)) interrupts.unread();
+  const write = (fd: number, data: string): void => {
+    // A command that was stopped waits for no reader.
+    if (!writeAll(fd, data, () => !interrupts.signal.aborted)) interrupts.unread();
   };
   let stdin: NodeJS.ReadStream | undefined;
   const io: Io = {
@@ -92,7 +95,13 @@ async function start(): Promise<number> {
       write: (text) => write(2, text),
     },
     out: (text) => write(1, text),
-    outBytes: (data) => write(1, data),
+    outStream: (data, signal) =>
+      writeStream(data, {
+        ...{ signal, unread: interrupts.unread },
+        stuck: () => {
+          unfinished.output = true;
+        },
+      }),
     err: (text) => write(2, text),
   };
   try {
@@ -133,21 +142,4 @@ function tidyLater(): void {
   const args = [...process.execArgv, process.argv[1] ?? '', 'tidy'];
   const { spawn } = process.getBuiltinModule('node:child_process');
   spawn(process.execPath, args, { detached: true, stdio: 'ignore' }).unref();
-}
-
-/** Writes to a file descriptor, all of it, in order; false when its reader has gone. */
-function writeAll(fd: number, data: string | Uint8Array): boolean {
-  let rest: Uint8Array = typeof data === 'string' ? Buffer.from(data) : data;
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (e) {
-      const code = e instanceof Error && 'code' in e ? e.code : undefined;
-      if (code === 'EPIPE') return false;
-      // A pipe in non-blocking mode whose reader is slow.
-      if (code !== 'EAGAIN') throw e;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
-  return true;
 }

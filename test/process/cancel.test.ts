@@ -1,90 +1,14 @@
 import { deepEqual, equal, match } from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { leftovers, names, processesOf, said, stalling, until } from '../rig/cancelled.ts';
 import { note } from '../rig/golden.ts';
-import { startFaultyProxy } from '../rig/registry.ts';
 import { BUSYBOX, needsSteps, Rig, type Run } from '../rig/rig.ts';
 import { FAULTS, type FaultPlan, TORTURE } from '../torture/fault-plan.ts';
 
 const options = { skip: needsSteps };
-
-/** Waits until a program has written a text to its standard error, or has ended. */
-async function said(child: ChildProcess, wanted: RegExp): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  let text = '';
-  child.stderr?.on('data', (more: string) => {
-    text += more;
-    if (wanted.test(text)) resolve(undefined);
-  });
-  child.once('close', () => resolve(undefined));
-  await promise;
-}
-
-/** Names in a directory that may not be there. */
-const names = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
-
-/** What a command left behind: processes, mounts, leases, half-written files, control groups, state of steps. */
-function leftovers(rig: Rig, groups: ReadonlySet<string>): string[] {
-  const db = existsSync(join(rig.store, 'state.db'))
-    ? new DatabaseSync(join(rig.store, 'state.db'))
-    : undefined;
-  const leases =
-    db
-      ?.prepare('SELECT purpose FROM lease')
-      .all()
-      .map((row) => `lease ${String(row['purpose'])}`) ?? [];
-  db?.close();
-  const below = (dir: string): string[] =>
-    names(join(rig.store, dir)).map((name) => `${dir}/${name}`);
-  return [
-    ...processesOf(rig),
-    ...readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .filter((line) => line.includes(rig.root)),
-    ...leases,
-    ...['snapshots/work', 'tmp', 'run/owners', 'run/runtime', 'content/ingest'].flatMap(below),
-    ...names(join(rig.store, 'run')).filter((name) => name !== 'owners' && name !== 'runtime'),
-    ...names(rig.work).filter((name) => /tmp/.test(name)),
-    ...[...groupsOf(rig)].filter((group) => !groups.has(group)),
-  ];
-}
-
-/** Processes that name the world in their command line, or whose root lies in it. */
-function processesOf(rig: Rig): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
-    .flatMap((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        const root = readlinkSync(`/proc/${pid}/root`);
-        return command.includes(rig.root) ||
-          root.includes(rig.root) ||
-          command.includes(`sleep ${rig.root.length}7777`)
-          ? [`process ${pid} ${command}`]
-          : [];
-      } catch {
-        // It ended while it was looked at.
-        return [];
-      }
-    });
-}
-
-/** Control groups that belong to runs of this world: their ids stand in its owners' files. */
-function groupsOf(rig: Rig): Set<string> {
-  const owners = names(join(rig.store, 'run/owners')).map((name) => `varve-${name}`);
-  const roots = [
-    '/sys/fs/cgroup',
-    ...names('/sys/fs/cgroup').map((name) => join('/sys/fs/cgroup', name)),
-  ];
-  return new Set(
-    owners.flatMap((owner) =>
-      roots.map((root) => join(root, owner)).filter((path) => existsSync(path)),
-    ),
-  );
-}
 
 /** A phase of a build: starts it and waits until it is in the phase. */
 interface Phase {
@@ -98,21 +22,6 @@ interface Phase {
     /** What is done when it has its signal. */
     readonly signalled?: () => void;
   }>;
-}
-
-async function stalling(
-  use: AsyncDisposableStack,
-  path: RegExp,
-): Promise<{ host: string; reached: Promise<unknown> }> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const proxy = use.use(
-    await startFaultyProxy(undefined, (request) => {
-      if (!path.test(`${request.method} ${request.path}`)) return { kind: 'status', status: 200 };
-      resolve(undefined);
-      return { kind: 'stall' };
-    }),
-  );
-  return { host: proxy.host, reached: promise };
 }
 
 const PHASES: readonly Phase[] = [
@@ -198,11 +107,6 @@ const PHASES: readonly Phase[] = [
     },
   },
 ];
-
-/** Looks again whenever the event loop turns, until the program has ended. */
-async function until(holds: () => boolean, child: ChildProcess): Promise<void> {
-  while (!holds() && child.exitCode === null) await new Promise((resolve) => setImmediate(resolve));
-}
 
 for (const [signal, status] of [
   ['SIGINT', 130],

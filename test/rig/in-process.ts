@@ -30,8 +30,8 @@ export async function varveHere(
     out: (text) => {
       stdout += text;
     },
-    outBytes: (data) => {
-      stdout += Buffer.from(data).toString('latin1');
+    outStream: async (data) => {
+      for await (const chunk of data) stdout += Buffer.from(chunk).toString('latin1');
     },
     err: (text) => {
       stderr += text;

@@ -31,7 +31,9 @@ async function run({ args, cwd, env, plan }: HostedCommand): Promise<HostedEnd> 
     clock: { now: () => performance.timeOrigin + performance.now() },
     terminal: { isTTY: false, columns: 80, rows: 24, colour: false, write: err },
     out: (text) => void (said.stdout += text),
-    outBytes: (data) => void (said.stdout += Buffer.from(data).toString('latin1')),
+    outStream: async (data) => {
+      for await (const chunk of data) said.stdout += Buffer.from(chunk).toString('latin1');
+    },
   };
   arm(plan);
   try {

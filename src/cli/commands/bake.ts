@@ -93,9 +93,7 @@ async function run(io: Io, { open, goals, options }: Work): Promise<number> {
   const deps = createBuildDeps(io, store.value, resources, emit);
   const edge: BuildEdge = {
     signal: io.signal,
-    writeOut: async (data) => {
-      for await (const chunk of data) io.outBytes(chunk);
-    },
+    writeOut: (data) => io.outStream(data, io.signal),
     loadDocker: (data, signal) => loadDocker(io, data, signal),
   };
   const world = await projectWorld(io, open, {

@@ -77,7 +77,7 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
         await buildImage(
           wantingImage(request, options),
           { ...deps, emit: watching },
-          { ...edgeOf(io), signal },
+          edgeOf(io, signal),
         ),
       { seconds: seconds.value, signal: io.signal },
     );
@@ -184,12 +184,10 @@ function writeText(path: string, text: string): Result<void> {
   }
 }
 
-function edgeOf(io: Io): BuildEdge {
+function edgeOf(io: Io, signal: AbortSignal): BuildEdge {
   return {
-    signal: io.signal,
-    writeOut: async (data) => {
-      for await (const chunk of data) io.outBytes(chunk);
-    },
-    loadDocker: (data, signal) => loadDocker(io, data, signal),
+    signal,
+    writeOut: (data) => io.outStream(data, signal),
+    loadDocker: (data, own) => loadDocker(io, data, own),
   };
 }
