@@ -112,8 +112,8 @@ async function exportOne(
     warn(context, `the cache mount ${shownMount(mount)} was not exported: a step uses it`);
     return ok(undefined);
   }
-  if (done.value === 'empty') {
-    context.step.done(`${title}: empty`);
+  if (done.value === 'empty' || done.value === 'gone') {
+    context.step.done(`${title}: ${done.value === 'gone' ? 'removed meanwhile' : 'empty'}`);
     return ok(undefined);
   }
   const { index, files, bytes, sent, restless } = done.value;

@@ -69,12 +69,12 @@ export interface CacheMounts {
   remove(path: string): boolean;
   /**
    * Holds a directory of `list` as it is, for a copy of it: no step works in it, or only such that share it when they do
-   * not let go of it within `patienceMs`. Undefined when a step has it for itself all that time.
+   * not let go of it within `patienceMs`. Undefined when a step has it for itself all that time, `gone` when it was removed.
    */
   freeze(
     path: string,
     options: { readonly signal: AbortSignal; readonly patienceMs: number },
-  ): Promise<HeldCacheMount | undefined>;
+  ): Promise<HeldCacheMount | 'gone' | undefined>;
   /** How a directory stands to a remote. */
   sync(path: string, remote: string): CacheMountSync | undefined;
   noteSync(path: string, remote: string, sync: CacheMountSync): void;
@@ -104,6 +104,7 @@ export function createCacheMounts(options: { readonly root: string }): CacheMoun
       const slot = join(path, '..');
       for (let waited = 0; ; waited += RETRY_MS) {
         signal.throwIfAborted();
+        if (!isComplete(slot)) return 'gone';
         const late = waited >= patienceMs;
         const held = holdAway(slot) ?? (late ? hold(slot, 'shared') : undefined);
         if (held !== undefined && isComplete(slot))

@@ -29,8 +29,8 @@ export interface ExportedMount {
 export interface MountExport {
   readonly key: MountKey;
   readonly remote: CacheRemote;
-  /** Opens the directory in a state in which no step changes it; undefined when steps do not let go of it. */
-  readonly hold: () => Promise<(Disposable & { readonly path: string }) | undefined>;
+  /** Opens the directory in a state in which no step changes it; undefined when steps do not let go of it, `gone` when it was removed. */
+  readonly hold: () => Promise<(Disposable & { readonly path: string }) | 'gone' | undefined>;
   /** The index at the remote whose packs turned out to be damaged: nothing of it is built upon. */
   readonly damaged?: Digest;
   /** Signs what is written. */
@@ -54,7 +54,7 @@ export async function exportMount(
   deps: { readonly content: ContentStore; readonly clock: Clock },
   mount: MountExport,
   options: { readonly signal: AbortSignal },
-): Promise<Result<ExportedMount | 'busy' | 'empty'>> {
+): Promise<Result<ExportedMount | 'busy' | 'empty' | 'gone'>> {
   const before = await previousOf(mount, deps.clock, options);
   const made = new Set<Digest>();
   const put = async (bytes: Uint8Array): Promise<Digest> => {
@@ -64,10 +64,10 @@ export async function exportMount(
   };
   const attempt = async (
     base: Awaited<ReturnType<typeof previousOf>>,
-  ): Promise<Result<ExportedMount | 'busy' | 'empty'>> => {
+  ): Promise<Result<ExportedMount | 'busy' | 'empty' | 'gone'>> => {
     const snapshot = await takeSnapshot(mount, { ...options, ...base, put });
-    if (snapshot === 'busy' || snapshot.index.entries.length <= 1)
-      return ok(snapshot === 'busy' ? 'busy' : 'empty');
+    if (snapshot === 'busy' || snapshot === 'gone') return ok(snapshot);
+    if (snapshot.index.entries.length <= 1) return ok('empty');
     return await send(deps, mount, snapshot, { ...options, put });
   };
   try {
@@ -114,9 +114,11 @@ async function takeSnapshot(
     readonly generation: number;
     readonly put: (bytes: Uint8Array) => Promise<Digest>;
   },
-): Promise<MountSnapshot | 'busy'> {
-  using held = await mount.hold();
-  if (held === undefined) return 'busy';
+): Promise<MountSnapshot | 'busy' | 'gone'> {
+  const now = await mount.hold();
+  if (now === undefined) return 'busy';
+  if (now === 'gone') return now;
+  using held = now;
   const snapshot = await snapshotMount(held.path, options);
   const { previous } = options;
   if (previous === undefined) return snapshot;

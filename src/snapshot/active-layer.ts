@@ -5,8 +5,8 @@ import { isErrno } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, LayerRef, MountedTree } from '../ports/index.ts';
 import { mountOverlay, unmount } from '../sys/index.ts';
-import { unmountIfMounted, type WorkDir } from './layout.ts';
 import { takeIn } from './take-in.ts';
+import { unmountIfMounted, type WorkDir } from './work-dir.ts';
 
 interface ActiveParts {
   readonly id: LayerId;

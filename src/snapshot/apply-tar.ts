@@ -6,9 +6,10 @@ import type { FileTree } from '../cachekey/index.ts';
 import { makeLayerDir } from './active-layer.ts';
 import { LayerExtractor } from './extract.ts';
 import { KeptTar } from './kept-tar.ts';
-import type { LayerForm, WorkDir } from './layout.ts';
+import type { LayerForm } from './layout.ts';
 import { readFile } from './read-file.ts';
 import { indexTar } from './tar-index.ts';
+import type { WorkDir } from './work-dir.ts';
 
 /** Options of `applyTar`. */
 export interface ApplyOptions {

@@ -1,20 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, isRecord, parseJson } from '../base/index.ts';
 import type { LayerChain, LayerId } from '../ports/index.ts';
-import { tryLock, unmount } from '../sys/index.ts';
+import { removeIfOrphan, WorkDir } from './work-dir.ts';
 
 /** What is written beside a layer's directory; its presence makes the layer real. */
 export interface LayerMeta {
@@ -153,102 +143,6 @@ export class Layout {
 
   #isWhole(dir: string, meta = readMeta(dir)): boolean {
     return meta !== undefined && (meta.boot === this.#boot || existsSync(join(dir, 'synced')));
-  }
-}
-
-/** A directory below `work/` with one owner. */
-export class WorkDir implements AsyncDisposable {
-  readonly path: string;
-  readonly #lock: number;
-
-  constructor(path: string) {
-    this.path = path;
-    let lock = claim(path);
-    while (lock === undefined) lock = claim(path);
-    this.#lock = lock;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.path, { recursive: true, force: true });
-    closeSync(this.#lock);
-  }
-}
-
-/**
- * Makes a working directory with its lock, which is locked before it has its name: a sweeping process never finds it free.
- * Undefined when one took the unfinished directory for a dead process's: then it is made again.
- */
-function claim(path: string): number | undefined {
-  const unfinished = join(path, 'lock.new');
-  let lock: number | undefined;
-  try {
-    mkdirSync(path, { recursive: true });
-    lock = openSync(unfinished, 'wx', 0o600);
-    if (tryLock(lock, 'exclusive')) {
-      renameSync(unfinished, join(path, 'lock'));
-      return lock;
-    }
-  } catch (e) {
-    if (!isErrno(e, 'ENOENT', 'EEXIST')) {
-      if (lock !== undefined) closeSync(lock);
-      throw e;
-    }
-  }
-  if (lock !== undefined) closeSync(lock);
-  return undefined;
-}
-
-async function removeIfOrphan(dir: string): Promise<void> {
-  const lock = openIfThere(join(dir, 'lock'));
-  if (lock === undefined) {
-    removeUnfinished(dir);
-    return;
-  }
-  try {
-    if (!tryLock(lock, 'exclusive')) return;
-    for (const name of await readdir(dir))
-      if (name.startsWith('mount')) unmountIfMounted(join(dir, name));
-    await rm(dir, { recursive: true, force: true });
-  } catch (e) {
-    // Another process removed it between the opening of the lock and its locking.
-    if (!isErrno(e, 'ENOENT')) throw e;
-  } finally {
-    closeSync(lock);
-  }
-}
-
-/** Its owner died before it had the lock, or is about to take it and will begin anew: there is nothing else in it. */
-function removeUnfinished(dir: string): void {
-  const path = join(dir, 'lock.new');
-  const lock = openIfThere(path);
-  try {
-    if (lock !== undefined) {
-      if (!tryLock(lock, 'exclusive')) return;
-      unlinkSync(path);
-    }
-    rmdirSync(dir);
-  } catch (e) {
-    if (!isErrno(e, 'ENOENT', 'ENOTEMPTY')) throw e;
-  } finally {
-    if (lock !== undefined) closeSync(lock);
-  }
-}
-
-function openIfThere(path: string): number | undefined {
-  try {
-    return openSync(path, 'r');
-  } catch (e) {
-    if (!isErrno(e, 'ENOENT')) throw e;
-    return undefined;
-  }
-}
-
-/** Removes a mount if there is one. */
-export function unmountIfMounted(path: string): void {
-  try {
-    unmount(path, { lazy: true });
-  } catch (e) {
-    if (!isErrno(e, 'EINVAL', 'ENOENT')) throw e;
   }
 }
 

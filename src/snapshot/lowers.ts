@@ -4,8 +4,9 @@ import type { LayerChain, LayerRef } from '../ports/index.ts';
 import { inUserNamespace } from '../sys/index.ts';
 import type { Lowers } from './active-layer.ts';
 import { ErofsForm, unmountLayer } from './erofs-form.ts';
-import type { Layout, WorkDir } from './layout.ts';
+import type { Layout } from './layout.ts';
 import type { PackView } from './pack-view.ts';
+import type { WorkDir } from './work-dir.ts';
 
 /** How layers that an overlay is made of are found. */
 export interface LowersParts {

@@ -40,6 +40,8 @@ export interface Verified {
   readonly checked: Readonly<Record<string, { readonly count: number; readonly bytes: number }>>;
   /** Files of layers that nothing was known of; a later verification compares them with what they are now. */
   readonly recorded: number;
+  /** Large files of packed layers, of which no digest is kept. */
+  readonly unchecked: number;
 }
 
 /** How a verification is watched and stopped. */
@@ -82,6 +84,7 @@ class Verification {
   readonly #checked: Record<string, { count: number; bytes: number }> = {};
   #done = { count: 0, bytes: 0 };
   #recorded = 0;
+  #unchecked = 0;
 
   constructor(deps: UpkeepDeps, facts: Facts, options: VerifyOptions) {
     this.#deps = deps;
@@ -90,7 +93,12 @@ class Verification {
   }
 
   result(): Verified {
-    return { problems: this.#problems, checked: this.#checked, recorded: this.#recorded };
+    return {
+      problems: this.#problems,
+      checked: this.#checked,
+      recorded: this.#recorded,
+      unchecked: this.#unchecked,
+    };
   }
 
   async blobs(): Promise<void> {
@@ -137,6 +145,7 @@ class Verification {
       if (id === undefined && report.faults.every((fault) => fault.what !== 'meta')) continue;
       this.#note('layers', report.bytes);
       this.#recorded += report.recorded;
+      this.#unchecked += report.unchecked;
       for (const fault of report.faults) this.#layerFault(fault, { dir, id });
       if (id !== undefined && report.faults.length === 0) await this.#ownDigest(dir, id);
     }

@@ -24,6 +24,8 @@ import { BUSYBOX, needsSteps, Rig } from '../rig/rig.ts';
 const skip = needsSteps;
 
 interface Report {
+  readonly recorded: number;
+  readonly unchecked: number;
   readonly problems: readonly {
     readonly what: string;
     readonly path?: string;
@@ -120,6 +122,9 @@ test('a flipped bit is found in every kind of file, repaired, and then the store
 }, async () => {
   await using rig = await world();
   assert.deepEqual((await verify(rig, 0)).problems, []);
+  const { problems, recorded, unchecked } = await verify(rig, 0);
+  // However often they are looked at, there is nothing to compare large files of packed layers with.
+  assert.deepEqual({ problems, recorded, unchecked }, { problems: [], recorded: 0, unchecked: 3 });
   const wrong: string[] = [];
   for (const [name, pattern, what] of KINDS) {
     const path = largest(rig.store, pattern);
@@ -168,14 +173,13 @@ test('the whole of what verify and its repair say of a damaged package', { skip 
   flip(path);
   const actual = now();
   const said = async (status: number, ...args: readonly string[]): Promise<string> =>
-    (await cache(rig, ['verify', ...args], { status }))
-      .replace(/\d+ (\w+) \([^)]*\)/g, 'N $1')
-      .replace(/^digests of .*\n/m, '');
+    (await cache(rig, ['verify', ...args], { status })).replace(/\d+ (\w+) \([^)]*\)/g, 'N $1');
   const row = (done: string): string =>
     `package  packages/pool/${was.slice(0, 2)}/${was}  its bytes have the digest ${actual}${done}\n`;
   const wide = (text: string): string => text.replaceAll(/ {2,}/g, '  ');
   const sums =
-    '\nverified N blobs, N layers, N packages, N contexts, 1 repositories, 1 images, 1 database: 1 problem\n';
+    '\nverified N blobs, N layers, N packages, N contexts, 1 repositories, 1 images, 1 database: 1 problem\n' +
+    'not compared: 3 large files of packed layers, whose digests are not kept\n';
   assert.equal(wide(await said(3)), `WHAT  ENTRY  FOUND  DONE\n${row('')}${sums}`);
   assert.equal(
     wide(await said(0, '--repair')),

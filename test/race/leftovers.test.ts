@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { globSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { note } from '../rig/golden.ts';
 import { needsSteps } from '../rig/rig.ts';
@@ -8,14 +7,17 @@ import { databaseFaults, leftovers, temporaryNames } from '../torture/inspect.ts
 import { must, SCENARIOS } from '../torture/scenarios.ts';
 import { World } from '../torture/world.ts';
 
-/** A command that dies before it gives a file its name, or after it moved one aside. */
-const DEATHS: Readonly<Record<string, readonly (readonly [at: string, 'before' | 'after'])[]>> = {
+/** A command that dies before it gives a file its name, after it moved one aside, or while it removes a directory. */
+type Death = readonly [at: string, when: 'before' | 'after' | 'torn', nth?: number];
+const DEATHS: Readonly<Record<string, readonly Death[]>> = {
   'build and export to archives': [
     ['rename contexts/*.idx', 'before'],
     ['rename snapshots/recent/*', 'before'],
     ['rename mounts/*/#/info.json', 'before'],
     ['rename content/blobs/sha#/*', 'before'],
     ['rename content/index.json', 'before'],
+    ['rm snapshots/work/*', 'torn', 3],
+    ['rm snapshots/work/*', 'torn', 8],
   ],
   prune: [['rename trash/*/#', 'after']],
   'compose a disk': [['rename packages/lock/*', 'before']],
@@ -43,10 +45,10 @@ describe('what a killed command left unfinished', { skip: needsSteps }, () => {
       }
       const from = world.place();
       await scenario.prepare?.(world, from);
-      for (const [point, when] of deaths) {
+      for (const [point, when, nth = 1] of deaths) {
         count++;
         const place = world.place(from);
-        const kill = { point, nth: 1, when };
+        const kill = { point, nth, when };
         await world.run(place, await scenario.command(world, place), { kill });
         if (unfinished(place.store).length === 0)
           faults.push(`${point}: nothing was left to remove`);
@@ -67,5 +69,5 @@ describe('what a killed command left unfinished', { skip: needsSteps }, () => {
 
 const unfinished = (store: string): readonly string[] => [
   ...temporaryNames(store),
-  ...(existsSync(join(store, 'trash')) ? ['trash'] : []),
+  ...['trash', 'snapshots/work'].flatMap((folder) => globSync(`${folder}/*`, { cwd: store })),
 ];

@@ -11,6 +11,7 @@ import { basename } from 'node:path';
 import { DatabaseSync, StatementSync } from 'node:sqlite';
 import { isMainThread } from 'node:worker_threads';
 import { ARM, type FaultPlan, TORTURE } from './fault-plan.ts';
+import { half, tearRemoval } from './tear.ts';
 
 type Call = (...args: readonly unknown[]) => unknown;
 type Table = Record<string, Call>;
@@ -197,7 +198,7 @@ class Faults {
 
   sync(step: Step, run: (data?: Uint8Array) => unknown): unknown {
     const when = this.#reach(step);
-    if (when === 'torn') run(half(step.data));
+    if (when === 'torn' && !tearRemoval(step)) run(half(step.data));
     if (when === 'before' || when === 'torn') this.#die();
     const value = run();
     if (when === 'after') this.#die();
@@ -206,7 +207,7 @@ class Faults {
 
   async async(step: Step, run: (data?: Uint8Array) => unknown): Promise<unknown> {
     const when = this.#reach(step);
-    if (when === 'torn') await run(half(step.data));
+    if (when === 'torn' && !tearRemoval(step)) await run(half(step.data));
     if (when === 'before' || when === 'torn') this.#die();
     const value = await run();
     if (when === 'after') this.#die();
@@ -227,7 +228,7 @@ class Faults {
     if (kill.when !== 'torn') return kill.when;
     const bytes =
       (step.name === 'write' || step.name === 'sync') && step.data instanceof Uint8Array;
-    return bytes ? 'torn' : 'before';
+    return bytes || step.name === 'rm' ? 'torn' : 'before';
   }
 
   #fill(step: Step, name: string): void {
@@ -283,10 +284,6 @@ class Faults {
 /** Stands still without a turn of the event loop. */
 function rest(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
-function half(data: unknown): Uint8Array | undefined {
-  return data instanceof Uint8Array ? data.subarray(0, data.length >> 1) : undefined;
 }
 
 const text = process.env[TORTURE];

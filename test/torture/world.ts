@@ -183,8 +183,9 @@ export class World implements AsyncDisposable {
   }
 
   #env(place: Place): NodeJS.ProcessEnv {
-    const { PATH } = process.env;
-    return { PATH, HOME: this.root, VARVE_ROOT: place.store, VARVE_GC_PRESET: 'none' };
+    const { PATH, VARVE_SNAPSHOTS } = process.env;
+    const form = VARVE_SNAPSHOTS === undefined ? {} : { VARVE_SNAPSHOTS };
+    return { PATH, HOME: this.root, VARVE_ROOT: place.store, VARVE_GC_PRESET: 'none', ...form };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -106,8 +106,12 @@ function resultText(verified: Verified, repairs: readonly Repair[]): string {
     verified.recorded === 0
       ? ''
       : `digests of ${verified.recorded} files of layers were not known: they are remembered from now on\n`;
+  const unchecked =
+    verified.unchecked === 0
+      ? ''
+      : `not compared: ${verified.unchecked} large files of packed layers, whose digests are not kept\n`;
   const found = verified.problems.length;
-  return `${list}verified ${sums}: ${found} problem${found === 1 ? '' : 's'}\n${recorded}`;
+  return `${list}verified ${sums}: ${found} problem${found === 1 ? '' : 's'}\n${recorded}${unchecked}`;
 }
 
 function resultJson(verified: Verified, repairs: readonly Repair[]): GoJson {
@@ -116,6 +120,7 @@ function resultJson(verified: Verified, repairs: readonly Repair[]): GoJson {
       Object.entries(verified.checked).map(([kind, sum]) => [kind, { ...sum }]),
     ),
     recorded: verified.recorded,
+    unchecked: verified.unchecked,
     problems: repairs.map(({ problem, done, note }) => ({
       what: problem.what,
       id: problem.id,

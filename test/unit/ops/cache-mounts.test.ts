@@ -153,12 +153,24 @@ test('a frozen directory is waited for by who shares it; one that a step has for
   mine[Symbol.dispose]();
   const user = await caches.acquire('shared');
   const beside = await freeze();
+  assert.ok(beside !== 'gone');
   assert.equal(beside?.path, mine.path);
   beside[Symbol.dispose]();
   user[Symbol.dispose]();
   const alone = await freeze();
+  assert.ok(alone !== 'gone');
   const waiting = caches.acquire('shared');
   alone?.[Symbol.dispose]();
   using after = await waiting;
   assert.deepEqual([after.path, caches.fills], [mine.path, 1]);
+});
+
+test('a directory that was removed cannot be frozen, which is said at once and is not called a use', async () => {
+  using caches = new Caches();
+  const { signal } = new AbortController();
+  const held = await caches.acquire('private');
+  held[Symbol.dispose]();
+  assert.equal(caches.caches.remove(held.path), true);
+  const patienceMs = Number.MAX_SAFE_INTEGER;
+  assert.equal(await caches.caches.freeze(held.path, { signal, patienceMs }), 'gone');
 });

@@ -61,7 +61,7 @@ export class MountWorld implements Disposable {
 
   async store(
     more: { readonly cache?: CacheRemote; readonly damaged?: ExportedMount['index'] } = {},
-  ): Promise<ExportedMount | 'busy' | 'empty' | Failure> {
+  ): Promise<ExportedMount | 'busy' | 'empty' | 'gone' | Failure> {
     const hold = (): Promise<Disposable & { readonly path: string }> =>
       Promise.resolve({ path: this.data, [Symbol.dispose]: () => undefined });
     const mount = { key: KEY, remote: this.remote(more.cache), hold, ...more };

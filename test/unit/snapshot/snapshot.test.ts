@@ -117,6 +117,18 @@ test('a working directory whose owner died before it had its lock is removed', r
   }),
 );
 
+test('a working directory whose owner died while it removed it is removed, mounts too', root, () =>
+  withStore(async (store, dir) => {
+    const dead = join(dir, 'work/dead');
+    mkdirSync(join(dead, 'mount1'), { recursive: true });
+    mkdirSync(join(dead, 'layer'));
+    writeFileSync(join(dead, 'layer/entries'), 'x');
+    mountTmpfs(join(dead, 'mount1'));
+    await store.sweep();
+    assert.deepEqual(readdirSync(join(dir, 'work')), []);
+  }),
+);
+
 test('digests are kept beside the layer, and a damaged line is not believed', root, () =>
   withStore(async (store, dir) => {
     const chain = await apply(store, [{ name: 'f', data: 'x' }]);

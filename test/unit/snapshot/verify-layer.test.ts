@@ -37,6 +37,7 @@ test('what a verification remembers is what content keys are made of', async () 
       files: 2,
       bytes: 11,
       recorded: 2,
+      unchecked: 0,
     });
     const tree = await createSnapshotter({ root }).tree(chain);
     assert.equal(await tree.digest('/one', signal), before);
