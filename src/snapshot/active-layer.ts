@@ -5,6 +5,7 @@ import { isErrno } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, LayerRef, MountedTree } from '../ports/index.ts';
 import { mountOverlay, unmount } from '../sys/index.ts';
+import { dropNeedlessOpaque } from './needless-opaque.ts';
 import { takeIn } from './take-in.ts';
 import { unmountIfMounted, type WorkDir } from './work-dir.ts';
 
@@ -34,6 +35,8 @@ export class DirectoryLayer implements ActiveLayer {
   readonly #parts: ActiveParts;
   readonly #mounts = new Set<MountedTree>();
   #mountCount = 0;
+  /** A mount was made of several file systems. */
+  #mixed = false;
   #state: 'open' | 'committed' | 'dropped' = 'open';
 
   constructor(parts: ActiveParts) {
@@ -64,6 +67,7 @@ export class DirectoryLayer implements ActiveLayer {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     const { work, upper, userXattrs } = this.#parts;
     using lowers = await this.#parts.lowers(work);
+    this.#mixed ||= lowers.mixed;
     const scratch = join(work.path, `work${this.#mountCount++}`);
     const empty = join(work.path, 'empty');
     mkdirSync(scratch);
@@ -92,6 +96,7 @@ export class DirectoryLayer implements ActiveLayer {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     if (this.#mounts.size > 0) throw new Error('the layer is still mounted');
     const ref: LayerRef = { id: this.id, createdAt: options.createdAt };
+    if (this.#mixed) dropNeedlessOpaque(this.upper, this.lower, this.opaqueXattr);
     if (options.standalone === true && this.parents.length > 0)
       takeIn(await this.#parts.lowerDirs(), this.upper);
     await this.#parts.install(options.standalone === true ? [ref] : [...this.parents, ref]);

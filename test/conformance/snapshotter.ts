@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Digest, fsPath, nameOfBytes } from '../../src/base/index.ts';
@@ -52,6 +52,27 @@ export function runSnapshotterTests(
       assert.deepEqual([await s.has(chain), await s.has(lower)], [true, false]);
       assert.ok((await s.apply(lower, chunked(tarOf(below)), { signal })).ok);
       await collectable(await s.tree(chain), '/own/f', '1');
+    },
+  );
+
+  check(
+    'a directory that a step made hides nothing of other layers that it is put on',
+    async (s) => {
+      const base = await applied(s, [], tarOf([{ name: 'etc/' }, { name: 'etc/f', data: '1' }]));
+      const made: LayerRef[] = [];
+      for (const name of ['a', 'b']) {
+        await using active = await s.begin(base);
+        {
+          await using tree = await active.mount();
+          mkdirSync(join(tree.path, 'opt/site', name), { recursive: true });
+          writeFileSync(join(tree.path, 'opt/site', name, 'f'), name);
+        }
+        made.push(await active.commit({ createdAt: 1 }));
+      }
+      const chain = [...base, ...made];
+      await using tree = await s.mount(chain);
+      assert.deepEqual(readdirSync(join(tree.path, 'opt/site')).sort(), ['a', 'b']);
+      assert.deepEqual((await s.tree(chain)).list('/opt/site'), ['a', 'b']);
     },
   );
 
