@@ -98,7 +98,7 @@ export async function resolveRpmTemplate(
 }
 
 function noRepositories({ distribution, release }: RpmTemplate): Failure {
-  return failure('TP012', 2, `no repository of ${distribution} ${release} is known`, {
+  return failure('TP013', 2, `no repository of ${distribution} ${release} is known`, {
     help: 'name it under packageRepositories, with its address and keys',
   });
 }

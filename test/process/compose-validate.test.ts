@@ -140,7 +140,7 @@ test('what cannot be made is refused before anything is', async () => {
     runs.map((run) => [run.status, run.stderr.split('\n')[0]]),
     [
       [2, 'error[TP008]: the password of user is not hashed'],
-      [2, 'error[TP012]: no repository of azurelinux 3.0 is known'],
+      [2, 'error[TP013]: no repository of azurelinux 3.0 is known'],
     ],
   );
 });
