@@ -453,6 +453,93 @@ describe('what is attached to results', { skip: needsSteps, concurrency: 2 }, ()
       assert.equal(bytes.includes('what-nobody-may-read'), false, path);
   });
 
+  test('a repository of SHA-256 names is named by that digest', async () => {
+    await using server = await GitServer.start();
+    await using rig = new Rig();
+    const commit = server.commit(
+      'repo',
+      { Dockerfile: 'FROM scratch\nCOPY f /f\n', f: '' },
+      'sha256',
+    );
+    const run = await rig.varve([
+      ...['build', '-q', '--provenance=mode=min', '-o', 'type=oci,dest=oci,tar=false'],
+      `${server.url('repo')}#main`,
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    const [made] = statements(join(rig.work, 'oci'))['amd64'] ?? [];
+    const { buildDefinition } = made?.predicate as {
+      readonly buildDefinition: { readonly resolvedDependencies: unknown };
+    };
+    assert.deepEqual(buildDefinition.resolvedDependencies, [
+      { uri: `${server.url('repo')}#main`, digest: { sha256: commit } },
+    ]);
+  });
+
+  test('files without steps, with stages that nothing uses and with one stage used twice have a provenance', async () => {
+    await using rig = new Rig();
+    const platforms = '--platform=linux/amd64,linux/arm64';
+    const said = async (Dockerfile: string): Promise<unknown> => {
+      rig.context('app', { Dockerfile, 'a.txt': 'A\n' });
+      const run = await rig.varve([
+        ...['build', '-q', platforms, '--provenance=true', '-o', 'type=oci,dest=oci,tar=false'],
+        'app',
+      ]);
+      assert.equal(run.status, 0, run.stderr);
+      const all = Object.entries(statements(join(rig.work, 'oci')));
+      rmSync(join(rig.work, 'oci'), { recursive: true });
+      return all.map(([arch, [made]]) => {
+        const { buildDefinition, runDetails } = made?.predicate as {
+          readonly buildDefinition: {
+            readonly internalParameters: {
+              readonly buildConfig: { readonly llbDefinition: readonly { inputs?: unknown }[] };
+            };
+          };
+          readonly runDetails: {
+            readonly metadata: {
+              readonly buildkit_metadata: {
+                readonly layers?: Readonly<Record<string, readonly (readonly unknown[])[]>>;
+              };
+            };
+          };
+        };
+        const { layers = {} } = runDetails.metadata.buildkit_metadata;
+        return {
+          arch,
+          steps: buildDefinition.internalParameters.buildConfig.llbDefinition.map((s) => s.inputs),
+          layers: Object.entries(layers).map(([step, chains]) => [step, chains[0]?.length]),
+        };
+      });
+    };
+    const both = (rest: unknown): unknown =>
+      ['amd64', 'arm64'].map((arch) => ({ arch, ...(rest as object) }));
+    assert.deepEqual(
+      [
+        await said('FROM scratch\nENV A=1\n'),
+        await said(
+          'FROM scratch AS base-linux\nCOPY a.txt /\nFROM --platform=windows/amd64 scratch AS base-windows\nFROM base-$TARGETOS\n',
+        ),
+        await said(
+          'FROM scratch AS base\nCOPY a.txt /base\nFROM base AS a\nCOPY a.txt /a\nFROM base AS b\nCOPY a.txt /b\nFROM a\nCOPY --from=b /b /b\n',
+        ),
+      ],
+      [
+        both({ steps: [], layers: [] }),
+        both({ steps: [undefined, ['step0:0'], ['step1:0']], layers: [['step1:0', 1]] }),
+        both({
+          steps: [
+            undefined,
+            ['step0:0'],
+            ['step1:0', 'step0:0'],
+            ['step1:0', 'step0:0'],
+            ['step2:0', 'step3:0'],
+            ['step4:0'],
+          ],
+          layers: [['step4:0', 3]],
+        }),
+      ],
+    );
+  });
+
   test('targets of a bake file have attestations and annotations of their own, and flags stand over them', async () => {
     await using rig = new Rig();
     rig.context('app', {
