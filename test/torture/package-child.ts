@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { diskFailure, FailureError, makeDirectory } from '../../src/base/index.ts';
 import { createWorkLocks, openStateDb } from '../../src/cachedb/index.ts';
+import { removeUnfinished } from '../../src/cli/unfinished.ts';
 import { createNamesFile } from '../../src/content/index.ts';
 import { createPackageStore } from '../../src/packages/index.ts';
 import { parseTemplate } from '../../src/template/index.ts';
@@ -22,6 +23,8 @@ const opened = openStateDb({
   names: createNamesFile(join(store, 'content')),
 });
 if (!opened.ok) throw new FailureError(opened.error);
+// The leases of the dead are gone with that; what they left goes as at the start of every command.
+if (opened.value.abandoned > 0) removeUnfinished(store);
 using stack = new DisposableStack();
 const db = stack.adopt(opened.value, (each) => each.close());
 await using _lease = db.leases.open('packages');
