@@ -1,12 +1,13 @@
 import { err, failure, ok, type Result } from '../base/index.ts';
-import type { Annotation, AnnotationPlace, AssembleOptions } from '../image/index.ts';
+import { ANNOTATION_PLACES, type Annotation, type AssembleOptions } from '../image/index.ts';
 import type { Compression } from '../oci/index.ts';
 import type { OutputSpec } from './request.ts';
 
 const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
 /** `annotation[-TYPE][PLATFORM].KEY` (BuildKit, exporter attributes). */
-const ANNOTATION =
-  /^annotation(?:-(manifest-descriptor|index-descriptor|manifest|index))?(?:\[([^\]]*)\])?\.(.+)$/;
+const ANNOTATION = new RegExp(
+  `^annotation(?:-(${ANNOTATION_PLACES.join('|')}))?(?:\\[([^\\]]*)\\])?\\.(.+)$`,
+);
 
 /** What the attributes of an `--output` say about the image that is written. */
 export function imageOptions(
@@ -43,13 +44,6 @@ export function imageOptions(
 function annotation(name: string, value: string): readonly Annotation[] {
   const [, type, platform, key] = ANNOTATION.exec(name) ?? [];
   if (key === undefined) return [];
-  const on = PLACES.find((place) => place === type) ?? 'manifest';
+  const on = ANNOTATION_PLACES.find((place) => place === type) ?? 'manifest';
   return [{ on, ...(platform === undefined ? {} : { platform }), key, value }];
 }
-
-const PLACES: readonly AnnotationPlace[] = [
-  'manifest',
-  'manifest-descriptor',
-  'index',
-  'index-descriptor',
-];

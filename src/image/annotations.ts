@@ -1,7 +1,13 @@
 import { formatPlatform, type Platform } from '../oci/index.ts';
 
-/** Where an annotation stands (BuildKit's `annotation[-TYPE][PLATFORM].KEY`). */
-export type AnnotationPlace = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';
+/** Where an annotation may stand (BuildKit's `annotation[-TYPE][PLATFORM].KEY`). */
+export const ANNOTATION_PLACES = [
+  'manifest',
+  'index',
+  'manifest-descriptor',
+  'index-descriptor',
+] as const;
+export type AnnotationPlace = (typeof ANNOTATION_PLACES)[number];
 
 /** An annotation of an image to be written. */
 export interface Annotation {

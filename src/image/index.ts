@@ -1,4 +1,9 @@
-export { type Annotation, type AnnotationPlace, annotationsOn } from './annotations.ts';
+export {
+  ANNOTATION_PLACES,
+  type Annotation,
+  type AnnotationPlace,
+  annotationsOn,
+} from './annotations.ts';
 export {
   type AssembleOptions,
   assembleImage,

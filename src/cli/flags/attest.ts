@@ -1,6 +1,7 @@
 import type { Attestations } from '../../attest/index.ts';
 import { ok, type Result } from '../../base/index.ts';
 import type { OutputSpec } from '../../build/index.ts';
+import { ANNOTATION_PLACES } from '../../image/index.ts';
 import { csvMap, usage } from './csv.ts';
 
 /** What the command line says of attestations. */
@@ -156,8 +157,6 @@ function truth(text: string): boolean | undefined {
   return /^(?:0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
 }
 
-const TYPES = ['manifest', 'index', 'manifest-descriptor', 'index-descriptor'];
-
 /** `--annotation [TYPE[PLATFORM],…:]KEY=VALUE` as attributes of an output (Docker's `buildx build`). */
 export function annotationAttrs(text: string): Result<ReadonlyMap<string, string>> {
   const equals = text.indexOf('=');
@@ -168,12 +167,12 @@ export function annotationAttrs(text: string): Result<ReadonlyMap<string, string
   const attrs = new Map<string, string>();
   for (const place of (colon === -1 ? 'manifest' : text.slice(0, colon)).split(',')) {
     const [, type = '', platform] = /^([a-z-]+)(?:\[([^\]]*)\])?$/.exec(place) ?? [];
-    if (!TYPES.includes(type))
+    if (!ANNOTATION_PLACES.some((known) => known === type))
       return usage(
         '--annotation',
         text,
         `unknown type "${place}"`,
-        `known types: ${TYPES.join(', ')}`,
+        `known types: ${ANNOTATION_PLACES.join(', ')}`,
       );
     const where = platform === undefined ? '' : `[${platform}]`;
     attrs.set(`annotation-${type}${where}.${key}`, text.slice(equals + 1));
