@@ -1,5 +1,5 @@
 import type { Command, Option } from 'commander';
-import { addLimits, collect, type Run } from './program-run.ts';
+import { addBuildLimits, addLimits, collect, type Run } from './program-run.ts';
 
 /** `varve compose` and what belongs to it. */
 export function addCompose(program: Command, run: Run, progressOption: () => Option): void {
@@ -36,16 +36,12 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
     .addOption(progressOption());
-  addLimits(compose)
-    .option('--build-memory <size>', 'memory limit of all steps together')
-    .option('--build-cpus <number>', 'processors of all steps together')
-    .option('--build-pids-limit <number>', 'processes of all steps together')
-    .action(
-      run<[string, Record<string, unknown>]>(async () => {
-        const { composeCommand } = await import('./commands/compose.ts');
-        return (io, template, options) => composeCommand(io, template, options);
-      }),
-    );
+  addBuildLimits(addLimits(compose)).action(
+    run<[string, Record<string, unknown>]>(async () => {
+      const { composeCommand } = await import('./commands/compose.ts');
+      return (io, template, options) => composeCommand(io, template, options);
+    }),
+  );
   const check = async (): Promise<typeof import('./commands/compose-check.ts')> =>
     import('./commands/compose-check.ts');
   compose

@@ -32,6 +32,14 @@ export function addLimits(command: Command): Command {
     .option('--step-timeout <seconds>', 'end a step that runs longer');
 }
 
+/** Limits of a build as a whole, beside those of `addLimits`. */
+export function addBuildLimits(command: Command): Command {
+  return command
+    .option('--build-memory <size>', 'memory limit of all steps together')
+    .option('--build-cpus <number>', 'processors of all steps together')
+    .option('--build-pids-limit <number>', 'processes of all steps together');
+}
+
 /** What is wrong with a variable that all commands take. */
 export async function wrongEnvironment(env: Io['env']): Promise<Failure | undefined> {
   const form = snapshotForm(env);

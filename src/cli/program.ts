@@ -5,7 +5,7 @@ import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { loadCompiled } from './load-compiled.ts';
 import { addCompose } from './program-compose.ts';
-import { addLimits, collect, type Run, wrongEnvironment } from './program-run.ts';
+import { addBuildLimits, addLimits, collect, type Run, wrongEnvironment } from './program-run.ts';
 import { addHistory, addImage, addReport, addWhy } from './program-show.ts';
 import { addProject } from './project-commands.ts';
 
@@ -158,10 +158,7 @@ function addBuild(program: Command, run: Run): void {
     .option('--json', 'print events as JSON lines on standard output')
     .option('-q, --quiet', 'print the image ID only')
     .addOption(progressOption());
-  addLimits(build)
-    .option('--build-memory <size>', 'memory limit of all steps together')
-    .option('--build-cpus <number>', 'processors of all steps together')
-    .option('--build-pids-limit <number>', 'processes of all steps together');
+  addBuildLimits(addLimits(build));
   build.action(
     run<[string | undefined, Record<string, unknown>]>(async () => {
       await loadCompiled(() => import('../lower/index.ts'));
