@@ -1,11 +1,14 @@
 import { byCodeUnit, type GoJson, ok, type Result } from '../base/index.ts';
-import type { FileTree } from '../cachekey/index.ts';
+import { type FileTree, readTreeFile } from '../cachekey/index.ts';
 import {
   type InstalledPackage,
   installedApks,
   installedPackages,
   npmPackage,
+  OS_RELEASE,
+  osRelease,
   pythonPackage,
+  RPM_DATABASES,
   spdxDocument,
 } from '../disk/index.ts';
 import { familiarReference, parseReference } from '../oci/index.ts';
@@ -28,22 +31,17 @@ export async function inventory(tree: FileTree, world: InventoryWorld): Promise<
   for (const status of await debianStatus(files)) packages.push(...installedPackages(status));
   const apk = await files.text('/lib/apk/db/installed');
   if (apk !== undefined) packages.push(...installedApks(apk));
-  for (const path of RPM_DATABASES) {
-    const bytes = await files.bytes(path);
-    const rpms = bytes === undefined ? ok([]) : await world.readRpms(bytes);
-    if (!rpms.ok) return rpms;
-    packages.push(...rpms.value);
-  }
+  const database = await files.first(RPM_DATABASES);
+  const rpms = database === undefined ? ok([]) : await world.readRpms(database);
+  if (!rpms.ok) return rpms;
+  packages.push(...rpms.value);
   packages.push(...(await libraries(files)));
-  const release = await files.text('/etc/os-release');
-  const distribution = /^ID="?([^"\n]*)"?$/m.exec(release ?? '')?.[1] ?? 'linux';
+  const release = osRelease((await files.first(OS_RELEASE))?.toString('utf8') ?? '');
+  const distribution = release['ID'] ?? 'linux';
   const time = Math.floor(world.at / 1000);
   const subject = { ...named(world.name), distribution, purpose: 'CONTAINER', time } as const;
   return ok(spdxDocument(subject, packages));
 }
-
-/** Before and since it moved below /usr. */
-const RPM_DATABASES = ['/var/lib/rpm/rpmdb.sqlite', '/usr/lib/sysimage/rpm/rpmdb.sqlite'];
 
 /** A tag as a name and a version; a context is a name alone. */
 function named(text: string): { readonly name: string; readonly version: string } {
@@ -53,7 +51,7 @@ function named(text: string): { readonly name: string; readonly version: string 
   return { name: familiarReference(rest), version: tag };
 }
 
-/** Small files of a tree. */
+/** Files of a tree, links followed; what is no file is as good as absent. */
 class Files {
   readonly tree: FileTree;
   readonly signal: AbortSignal;
@@ -64,10 +62,17 @@ class Files {
   }
 
   async bytes(path: string): Promise<Buffer | undefined> {
-    if (this.tree.lstat(path)?.type !== 'file') return undefined;
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.tree.read(path, this.signal)) chunks.push(Buffer.from(chunk));
-    return Buffer.concat(chunks);
+    const read = await readTreeFile(this.tree, path, { signal: this.signal });
+    return read.ok ? read.value : undefined;
+  }
+
+  /** The first of some files that is there. */
+  async first(paths: readonly string[]): Promise<Buffer | undefined> {
+    for (const path of paths) {
+      const bytes = await this.bytes(path);
+      if (bytes !== undefined) return bytes;
+    }
+    return undefined;
   }
 
   async text(path: string): Promise<string | undefined> {

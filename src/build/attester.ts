@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type Attestations,
   type BuildFacts,
@@ -24,7 +22,6 @@ import {
   type Result,
   redact,
   type SourceFile,
-  TempDir,
 } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { Attach, ExtraFile } from '../export/index.ts';
@@ -83,7 +80,10 @@ export function createAttester(build: AttestedBuild): Attester {
     const all: NamedPredicate[] = [];
     if (sbom !== undefined && tree !== undefined) {
       const { name } = build.request;
-      const readRpms = rpmReader(build.workDir);
+      const readRpms = async (database: Uint8Array): ReturnType<InventoryWorld['readRpms']> => {
+        const { readRpmDatabaseBytes } = await import('../packages/index.ts');
+        return await readRpmDatabaseBytes(database, build.workDir);
+      };
       const content = await inventory(tree, { name, at: finishedAt, readRpms, signal });
       if (!content.ok) return content;
       all.push({ type: SPDX_TYPE, content: content.value, ...sbom });
@@ -129,17 +129,6 @@ export function createAttester(build: AttestedBuild): Attester {
         })),
       );
     },
-  };
-}
-
-/** Reads rpm's database from its bytes: SQLite wants a file. */
-function rpmReader(workDir: string): InventoryWorld['readRpms'] {
-  return async (bytes) => {
-    const { readRpmDatabase } = await import('../packages/index.ts');
-    await using dir = await TempDir.create(workDir, 'inventory-');
-    const path = join(dir.path, 'rpmdb.sqlite');
-    await writeFile(path, bytes);
-    return readRpmDatabase(path);
   };
 }
 

@@ -13,7 +13,7 @@ import type { BuildDeps } from './deps.ts';
 import { MAX_DOCKERFILE } from './read-dockerfile.ts';
 import type { BuildRequest, RemoteRequest } from './request.ts';
 import { SourceTrees } from './source-trees.ts';
-import { readTreeFile, treeSource } from './tree-source.ts';
+import { readSmallFile, treeSource } from './tree-source.ts';
 
 /**
  * Opens the context of a request that is an address or a repository (BuildKit frontend/dockerui, `initContext`): fetches it
@@ -67,7 +67,7 @@ async function openDownload(
     if (!tree.ok) return tree;
     return ok(opened(request, { context: archive, tree: tree.value }));
   }
-  const bytes = await readTreeFile(file.value, path, {
+  const bytes = await readSmallFile(file.value, path, {
     maxBytes: MAX_DOCKERFILE,
     signal: world.signal,
   });

@@ -17,3 +17,4 @@ export {
   recordDigest,
   sourceKey,
 } from './source-key.ts';
+export { readTreeFile, type TreeFileFault } from './tree-file.ts';

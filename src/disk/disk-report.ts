@@ -9,7 +9,9 @@ import {
   readPartitions,
   type VolumeEntry,
 } from '../diskread/index.ts';
+import { RPM_DATABASES } from './database.ts';
 import { type InstalledPackage, installedPackages } from './installed.ts';
+import { osRelease } from './os-release.ts';
 
 /** A file of a disk, or what else a name stands for. */
 export interface ReportedFile {
@@ -133,7 +135,7 @@ function programOf(e: VolumeEntry, path: string): ReportedProgram | undefined {
       ...{ name, size: data.length, digest: sha256(data) },
     })),
     ...(commandLine === undefined ? {} : { commandLine }),
-    ...(system === undefined ? {} : { system: assignments(system) }),
+    ...(system === undefined ? {} : { system: osRelease(system) }),
   };
 }
 
@@ -148,7 +150,7 @@ function systemOf(
       .map(([name = '', hash = '']) => [name, hash]),
   );
   return {
-    system: assignments(text('/usr/lib/os-release')),
+    system: osRelease(text('/usr/lib/os-release')),
     hostname: text('/etc/hostname').trim(),
     users: text('/etc/passwd')
       .split('\n')
@@ -167,17 +169,6 @@ function packagesOf(
 ): readonly InstalledPackage[] {
   const status = root.get('/var/lib/dpkg/status');
   if (status !== undefined) return installedPackages(status.read().toString('utf8'));
-  const database = ['/var/lib/rpm/rpmdb.sqlite', '/usr/lib/sysimage/rpm/rpmdb.sqlite'].find((p) =>
-    root.has(p),
-  );
+  const database = RPM_DATABASES.find((path) => root.has(path));
   return database === undefined ? [] : rpm(root.get(database)?.read() ?? Buffer.alloc(0));
-}
-
-/** The lines of os-release(5). */
-function assignments(text: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    [...text.matchAll(/^([A-Z0-9_]+)=(?:"([^"\n]*)"|'([^'\n]*)'|([^\n]*))$/gm)].map(
-      ([, name = '', a, b, c]) => [name, a ?? b ?? c ?? ''],
-    ),
-  );
 }

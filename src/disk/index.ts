@@ -9,7 +9,7 @@ export {
 } from './compare.ts';
 export { passwordSecret } from './configure.ts';
 export { diskFile, formatStage } from './convert.ts';
-export { DATABASE_COPY, databaseFile } from './database.ts';
+export { DATABASE_COPY, databaseFile, RPM_DATABASES } from './database.ts';
 export { type DiskReport, reportDisk } from './disk-report.ts';
 export { isLive } from './fstab.ts';
 export { dependencyDot, type InstalledPackage, installedPackages } from './installed.ts';
@@ -17,6 +17,7 @@ export { installedApks } from './installed-apk.ts';
 export { npmPackage, pythonPackage } from './installed-library.ts';
 export { installedRpms } from './installed-rpm.ts';
 export { type DiskLayout, type DiskPartition, derivedUuid, layOut } from './layout.ts';
+export { OS_RELEASE, osRelease } from './os-release.ts';
 export {
   type BootTest,
   CONTEXTS,

@@ -1,7 +1,6 @@
-import type { FileTree } from '../cachekey/index.ts';
+import { type FileTree, readTreeFile } from '../cachekey/index.ts';
 import type { ChownOpt, UserOpt } from '../llb/index.ts';
-import { fileFailure } from './file-error.ts';
-import { resolveSource } from './file-paths.ts';
+import { fileError, fileFailure } from './file-error.ts';
 import { MAX_USER_FILE_BYTES, parseGroup, parsePasswd } from './user-database.ts';
 
 /** Numeric owner. */
@@ -47,18 +46,20 @@ async function readGroup(
 }
 
 /** Text of `/etc/passwd` or `/etc/group` of a tree, symbolic links followed inside it; undefined when absent. */
-export async function readUserFile(
+async function readUserFile(
   tree: FileTree,
   path: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const at = resolveSource(tree, path, true);
-  const entry = tree.lstat(at);
-  if (entry === undefined) return undefined;
-  if (entry.type !== 'file') throw fileFailure(`${at} is not a regular file`);
-  if (entry.size > MAX_USER_FILE_BYTES)
-    throw fileFailure(`"${at}" exceeds ${MAX_USER_FILE_BYTES} bytes`);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of tree.read(at, signal)) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  const read = await readTreeFile(tree, path, { maxBytes: MAX_USER_FILE_BYTES, signal });
+  if (read.ok) return read.value?.toString('utf8');
+  const { kind, path: at } = read.error;
+  switch (kind) {
+    case 'loop':
+      throw fileError('lstat', path, 'ELOOP');
+    case 'not-a-file':
+      throw fileFailure(`${at} is not a regular file`);
+    case 'too-large':
+      throw fileFailure(`"${at}" exceeds ${MAX_USER_FILE_BYTES} bytes`);
+  }
 }

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { byCodeUnit } from '../base/index.ts';
-import type { FileEntry, FileTree } from '../cachekey/index.ts';
+import { type FileEntry, type FileTree, readTreeFile } from '../cachekey/index.ts';
 import type { Clock, LayerChain, LayerRef, Snapshotter } from '../ports/index.ts';
 import { FileLayer } from './file-layer.ts';
 import { child } from './file-paths.ts';
@@ -167,9 +167,6 @@ async function make(
 }
 
 async function textOf(tree: FileTree, path: string, signal: AbortSignal): Promise<string> {
-  if (tree.lstat(path)?.type !== 'file') return '';
-  const parts: Uint8Array[] = [];
-  // What is read may be overwritten by the next piece.
-  for await (const part of tree.read(path, signal)) parts.push(Buffer.from(part));
-  return Buffer.concat(parts).toString('latin1');
+  const read = await readTreeFile(tree, path, { signal });
+  return read.ok ? (read.value?.toString('latin1') ?? '') : '';
 }

@@ -1,5 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { err, failure, isErrno, ok, type Result } from '../base/index.ts';
+import { err, failure, isErrno, ok, type Result, TempDir } from '../base/index.ts';
 import { type InstalledPackage, installedRpms } from '../disk/index.ts';
 import { RpmHeader } from '../rpm/index.ts';
 
@@ -20,4 +22,15 @@ export function readRpmDatabase(path: string): Result<readonly InstalledPackage[
     return err(failure('PK044', 3, `${path} is no database of rpm: ${e.message}`));
   }
   return ok(installedRpms(headers));
+}
+
+/** The same of a database in memory. SQLite opens only files: it lies below `workDir` meanwhile. */
+export async function readRpmDatabaseBytes(
+  bytes: Uint8Array,
+  workDir: string,
+): Promise<Result<readonly InstalledPackage[]>> {
+  await using dir = await TempDir.create(workDir, 'rpm-database-');
+  const path = join(dir.path, 'rpmdb.sqlite');
+  await writeFile(path, bytes);
+  return readRpmDatabase(path);
 }

@@ -24,13 +24,9 @@ const SHOWN = 50;
 /** `varve compose compare A B`: what differs between two disks, two templates or two locks. */
 export async function composeCompare(
   io: Io,
-  files: readonly [string, string],
+  [a, b]: readonly [string, string],
   values: Values,
 ): Promise<number> {
-  return await Promise.resolve(compare(io, files, values));
-}
-
-function compare(io: Io, [a, b]: readonly [string, string], values: Values): number {
   const [kind, other] = [kindOf(io, a), kindOf(io, b)];
   if (kind !== other)
     return fail(
@@ -39,7 +35,7 @@ function compare(io: Io, [a, b]: readonly [string, string], values: Values): num
         help: 'compare two disks, two templates or two lock files',
       }),
     );
-  const [first, second] = [comparable(io, a, kind), comparable(io, b, kind)];
+  const [first, second] = [await comparable(io, a, kind), await comparable(io, b, kind)];
   if (!first.ok) return fail(io, first.error);
   if (!second.ok) return fail(io, second.error);
   const found = compareAll(first.value, second.value);
@@ -80,9 +76,9 @@ function kindOf(io: Io, file: string): Kind {
     : 'template';
 }
 
-function comparable(io: Io, file: string, kind: Kind): Result<Comparable> {
+async function comparable(io: Io, file: string, kind: Kind): Promise<Result<Comparable>> {
   if (kind === 'disk') {
-    const report = openReport(io, file, { files: true });
+    const report = await openReport(io, file, { files: true });
     return report.ok ? ok(comparableDisk(report.value)) : report;
   }
   if (kind === 'template') return comparableTemplate(io, file);

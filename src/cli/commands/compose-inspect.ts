@@ -11,7 +11,7 @@ type Values = Readonly<Record<string, unknown>>;
 /** `varve compose inspect TEMPLATE|DISK`: what a template asks for, or what a disk holds. */
 export async function composeInspect(io: Io, file: string, values: Values): Promise<number> {
   if (!isDiskFile(io, file)) return composeInspectTemplate(io, file, values);
-  const report = openReport(io, file, { files: values['files'] === true });
+  const report = await openReport(io, file, { files: values['files'] === true });
   if (!report.ok) return fail(io, report.error);
   const { packages, files, ...rest } = report.value;
   for (const [option, document] of [

@@ -1,10 +1,10 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { err, type Failure, isErrno, ok, type Result } from '../../base/index.ts';
+import { resolve } from 'node:path';
+import { isErrno, ok, type Result } from '../../base/index.ts';
 import { type DiskReport, type InstalledPackage, reportDisk } from '../../disk/index.ts';
 import { readDisk } from '../../diskread/index.ts';
-import { readRpmDatabase } from '../../packages/index.ts';
+import { readRpmDatabaseBytes } from '../../packages/index.ts';
 import type { Io } from '../io.ts';
 
 /** Whether a file is no text: a template has no NUL. False where there is no file, which reading it as a template says. */
@@ -24,32 +24,19 @@ export function isDiskFile(io: Io, file: string): boolean {
 }
 
 /** What a disk holds. TP012: it cannot be read. */
-export function openReport(
+export async function openReport(
   io: Io,
   file: string,
   options: { readonly files: boolean },
-): Result<DiskReport> {
-  const failures: Failure[] = [];
+): Promise<Result<DiskReport>> {
+  const databases: Buffer[] = [];
   const rpm = (database: Buffer): readonly InstalledPackage[] => {
-    const read = rpmPackages(database);
-    if (read.ok) return read.value;
-    failures.push(read.error);
+    databases.push(database);
     return [];
   };
   const report = readDisk(resolve(io.cwd, file), (disk) => reportDisk(disk, { ...options, rpm }));
-  const [first] = failures;
-  return first === undefined ? report : err(first);
-}
-
-/** SQLite opens only files. */
-function rpmPackages(database: Buffer): Result<readonly InstalledPackage[]> {
-  const dir = mkdtempSync(join(tmpdir(), 'varve-rpmdb-'));
-  try {
-    const path = join(dir, 'rpmdb.sqlite');
-    writeFileSync(path, database);
-    const read = readRpmDatabase(path);
-    return read.ok ? ok(read.value) : read;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const [database] = databases;
+  if (!report.ok || database === undefined) return report;
+  const packages = await readRpmDatabaseBytes(database, tmpdir());
+  return packages.ok ? ok({ ...report.value, packages: packages.value }) : packages;
 }

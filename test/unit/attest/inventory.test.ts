@@ -3,19 +3,25 @@ import { test } from 'node:test';
 import { inventory } from '../../../src/attest/index.ts';
 import { ok } from '../../../src/base/index.ts';
 import type { InstalledPackage } from '../../../src/disk/index.ts';
-import { MemoryTree } from '../../rig/memory-tree.ts';
+import { type MemoryEntry, MemoryTree } from '../../rig/memory-tree.ts';
 
 const { signal } = new AbortController();
 
-/** A tree of files, and of the directories above them. */
-function treeOf(files: Readonly<Record<string, string>>): MemoryTree {
+/** A tree of files and links, and of the directories above them. */
+function treeOf(
+  files: Readonly<Record<string, string>>,
+  links: Readonly<Record<string, string>> = {},
+): MemoryTree {
   const dirs = new Set<string>();
-  for (const path of Object.keys(files))
+  for (const path of [...Object.keys(files), ...Object.keys(links)])
     for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1))
       dirs.add(path.slice(0, at));
   return new MemoryTree([
     ...[...dirs].sort().map((path) => ({ path, type: 'dir' }) as const),
     ...Object.entries(files).map(([path, content]) => ({ path, type: 'file', content }) as const),
+    ...Object.entries(links).map(
+      ([path, target]): MemoryEntry => ({ path, type: 'symlink', target }),
+    ),
   ]);
 }
 
@@ -111,4 +117,27 @@ test('packages of dpkg, apk, rpm, pip and npm in one tree are listed under their
       },
     ],
   );
+});
+
+test('the release and the database of a distribution are found behind links, and one database is read once', async () => {
+  const tree = treeOf(
+    {
+      '/usr/lib/os-release': "PRETTY_NAME='Fedora Linux'\nID=fedora\n",
+      '/usr/lib/sysimage/rpm/rpmdb.sqlite': 'rows',
+    },
+    { '/etc/os-release': '../usr/lib/os-release', '/var/lib/rpm': '../../usr/lib/sysimage/rpm' },
+  );
+  const asked: string[] = [];
+  const document = await inventory(tree, {
+    name: 'app',
+    at: 0,
+    signal,
+    readRpms: async (bytes) => {
+      asked.push(Buffer.from(bytes).toString());
+      return await Promise.resolve(ok([RPM]));
+    },
+  });
+  assert.ok(document.ok);
+  assert.deepEqual(asked, ['rows']);
+  assert.match(JSON.stringify(document.value), /"pkg:rpm\/fedora\/glibc@2\.38-1\.azl3\?/);
 });
