@@ -1,8 +1,10 @@
 /**
- * Torture of the store: `torture.ts [--seed N] [--minutes N a part] [--only PART,…] [--scenario TEXT] [--processes N]`. Parts:
- * kills, full, small, beside, flips, crowd, clock, disks. Prints counts and every loss; ends with 1 when something was lost.
+ * Torture of the store: `torture.ts [--seed N] [--minutes N a part] [--only PART,…] [--scenario TEXT] [--processes N] [--covered FILE]`.
+ * Parts: kills, full, small, beside, flips, crowd, clock, disks. A file of what was covered lets the next run begin where this
+ * one ended. Prints counts and every loss; ends with 1 when something was lost.
  */
 import { parseArgs } from 'node:util';
+import { Coverage } from '../test/torture/coverage.ts';
 import { torture } from '../test/torture/torture.ts';
 
 const { values } = parseArgs({
@@ -13,6 +15,7 @@ const { values } = parseArgs({
     scenario: { type: 'string', default: '' },
     parallel: { type: 'string', default: '2' },
     processes: { type: 'string', default: '200' },
+    covered: { type: 'string' },
   },
 });
 const report = await torture({
@@ -22,6 +25,7 @@ const report = await torture({
   scenario: values.scenario,
   parallel: Number(values.parallel),
   processes: Number(values.processes),
+  coverage: new Coverage(values.covered),
   say: (text) => console.error(text),
 });
 for (const loss of report.losses) console.log(`LOSS ${loss}`);

@@ -23,13 +23,13 @@ export interface Beside {
   readonly planned: boolean;
 }
 
-/** Chooses a transition outside of the database's transactions, where no trim could begin; undefined when there is none. */
-export function chooseBeside(ready: Ready, random: Random): Beside | undefined {
-  if (ready.scenario.damaged === true) return undefined;
-  const points = [...ready.points].filter(([name]) => !/^db (?!begin$)/.test(name));
-  if (points.length === 0) return undefined;
-  const [point, count] = random.of(points);
-  return { point, nth: 1 + random.below(count), planned: random.below(2) === 0 };
+/** Whether a trim could begin at a transition: not in the middle of a transaction of the database. */
+export const isOutside = (point: string): boolean => !/^db (?!begin$)/.test(point);
+
+/** A transition, and which of the times that it is reached. */
+export function besideAt(ready: Ready, point: string, random: Random): Beside {
+  const nth = 1 + random.below(ready.points.get(point) ?? 1);
+  return { point, nth, planned: random.below(2) === 0 };
 }
 
 /** The command succeeds with the result of an undisturbed one although everything that nothing holds is removed meanwhile. */

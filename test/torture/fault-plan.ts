@@ -19,7 +19,7 @@ export interface FaultPlan {
   readonly full?: {
     readonly nth: number;
     readonly once: boolean;
-    /** Only writes at this transition count. */
+    /** Only writes at this transition count; there is no space for others either after the nth. */
     readonly point?: string;
   };
   /** The process stands still before the nth of a transition: it makes the one file and waits for the other. */

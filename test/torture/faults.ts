@@ -233,9 +233,11 @@ class Faults {
 
   #fill(step: Step, name: string): void {
     const { full } = this.#plan;
-    if (full === undefined || (full.point !== undefined && full.point !== name)) return;
-    this.#writes++;
-    if (full.once ? this.#writes !== full.nth : this.#writes < full.nth) return;
+    if (full === undefined) return;
+    if (this.#writes < full.nth) {
+      if (full.point === undefined || full.point === name) this.#writes++;
+      if (this.#writes < full.nth) return;
+    } else if (full.once) return;
     this.#happened(name);
     throw step.database === true
       ? Object.assign(new Error('database or disk is full'), {

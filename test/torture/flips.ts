@@ -90,9 +90,9 @@ async function flippable(
 }
 
 /** Files by kind. */
-export function kindsOf(all: readonly Flippable[]): readonly (readonly FlippableFile[])[] {
+export function kindsOf(all: readonly Flippable[]): ReadonlyMap<string, readonly FlippableFile[]> {
   const files = all.flatMap((of) => of.files.map((file) => ({ of, file })));
-  return [...Map.groupBy(files, kindOf).values()];
+  return Map.groupBy(files, kindOf);
 }
 
 /** What a file is, for a report of what was tried. */

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { FaultPlan } from './fault-plan.ts';
 import { type Tally, tally } from './kills.ts';
-import { afterFault, afterRepeat, type Ready, said } from './trial.ts';
+import { afterFault, afterRepeat, type Ready, said, sizeOf } from './trial.ts';
 import type { Ended, World } from './world.ts';
 
 type Full = NonNullable<FaultPlan['full']>;
@@ -62,13 +62,13 @@ export async function fillCheaply(
   for (const point of doubts.points) into.points.add(point);
 }
 
-/** Runs a scenario on a file system with so many bytes left; then there is more space and it is repeated. */
+/** Runs a scenario on a file system with so many bytes left; then there is more space and it is repeated. False when they were enough. */
 export async function fillFileSystem(
   world: World,
   ready: Ready,
   left: { readonly bytes: number; readonly on: 'tmpfs' | 'ext4' },
   into: Tally,
-): Promise<void> {
+): Promise<boolean> {
   const place = world.place();
   const dir = dirname(place.store);
   const { bytes, on } = left;
@@ -81,10 +81,13 @@ export async function fillFileSystem(
     if (existsSync(ready.from.store)) execFileSync('cp', ['-a', ready.from.store, place.store]);
     if (on === 'ext4') fillUpTo(dir, bytes);
     const run = await world.run(place, await ready.scenario.command(world, place));
-    if (run.status === 0) into.missed++;
-    else into.done++;
+    const isFull = run.status !== 0;
+    if (isFull) {
+      into.done++;
+      into.points.add(ready.scenario.name);
+    } else into.missed++;
     const what = `${ready.scenario.name}, with ${bytes} bytes of space on ${on}`;
-    if (on === 'tmpfs') remount(dir, 'size=256m');
+    if (on === 'tmpfs') remount(dir, `size=${LARGE}`);
     else rmSync(join(dir, FILLER));
     const faults = [
       ...unclear(run),
@@ -92,6 +95,7 @@ export async function fillFileSystem(
       ...(await afterRepeat(world, ready, place, { groups: [], trim: false })),
     ];
     into.losses.push(...faults.map((fault) => `${what}: ${fault}`));
+    return isFull;
   } finally {
     execFileSync('umount', ['-l', dir]);
     rmSync(`${dir}.ext4`, { force: true });
@@ -99,12 +103,15 @@ export async function fillFileSystem(
   }
 }
 
+/** A file system on which there is space for every scenario. */
+const LARGE = '1G';
+
 /** What takes the space of a file system. */
 const FILLER = 'filler';
 
 /** A real file system in a file. */
 function mountLoop(file: string, dir: string): void {
-  execFileSync('truncate', ['-s', '256M', file]);
+  execFileSync('truncate', ['-s', LARGE, file]);
   execFileSync('mkfs.ext4', ['-q', '-m', '0', file]);
   execFileSync('mount', ['-o', 'loop', file, dir]);
 }
@@ -114,10 +121,6 @@ function fillUpTo(dir: string, bytes: number): void {
   const { bavail, bsize } = statfsSync(dir);
   const filler = Math.max(bsize, bavail * bsize - bytes);
   execFileSync('fallocate', ['-l', String(filler), join(dir, FILLER)]);
-}
-
-function sizeOf(dir: string): number {
-  return Number.parseInt(execFileSync('du', ['-s', '--block-size=1', dir]).toString(), 10);
 }
 
 /** A command that could not go on says so and ends with 3; one that could does not fail. */

@@ -28,16 +28,15 @@ export type Kill =
 
 type When = 'before' | 'after' | 'torn';
 
-/**
- * Chooses: three in four at a transition (each name as likely as the other, those that no process was killed at yet before the
- * others), the rest at any time.
- */
-export function chooseKill(ready: Ready, random: Random, tried?: ReadonlySet<string>): Kill {
-  if (random.below(4) === 0) return { at: 'time', ms: random.below(Math.ceil(ready.ms * 1.05)) };
-  const fresh = [...ready.points].filter(([name]) => tried?.has(name) !== true);
-  const [point, count] = random.of(fresh.length === 0 ? [...ready.points] : fresh);
+/** A moment at a transition: any time that it is reached is as likely as the other. */
+export function killAt(ready: Ready, point: string, random: Random): Kill {
   const when = random.of<When>(['before', 'after', 'torn']);
-  return { at: 'point', point, nth: 1 + random.below(count), when };
+  return { at: 'point', point, nth: 1 + random.below(ready.points.get(point) ?? 1), when };
+}
+
+/** Any moment of a command. */
+export function killSometime(ready: Ready, random: Random): Kill {
+  return { at: 'time', ms: random.below(Math.ceil(ready.ms * 1.05)) };
 }
 
 /** One attempt. */

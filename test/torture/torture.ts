@@ -1,11 +1,12 @@
 /** The long form: all parts, as much of each as the time allows. */
-import { chooseBeside, trimBeside } from './beside.ts';
+import { besideAt, isOutside, trimBeside } from './beside.ts';
 import { jump } from './clock.ts';
+import type { Coverage } from './coverage.ts';
 import { crowd } from './crowd.ts';
 import { spoiltDisk, staleStep } from './disks.ts';
-import { flipOnce, kindsOf, makeFlippables } from './flips.ts';
+import { flipOnce, kindOf, kindsOf, makeFlippables } from './flips.ts';
 import { fillCheaply, fillFileSystem } from './full-disk.ts';
-import { chooseKill, killOnce, type Tally, tally } from './kills.ts';
+import { killAt, killOnce, killSometime, type Tally, tally } from './kills.ts';
 import { Random } from './random.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { makeReady, type Ready } from './trial.ts';
@@ -24,6 +25,8 @@ export interface TortureOptions {
   readonly parallel: number;
   /** Processes of the crowd. */
   readonly processes: number;
+  /** Where attempts were, in earlier runs too. */
+  readonly coverage: Coverage;
   readonly say: (text: string) => void;
 }
 
@@ -40,36 +43,43 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   const report: { lines: string[]; losses: string[] } = { lines: [], losses: [] };
   for (const { name, lacks = false } of SCENARIOS)
     if (lacks !== false) report.lines.push(`left out: ${name}: ${lacks}`);
-  const hit = new Set<string>();
   for (const [name, part] of run.parts()) {
     if (options.parts.length > 0 && !options.parts.includes(name)) continue;
     const into = tally();
+    const started = performance.now();
     let line = `${name} was not finished`;
     try {
       line = await part(into);
     } catch (e) {
       into.losses.push(`${name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
     }
-    report.lines.push(`${line}: ${into.losses.length} losses`);
+    const minutes = ((performance.now() - started) / 60_000).toFixed(1);
+    report.lines.push(`${line}, in ${minutes} minutes: ${into.losses.length} losses`);
     report.losses.push(...into.losses);
     options.say(report.lines.at(-1) ?? '');
     for (const loss of into.losses) options.say(`LOSS ${loss}`);
-    for (const point of into.points) hit.add(point);
   }
-  const all = await run.transitions();
-  const never = [...all].filter((name) => !hit.has(name)).sort();
-  if (all.size > 0)
-    report.lines.push(
-      `${all.size - never.length} of ${all.size} named transitions had a fault; without one: ${never.join(', ') || 'none'}`,
-    );
+  report.lines.push(...run.without());
   return report;
 }
+
+type PointsOf = (ready: Ready) => Iterable<string>;
+
+/** Parts whose attempts are at transitions, and at which. */
+const AT_TRANSITIONS = {
+  kills: (ready) => ready.points.keys(),
+  full: (ready) => ready.writes.keys(),
+  beside: ({ points, scenario }) =>
+    scenario.damaged === true ? [] : [...points.keys()].filter(isOutside),
+} satisfies Readonly<Record<string, PointsOf>>;
 
 class Torture {
   readonly #world: World;
   readonly #options: TortureOptions;
   readonly #random: Random;
   readonly #ready = new Map<string, Promise<Ready>>();
+  /** Transitions of each part that began. */
+  readonly #points = new Map<string, Map<string, Ready[]>>();
 
   constructor(world: World, options: TortureOptions) {
     this.#world = world;
@@ -91,67 +101,76 @@ class Torture {
     ];
   }
 
+  /** Which transitions had no fault yet, a line for each part that was run. */
+  without(): string[] {
+    return [...this.#points].map(([part, points]) => {
+      const left = [...points.keys()].filter((name) => !this.#options.coverage.has(part, name));
+      return `${part}: ${points.size - left.length} of ${points.size} named transitions had a fault; without one: ${left.sort().join(', ') || 'none'}`;
+    });
+  }
+
   async #kills(into: Tally): Promise<string> {
-    await this.#asLongAs(into, async () => {
-      const chosen = await this.#scenario(this.#random.of(this.#names()));
-      const kill = chooseKill(chosen, this.#random, into.points);
-      await killOnce(this.#world, chosen, kill, { trim: this.#random.below(4) === 0, into });
+    await this.#atTransitions('kills', into, async (ready, point, each) => {
+      // One in eight at any time: what happens outside of named transitions.
+      const kill =
+        this.#random.below(8) === 0
+          ? killSometime(ready, this.#random)
+          : killAt(ready, point, this.#random);
+      await killOnce(this.#world, ready, kill, { trim: this.#random.below(4) === 0, into: each });
     });
     return `${into.done} kills at ${into.points.size} named transitions and at random times (${into.missed} not reached)`;
   }
 
   async #beside(into: Tally): Promise<string> {
-    await this.#asLongAs(into, async () => {
-      const chosen = await this.#scenario(this.#random.of(this.#names()));
-      const beside = chooseBeside(chosen, this.#random);
-      if (beside !== undefined) await trimBeside(this.#world, chosen, beside, into);
+    await this.#atTransitions('beside', into, async (ready, point, each) => {
+      await trimBeside(this.#world, ready, besideAt(ready, point, this.#random), each);
     });
     return `${into.done} trims of everything at ${into.points.size} named transitions of other commands (${into.missed} locked out)`;
   }
 
   async #full(into: Tally): Promise<string> {
-    const sums = { writes: 0 };
-    const all: (readonly [string, number])[] = [];
-    for (const name of this.#names()) {
-      const { writes } = await this.#scenario(name);
-      sums.writes += writes;
-      for (let nth = 1; nth <= writes; nth++) all.push([name, nth]);
-    }
-    await this.#asLongAs(into, async () => {
-      const [next] = all.splice(this.#random.below(all.length), 1);
-      if (next === undefined) return 'done';
-      const full = { nth: next[1], once: this.#random.below(3) === 0 };
-      await fillCheaply(this.#world, await this.#scenario(next[0]), full, into);
-      return undefined;
+    await this.#atTransitions('full', into, async (ready, point, each) => {
+      const nth = 1 + this.#random.below(ready.writes.get(point) ?? 1);
+      const full = { point, nth, once: this.#random.below(3) === 0 };
+      await fillCheaply(this.#world, ready, full, each);
     });
-    return `${into.done} full disks at ${sums.writes - all.length} of ${sums.writes} writes, at ${into.points.size} named transitions (${into.missed} not reached)`;
+    return `${into.done} full disks at ${into.points.size} named transitions (${into.missed} not reached)`;
   }
 
   async #small(into: Tally): Promise<string> {
-    let bytes = 1 << 18;
+    const all = await this.#all(into);
+    // What was enough, of each scenario on each kind of file system: less than that is tried.
+    const enough = new Map(
+      all.flatMap((ready) =>
+        (['tmpfs', 'ext4'] as const).map((on) => [
+          `${ready.scenario.name} on ${on}`,
+          { ready, on, bytes: Math.max(ready.grown, 1 << 18) },
+        ]),
+      ),
+    );
     await this.#asLongAs(into, async () => {
-      if (bytes > 24 << 20) return 'done';
-      const size = bytes;
-      bytes = Math.floor(bytes * 1.09);
-      const name = this.#random.of(this.#names());
-      const on = this.#random.of(['tmpfs', 'ext4'] as const);
-      await fillFileSystem(this.#world, await this.#scenario(name), { bytes: size, on }, into);
-      return undefined;
+      const name = this.#options.coverage.next('small', [...enough.keys()], this.#random);
+      const chosen = enough.get(name);
+      if (chosen === undefined) return;
+      const left = { on: chosen.on, bytes: this.#random.below(chosen.bytes) };
+      const isFull = await fillFileSystem(this.#world, chosen.ready, left, into);
+      if (isFull) this.#options.coverage.hit('small', name);
+      else chosen.bytes = Math.max(1, Math.min(chosen.bytes, left.bytes));
     });
-    return `${into.done} small file systems that were full (${into.missed} were large enough)`;
+    return `${into.done} small file systems that were full, of ${into.points.size} of ${all.length} scenarios (${into.missed} were large enough)`;
   }
 
   async #flips(into: Tally): Promise<string> {
-    const kinds = kindsOf(await makeFlippables(this.#world));
+    const { coverage } = this.#options;
     // Kinds in turn: of some there are many files.
-    let turn = 0;
+    const kinds = kindsOf(await makeFlippables(this.#world));
     await this.#asLongAs(into, async () => {
-      const files = kinds[turn++ % kinds.length];
-      if (files === undefined) return 'done';
-      await flipOnce(this.#world, this.#random.of(files), this.#random, into);
-      return undefined;
+      const kind = coverage.next('flips', [...kinds.keys()], this.#random);
+      const file = this.#random.of(kinds.get(kind) ?? []);
+      await flipOnce(this.#world, file, this.#random, into);
+      coverage.hit('flips', kindOf(file));
     });
-    return `${into.done} flipped bits in ${into.points.size} of ${kinds.length} kinds of files`;
+    return `${into.done} flipped bits in ${into.points.size} of ${kinds.size} kinds of files`;
   }
 
   async #crowd(into: Tally): Promise<string> {
@@ -178,24 +197,61 @@ class Torture {
     return `${into.done} commands on read-only and full disks, and after killed steps`;
   }
 
-  /** Names of the transitions of all scenarios that were made ready. */
-  async transitions(): Promise<ReadonlySet<string>> {
-    const all = await Promise.allSettled(this.#ready.values());
-    return new Set(
-      all.flatMap((each) => (each.status === 'fulfilled' ? [...each.value.points.keys()] : [])),
-    );
+  /**
+   * Attempts at transitions: those that had no fault yet first, each in the shortest scenario that has it; later in any that
+   * has it.
+   */
+  async #atTransitions(
+    part: keyof typeof AT_TRANSITIONS,
+    into: Tally,
+    attempt: (ready: Ready, point: string, into: Tally) => Promise<void>,
+  ): Promise<void> {
+    const { coverage } = this.#options;
+    const points = new Map<string, Ready[]>();
+    const all = await this.#all(into);
+    for (const ready of all.toSorted((a, b) => a.ms - b.ms))
+      for (const point of AT_TRANSITIONS[part](ready))
+        points.set(point, [...(points.get(point) ?? []), ready]);
+    this.#points.set(part, points);
+    await this.#asLongAs(into, async () => {
+      const point = coverage.next(part, [...points.keys()], this.#random);
+      const having = points.get(point) ?? [];
+      const ready = coverage.has(part, point) ? this.#random.of(having) : having[0];
+      if (ready === undefined) return;
+      const each = tally();
+      await attempt(ready, point, each);
+      into.done += each.done;
+      into.missed += each.missed;
+      into.losses.push(...each.losses);
+      for (const hit of each.points) {
+        into.points.add(hit);
+        coverage.hit(part, hit);
+      }
+    });
+  }
+
+  /** All scenarios that are asked for; one that does not become ready is a loss. */
+  async #all(into: Tally): Promise<readonly Ready[]> {
+    const { scenario, parallel } = this.#options;
+    const names = SCENARIOS.filter(
+      ({ name, lacks = false }) => lacks === false && name.includes(scenario),
+    ).map(({ name }) => name);
+    const all: Ready[] = [];
+    const one = async (): Promise<void> => {
+      for (let name = names.shift(); name !== undefined; name = names.shift())
+        try {
+          all.push(await this.#scenario(name));
+        } catch (e) {
+          into.losses.push(e instanceof Error ? e.message : String(e));
+        }
+    };
+    await Promise.all(Array.from({ length: parallel }, one));
+    return all;
   }
 
   /** A build with archives: what stores are looked at with in the end. */
   async #first(): Promise<Ready> {
     return await this.#scenario(SCENARIOS[0]?.name ?? '');
-  }
-
-  #names(): readonly string[] {
-    const { scenario } = this.#options;
-    return SCENARIOS.filter(
-      ({ name, lacks = false }) => lacks === false && name.includes(scenario),
-    ).map(({ name }) => name);
   }
 
   /** A scenario made ready with its first use. */
@@ -209,16 +265,18 @@ class Torture {
     return made;
   }
 
-  /** Begins attempts until the time is over or one says that all are done; says how far it is. */
-  async #asLongAs(into: Tally, attempt: () => Promise<unknown>): Promise<void> {
+  /** Begins attempts until the time is over; says how far it is. */
+  async #asLongAs(into: Tally, attempt: () => Promise<void>): Promise<void> {
     const end = Date.now() + this.#options.partMs;
-    let said = 0;
+    let [said, counted] = [0, 0];
     const one = async (): Promise<void> => {
       while (Date.now() < end) {
-        if ((await attempt()) === 'done') return;
+        await attempt();
         for (const loss of into.losses.slice(said)) this.#options.say(`LOSS ${loss}`);
         said = into.losses.length;
-        if (into.done % 20 === 0) this.#options.say(`${into.done} done, ${said} losses`);
+        if (into.done < counted + 20) continue;
+        counted = into.done;
+        this.#options.say(`${into.done} done at ${into.points.size} names, ${said} losses`);
       }
     };
     await Promise.all(Array.from({ length: this.#options.parallel }, one));

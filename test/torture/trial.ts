@@ -1,6 +1,7 @@
 /** One scenario made ready: its starting store, its transitions, and what it comes to undisturbed. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { databaseFaults, falseNames, leftovers, temporaryNames } from './inspect.ts';
 import { must, type Scenario } from './scenarios.ts';
 import type { Ended, Place, World } from './world.ts';
@@ -14,8 +15,10 @@ export interface Ready {
   readonly from: Place;
   /** Transitions by name, with how often each is reached. */
   readonly points: ReadonlyMap<string, number>;
-  /** Transitions that need space, in all. */
-  readonly writes: number;
+  /** Those of them that need space. */
+  readonly writes: ReadonlyMap<string, number>;
+  /** Bytes that the undisturbed run added to the disk. */
+  readonly grown: number;
   readonly result: ReadonlyMap<string, string>;
   readonly ms: number;
 }
@@ -25,8 +28,8 @@ export async function makeReady(world: World, scenario: Scenario): Promise<Ready
   const from = world.place();
   await scenario.prepare?.(world, from);
   const results: ReadonlyMap<string, string>[] = [];
-  const points = new Map<string, number>();
-  let [writes, ms] = [0, 0];
+  const [points, writes] = [new Map<string, number>(), new Map<string, number>()];
+  let [grown, ms] = [0, 0];
   for (const record of ['points', 'again']) {
     const place = world.place(from);
     const log = join(world.root, `${place.name}.${record}`);
@@ -35,11 +38,13 @@ export async function makeReady(world: World, scenario: Scenario): Promise<Ready
     const run = await world.run(place, await scenario.command(world, place), plan);
     ms = performance.now() - started;
     if (run.status !== 0) throw new Error(`${scenario.name}, undisturbed: ${run.stderr}`);
+    grown = sizeOf(dirname(place.store)) - (existsSync(from.store) ? sizeOf(from.store) : 0);
     results.push(await scenario.result(world, place));
     if (record === 'points')
       for (const line of readFileSync(log, 'utf8').trim().split('\n')) {
-        if (line.startsWith('w')) writes++;
-        points.set(line.slice(2), (points.get(line.slice(2)) ?? 0) + 1);
+        const name = line.slice(2);
+        for (const map of line.startsWith('w') ? [points, writes] : [points])
+          map.set(name, (map.get(name) ?? 0) + 1);
       }
     world.remove(place);
   }
@@ -47,7 +52,12 @@ export async function makeReady(world: World, scenario: Scenario): Promise<Ready
   const unlike = differences(result, again);
   if (unlike.length > 0)
     throw new Error(`${scenario.name} differs undisturbed: ${unlike.join('; ')}`);
-  return { scenario, from, points, writes, result, ms };
+  return { scenario, from, points, writes, grown, result, ms };
+}
+
+/** Bytes on disk of everything in a directory. */
+export function sizeOf(dir: string): number {
+  return Number.parseInt(execFileSync('du', ['-s', '--block-size=1', dir]).toString(), 10);
 }
 
 /** Right after a command died or failed: what has its final name is whole. */
