@@ -1,9 +1,9 @@
 /**
- * `npm run bench [-- --quick] [--json FILE] [--only A,E] [--peers varve,docker]`: builds each workload with Varve and every
+ * `npm run bench [-- --quick] [--json FILE] [--only A,E] [--peers varve,docker] [--base busybox|debian]`: builds each workload with Varve and every
  * other builder that is there, interleaved in one run, and prints medians, spread and ratios. Every case names its cache
  * state: `cold` (empty store), `no-op` (nothing changed), `one-file` (one file changed), `checkout` (every file has another
- * time), `8-at-once` (eight contexts that differ, built together). `plain` is Varve with
- * layers that are not compressed, as Docker's engine keeps them. The base is a static busybox of Debian.
+ * time), `8-at-once` (eight contexts that differ, built together). The base is Debian
+ * with Python (`base.yml`), with `--quick` a static busybox.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,7 +14,8 @@ import { finished } from 'node:stream/promises';
 import { deflateSync, zstdCompressSync } from 'node:zlib';
 import { type Disk, makeDisk } from './disk.ts';
 import { measure, median, type Sample, spread } from './measure.ts';
-import { makeBase, type Peer, startPeers } from './peers.ts';
+import type { Peer } from './peer.ts';
+import { makeBase, OURS, startPeers } from './peers.ts';
 import {
   files,
   large,
@@ -35,6 +36,7 @@ const rounds = quick ? 3 : 5;
 const coldRounds = quick ? 1 : 3;
 const only = option('--only')?.split(',');
 const wanted = option('--peers')?.split(',');
+const base = option('--base') ?? (quick ? 'busybox' : 'debian');
 
 /** Load average when a state's first sample was taken: seconds of a busy machine are no seconds. */
 interface Row {
@@ -109,9 +111,6 @@ async function together(root: string, workload: Workload, { disk, peers }: Bench
   return rows;
 }
 
-/** Varve, in the two ways that it is measured. */
-const OURS = ['varve', 'plain'];
-
 /** What the machine alone takes for the bytes of a context, at the rates of this run. */
 function leastTimes(context: string, rates: Readonly<Record<string, number>>): string {
   const names = readdirSync(context, { recursive: true, encoding: 'utf8' });
@@ -136,7 +135,7 @@ function report(
         ? ''
         : `  ${name}: ${(seconds(ours) / seconds(row)).toFixed(2)} of it`;
     };
-    const ratio = OURS.includes(row.peer) ? '' : OURS.map(of).join('');
+    const ratio = OURS.some((our) => our === row.peer) ? '' : OURS.map(of).join('');
     const peak = Math.max(...row.samples.map((s) => s.peakMiB));
     const cpu = median(row.samples.map((s) => s.cpuSeconds)).toFixed(2);
     const disk = row.samples.map((s) => s.writtenMiB).filter((n) => n !== undefined);
@@ -180,11 +179,13 @@ async function main(): Promise<void> {
   if (spawnSync('sh', ['-c', 'command -v time']).status !== 0)
     throw new Error('GNU time is missing: apt-get install time');
   using disk = makeDisk(quick ? 30 : 80);
-  const layout = makeBase(disk.root);
+  const layout = makeBase(disk.root, base === 'debian' ? 'debian' : 'busybox');
   const peers = await startPeers(disk.root, layout, (name) => wanted?.includes(name) ?? true);
   try {
     const machine = `${availableParallelism()} processors, ${disk.what}, load ${loadavg()[0]?.toFixed(1) ?? ''}`;
-    console.log(`${machine}; ${peers.map((p) => `${p.name}: ${p.version}`).join('; ')}`);
+    console.log(
+      `${machine}, base ${base}; ${peers.map((p) => `${p.name}: ${p.version}`).join('; ')}`,
+    );
     const limit = await limits(disk.root);
     console.log(`MiB a second, one core, random bytes: ${JSON.stringify(limit)}`);
     const all: Row[] = [];
