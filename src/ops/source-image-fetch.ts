@@ -56,13 +56,14 @@ export type BlobDownload = (
 
 const REPORT_MS = 100;
 
-/** Makes the fetcher of blobs: from where the layer's `origin` says. */
+/** Makes the fetcher of blobs: from where the layer's `origin` says, by one process at a time. */
 export function createBlobFetcher(
   deps: Pick<
     MaterializerDeps,
     | 'content'
     | 'registry'
     | 'layers'
+    | 'locks'
     | 'clock'
     | 'openLayout'
     | 'origins'
@@ -76,6 +77,9 @@ export function createBlobFetcher(
   return async (layer, context) => {
     const blob = await knownBlob(deps, layer);
     if (blob === undefined) return err(nowhere(layer));
+    if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
+    // Before the slot: what waits for another process keeps no other download waiting.
+    await using _lock = await deps.locks.lock(`blob:${blob.digest}`, context.signal);
     if ((await deps.content.size(blob.digest)) === blob.size) return ok(blob);
     const fetched = await slots.run(context.signal, () => download(deps, layer, blob, context));
     if (fetched.ok) {

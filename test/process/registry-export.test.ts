@@ -127,11 +127,12 @@ function machine(content: ContentStore): ImageDeps & {
   const snapshotter = tars as unknown as Snapshotter;
   const registry = createRegistry({ content, clock, retry: { firstPauseMs: 1 } });
   const layers = layerDb();
-  const shared = { content, registry, snapshotter, layers, clock, openLayout: createContentStore };
   const locks = {
     lock: () => Promise.resolve({ waited: false, [Symbol.asyncDispose]: () => Promise.resolve() }),
     tryLock: () => Promise.resolve(undefined),
   };
+  const openLayout = createContentStore;
+  const shared = { content, registry, snapshotter, layers, locks, clock, openLayout };
   return {
     content,
     registry,
@@ -141,7 +142,7 @@ function machine(content: ContentStore): ImageDeps & {
     clock,
     memo: { get: () => undefined, set: () => undefined },
     fetchBlob: createBlobFetcher(shared),
-    materialise: createMaterializer({ ...shared, locks }),
+    materialise: createMaterializer(shared),
   };
 }
 
