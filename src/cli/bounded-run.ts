@@ -24,7 +24,7 @@ export async function boundedRun(
   const own = options.with({ timeout: undefined });
   const done = await withTimeout(
     async (signal) => ok(await command(withMembers(io, { signal }), own)),
-    { seconds: seconds.value, signal: io.signal },
+    { seconds: seconds.value, signal: io.signal, late: () => io.stopped() },
   );
   return done.ok ? done.value : fail(io, done.error);
 }

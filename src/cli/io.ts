@@ -16,10 +16,14 @@ export interface Io {
   readonly clock: Clock;
   /** Data. */
   out(text: string): void;
+  /** Bytes of data that its reader has not taken yet. */
+  readonly pending: number;
   /** Data that is no text, as fast as its reader takes it; the signal ends it. */
   outStream(data: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Everything else. */
   err(text: string): void;
+  /** The command stops although no signal came: it waits no longer than a moment for readers that take nothing. */
+  stopped(): void;
 }
 
 /** Directory of the store: `VARVE_ROOT`, else by user. */

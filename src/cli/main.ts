@@ -2,8 +2,9 @@ import { existsSync, statfsSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fail, type Io, neutraliseLines, storeRoot } from './io.ts';
+import { Outlet } from './outlet.ts';
 import { writeAll, writeStream } from './output.ts';
-import { installInterrupts } from './signals.ts';
+import { type Interrupts, installInterrupts } from './signals.ts';
 import type { NamespaceEntry } from './user-namespace.ts';
 
 const PROC_SUPER_MAGIC = 0x9fa0; // statfs(2)
@@ -60,16 +61,35 @@ function isBelowProc(path: string): boolean {
 }
 
 async function start(): Promise<number> {
-  const interrupts = installInterrupts({
-    notify: (text) => writeAll(2, text, () => false) || interrupts.unread(),
-    last: tidyLater,
-  });
-  const write = (fd: number, data: string): void => {
-    // A command that was stopped waits for no reader.
-    if (!writeAll(fd, data, () => !interrupts.signal.aborted)) interrupts.unread();
-  };
+  const out = new Outlet(1, () => interrupts.unread());
+  const err = new Outlet(2, () => interrupts.unread());
+  const interrupts = installInterrupts({ notify: (text) => err.write(text), last: tidyLater });
+  let isLate = false;
+  const io = processIo({ out, err, interrupts, stopped: () => (isLate = true) });
+  const code = await runCommand(io, interrupts);
+  const before = interrupts.exitCode();
+  const isStopped = (): boolean => isLate || interrupts.signal.aborted;
+  const read = await Promise.all([out, err].map(async (outlet) => await outlet.settled(isStopped)));
+  if (read.includes(false)) unfinished.output = true;
+  // A signal that came while a reader was waited for.
+  const after = interrupts.exitCode();
+  return after === undefined || after === before ? code : after;
+}
+
+/** What commands see of this process. */
+function processIo({
+  out,
+  err,
+  interrupts,
+  stopped,
+}: {
+  readonly out: Outlet;
+  readonly err: Outlet;
+  readonly interrupts: Interrupts;
+  readonly stopped: () => void;
+}): Io {
   let stdin: NodeJS.ReadStream | undefined;
-  const io: Io = {
+  return {
     env: process.env,
     cwd: process.cwd(),
     uid: process.getuid?.() ?? -1,
@@ -92,18 +112,31 @@ async function start(): Promise<number> {
       get colour() {
         return process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '';
       },
-      write: (text) => write(2, text),
+      get pending() {
+        return err.pending;
+      },
+      write: (text) => err.write(text),
     },
-    out: (text) => write(1, text),
-    outStream: (data, signal) =>
-      writeStream(data, {
+    out: (text) => out.write(text),
+    get pending() {
+      return out.pending;
+    },
+    outStream: async (data, signal) => {
+      await out.settled(() => signal.aborted);
+      await writeStream(data, {
         ...{ signal, unread: interrupts.unread },
         stuck: () => {
           unfinished.output = true;
         },
-      }),
-    err: (text) => write(2, text),
+      });
+    },
+    err: (text) => err.write(text),
+    stopped,
   };
+}
+
+/** Runs the command that the arguments name; its exit code. */
+async function runCommand(io: Io, interrupts: Interrupts): Promise<number> {
   try {
     const { runProgram } = await import('./program.ts');
     const code = await runProgram(process.argv.slice(2), io);

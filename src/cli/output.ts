@@ -3,14 +3,10 @@ import { fstatSync, writeSync } from 'node:fs';
 const STDOUT = 1;
 
 /**
- * Writes to a file descriptor, all of it, in order; false when its reader has gone. A reader that takes nothing of a pipe in
- * non-blocking mode is waited for as long as `waits` says so: what is left then is lost.
+ * Writes to a file descriptor, all of it, in order; false when its reader has gone. A reader that takes nothing is waited for,
+ * and nothing else is done meanwhile.
  */
-export function writeAll(
-  fd: number,
-  data: string | Uint8Array,
-  waits: () => boolean = () => true,
-): boolean {
+export function writeAll(fd: number, data: string | Uint8Array): boolean {
   let rest: Uint8Array = typeof data === 'string' ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {
@@ -19,7 +15,6 @@ export function writeAll(
       const code = codeOf(e);
       if (code === 'EPIPE') return false;
       if (code !== 'EAGAIN') throw e;
-      if (!waits()) return true;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

@@ -17,7 +17,7 @@ const build = (output: string, ...more: string[]): string[] => [
 ];
 const TAR = build('type=tar,dest=-');
 /** A program that did not end within this many milliseconds hangs. */
-const timeout = 30_000;
+const timeout = 120_000;
 
 /** A world with a context whose image is large. */
 function large(): Rig {

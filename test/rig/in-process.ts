@@ -23,6 +23,7 @@ export async function varveHere(
       columns: 80,
       rows: 24,
       colour: false,
+      pending: 0,
       write: (text) => {
         stderr += text;
       },
@@ -33,9 +34,11 @@ export async function varveHere(
     outStream: async (data) => {
       for await (const chunk of data) stdout += Buffer.from(chunk).toString('latin1');
     },
+    pending: 0,
     err: (text) => {
       stderr += text;
     },
+    stopped: () => undefined,
   };
   return { status: await runProgram(args, io), stdout, stderr };
 }

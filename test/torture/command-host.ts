@@ -29,7 +29,9 @@ async function run({ args, cwd, env, plan }: HostedCommand): Promise<HostedEnd> 
     ...{ env, cwd, uid: process.getuid?.() ?? -1, stdin: nothing(), err },
     signal: new AbortController().signal,
     clock: { now: () => performance.timeOrigin + performance.now() },
-    terminal: { isTTY: false, columns: 80, rows: 24, colour: false, write: err },
+    terminal: { isTTY: false, columns: 80, rows: 24, colour: false, pending: 0, write: err },
+    pending: 0,
+    stopped: () => undefined,
     out: (text) => void (said.stdout += text),
     outStream: async (data) => {
       for await (const chunk of data) said.stdout += Buffer.from(chunk).toString('latin1');

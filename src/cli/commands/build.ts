@@ -22,6 +22,7 @@ import { fail, type Io, printJson } from '../io.ts';
 import type { GivenTemplates } from '../lazy-packages.ts';
 import { planJson, planText } from '../plan-text.ts';
 import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
+import { sparing } from '../progress/sparing.ts';
 import { openStore, type Store } from '../store.ts';
 import { runCall } from './build-call.ts';
 
@@ -79,7 +80,7 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
           { ...deps, emit: watching },
           edgeOf(io, signal),
         ),
-      { seconds: seconds.value, signal: io.signal },
+      { seconds: seconds.value, signal: io.signal, late: () => io.stopped() },
     );
   } finally {
     display.end();
@@ -122,9 +123,20 @@ async function showPlan(
 
 /** Every event as a line of JSON on standard output, besides the display; `v` is the version of the shape. */
 function jsonEvents(io: Io, then: EventSink): EventSink {
+  const lines = sparing(
+    {
+      get pending() {
+        return io.pending;
+      },
+      write: (text) => io.out(text),
+    },
+    (event) => {
+      const data = event.type === 'log' ? { data: Buffer.from(event.data).toString('utf8') } : {};
+      return `${terminalJson(JSON.stringify({ v: 1, ...event, ...data }))}\n`;
+    },
+  );
   return (event) => {
-    const data = event.type === 'log' ? { data: Buffer.from(event.data).toString('utf8') } : {};
-    io.out(`${terminalJson(JSON.stringify({ v: 1, ...event, ...data }))}\n`);
+    lines.accept(event);
     then(event);
   };
 }

@@ -2,6 +2,7 @@ import pc from 'picocolors';
 import type { Event, EventSink } from '../../events/index.ts';
 import { PlainProgress } from './plain.ts';
 import { RawJsonProgress } from './raw-json.ts';
+import { sparing } from './sparing.ts';
 import { type Palette, TtyProgress } from './tty.ts';
 
 /** Kinds of progress output. */
@@ -21,6 +22,8 @@ export interface Terminal {
   readonly rows: number;
   /** Colours are wanted (a terminal, `NO_COLOR` unset). */
   readonly colour: boolean;
+  /** Bytes that its reader has not taken yet. */
+  readonly pending: number;
   write(text: string): void;
 }
 
@@ -36,22 +39,15 @@ export function createDisplay(mode: ProgressMode, terminal: Terminal, now: () =>
       return live(terminal, now);
     case 'plain': {
       const view = new PlainProgress();
-      return {
-        accept: (event) => write(terminal, view.accept(event)),
-        end: () => undefined,
-      };
+      return sparing(terminal, (event) => view.accept(event));
     }
     case 'rawjson': {
       const view = new RawJsonProgress();
-      return { accept: (event) => write(terminal, view.accept(event)), end: () => undefined };
+      return sparing(terminal, (event) => view.accept(event));
     }
     case 'quiet':
       return { accept: () => undefined, end: () => undefined };
   }
-}
-
-function write(terminal: Terminal, text: string): void {
-  if (text !== '') terminal.write(text);
 }
 
 function live(terminal: Terminal, now: () => number): Display {
@@ -59,6 +55,8 @@ function live(terminal: Terminal, now: () => number): Display {
   const palette = paletteOf(terminal.colour);
   let drawn = 0;
   const draw = (final: boolean): void => {
+    // Of frames that nobody has taken yet one is enough.
+    if (!final && terminal.pending > 0) return;
     const screen = {
       columns: Math.max(20, terminal.columns - 1),
       rows: Math.max(4, terminal.rows),
