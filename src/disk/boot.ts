@@ -11,7 +11,10 @@ export function bootStage({ template, layout }: DiskPlan, boot: BootTest): strin
   const machine = [
     'qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1024',
     '-display none -monitor none -nic none -no-reboot -serial file:/out/serial.log',
-    `-drive file=/in/disk/${isLive(template) ? 'disk.iso' : 'disk.raw'},format=raw,if=virtio,snapshot=on`,
+    // A live medium lies in the optical drive (of an AHCI controller, as q35 has it).
+    isLive(template)
+      ? '-drive file=/in/disk/disk.iso,format=raw,media=cdrom,readonly=on'
+      : '-drive file=/in/disk/disk.raw,format=raw,if=virtio,snapshot=on',
   ];
   const start =
     boot.mode === 'direct'

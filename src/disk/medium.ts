@@ -3,7 +3,9 @@ import { run, script } from './shell.ts';
 
 /**
  * A live medium: ISO 9660 (ECMA-119) with the root as a file, and the EFI system partition as an El Torito image and as a
- * partition, so that it starts from an optical drive and from a stick. Its times and identifiers are those of the image.
+ * partition, so that it starts from an optical drive and from a stick. It is a file of the volume: the catalogue can say no
+ * size above 32 MiB, and firmware then reads from there to the end of the volume (UEFI 2.10, section 13.3.2.1). Its times and
+ * identifiers are those of the image.
  */
 export function mediumStage({ template, layout }: DiskPlan, fsStage: string): string {
   const { id } = layout.root;
@@ -22,9 +24,8 @@ export function mediumStage({ template, layout }: DiskPlan, fsStage: string): st
           'xorriso -as mkisofs -quiet -R',
           // The variable alone leaves directories that only the image has.
           `-V ${mediumLabel(template)} -o /out/disk.iso --set_all_file_dates $dates`,
-          `-append_partition 2 ${layout.esp.type} /in/esp/esp.img -appended_part_as_gpt`,
-          '-e --interval:appended_partition_2:all:: -no-emul-boot',
-          `-graft-points live/root.img=/in/root/${id}.img`,
+          '-e boot/esp.img -no-emul-boot -efi-boot-part --efi-boot-image',
+          `-graft-points boot/esp.img=/in/esp/esp.img live/root.img=/in/root/${id}.img`,
         ].join(' '),
       ),
     ),

@@ -83,7 +83,9 @@ export function osRoots(t: OsTemplate, provider: Provider): Result<OsRoots> {
 
 /** What a system has to have to boot. */
 function ownPackages(t: OsTemplate, provider: Provider): readonly string[] {
-  const kernels = t.system.kernel?.packages ?? [provider.kernel[t.target.arch] ?? ''];
+  const { arch, imageType } = t.target;
+  const kernel = (imageType === 'iso' ? provider.live?.kernel : undefined) ?? provider.kernel;
+  const kernels = t.system.kernel?.packages ?? [kernel[arch] ?? ''];
   const openers = rootOpeners(t, provider).flatMap((opener) => opener.packages);
   return [...provider.packages, ...(provider.initramfs?.packages ?? []), ...openers, ...kernels];
 }

@@ -34,8 +34,8 @@ const schema = z.strictObject({
     .optional(),
   /** What opens a root with a tree of hashes. */
   verity: addition.optional(),
-  /** What opens the root of a live medium. */
-  live: addition.optional(),
+  /** What opens the root of a live medium, and its kernel, which has to know more machines than that of a disk. */
+  live: addition.extend({ kernel: byArch.optional() }).optional(),
   stub: byArch.default({}),
   efiName: byArch.default({}),
   tools: z

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { copyFileSync, createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { note } from '../rig/golden.ts';
@@ -90,3 +91,74 @@ systemConfig:
     assert.equal(run.status, 0, run.stderr);
     note('compose: an immutable Debian 12 runs from /dev/mapper/root, read-only');
   });
+
+if (asked && isRoot)
+  test('a live medium of Debian starts by UEFI from an optical drive, and is only read', async () => {
+    await using world = new Rig();
+    world.write('say.service', SAY);
+    world.write(
+      'os.yml',
+      `image: {name: live, version: 1.0.0}
+target: {os: debian, dist: debian12, arch: x86_64, imageType: iso}
+systemConfig:
+  kernel: {cmdline: console=ttyS0}
+  additionalFiles: [{local: say.service, final: /etc/systemd/system/say.service}]
+  configurations: [{cmd: systemctl enable say.service}]
+`,
+    );
+    const run = await world.varve([
+      ...['compose', 'os.yml', '--progress=plain', '-o', 'type=iso,dest=live.iso'],
+      ...['--boot-test=efi', '--boot-timeout', '1800'],
+      ...['--boot-marker', 'root is /dev/loop0 ro,relatime'],
+    ]);
+    assert.equal(run.status, 0, run.stderr);
+    note('compose: a live Debian 12 runs from an optical drive, started by OVMF');
+  });
+
+const FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
+const hasQemu = ['/usr/bin/qemu-system-x86_64', FIRMWARE].every((path) => existsSync(path));
+if (asked && !hasQemu) note('boot of converted disks: qemu-system-x86 and ovmf are not installed');
+
+if (asked && isRoot && hasQemu)
+  test('disks in every form boot to their login', async () => {
+    await using world = new Rig();
+    const forms = { qcow2: 'qcow2', vhd: 'vpc', vmdk: 'vmdk' };
+    await compose(world, ...Object.keys(forms).flatMap((f) => ['-o', `type=${f},dest=disk.${f}`]));
+    for (const [form, format] of Object.entries(forms))
+      await bootsToLogin(world.work, `file=disk.${form},format=${format},if=virtio,snapshot=on`);
+    note('compose: Debian 12 boots from qcow2, vhd and vmdk');
+  });
+
+/** Starts a machine with firmware and a drive, and waits for the login on its serial console. */
+async function bootsToLogin(cwd: string, drive: string): Promise<void> {
+  copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', join(cwd, 'vars.fd'));
+  const flash = 'if=pflash,format=raw';
+  const machine = spawn(
+    'qemu-system-x86_64',
+    [
+      ...[
+        '-machine',
+        'q35',
+        '-accel',
+        'tcg,thread=multi',
+        '-cpu',
+        'max',
+        '-smp',
+        '2',
+        '-m',
+        '1024',
+      ],
+      ...['-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot', '-serial', 'stdio'],
+      ...['-drive', `${flash},readonly=on,file=${FIRMWARE}`, '-drive', `${flash},file=vars.fd`],
+      ...['-drive', drive],
+    ],
+    { cwd, stdio: ['ignore', 'pipe', 'inherit'], timeout: 1_800_000 },
+  );
+  let said = '';
+  for await (const chunk of machine.stdout) {
+    said += String(chunk);
+    if (said.includes('login:')) break;
+  }
+  machine.kill('SIGKILL');
+  assert.ok(said.includes('login:'), `${drive}: ${said.slice(-2000)}`);
+}

@@ -141,10 +141,8 @@ export class DiskRepo implements AsyncDisposable {
         },
         modes: { 'usr/sbin/update-initramfs': 0o755 },
       },
-      {
-        name: 'linux-image-cloud-amd64',
-        files: { 'boot/vmlinuz-6.1-tiny': 'kernel\n' },
-      },
+      { name: 'linux-image-cloud-amd64', files: { 'boot/vmlinuz-6.1-tiny': 'kernel\n' } },
+      { name: 'linux-image-amd64', files: { 'boot/vmlinuz-6.1-tiny': 'kernel for all\n' } },
       { name: 'hooked', files: { 'usr/share/initramfs-tools/hooks/hooked': 'a hook\n' } },
       { name: 'extra', files: { 'usr/share/extra': 'more\n' } },
     );
