@@ -36,6 +36,13 @@ export type {
   RemoteRequest,
   StackImage,
 } from './request.ts';
+export {
+  makeRootSnapshot,
+  readRootSnapshot,
+  snapshotFile,
+  takeRootSnapshot,
+  type WantedSnapshot,
+} from './root-snapshots.ts';
 export type { LimitsByName } from './step-limits.ts';
 export { projectOf } from './step-texts.ts';
 export { emptySource } from './tree-source.ts';

@@ -22,6 +22,7 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--lock <file>', 'write which packages were chosen')
     .option('--frozen', 'use the packages of the lock file (default TEMPLATE.lock)')
     .option('--offline', 'fetch nothing')
+    .option('--chroot <path>', 'begin with the tools in a file of "compose chroot"', collect)
     .option('--spdx <file>', 'write an inventory of packages (SPDX 2.3)')
     .option('--cyclonedx <file>', 'write an inventory of packages (CycloneDX 1.5)')
     .option('--dot <file>', 'write which package needs which (Graphviz)')
@@ -59,6 +60,27 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .action(
       run<[string, Record<string, unknown>]>(
         async () => (await import('./commands/compose-resolve.ts')).composeResolve,
+      ),
+    );
+  compose
+    .command('chroot <template>')
+    .description('write the roots in which the tools of a distribution run, as tar.zst')
+    .option(
+      '-o, --output <path>',
+      'FILE.tar.zst of one root, or DIR/ of all (default: in the store)',
+    )
+    .option('--root <name>', 'kernel, disk, convert, verity, sign, iso or boot', collect)
+    .option('--lock <file>', 'lock file of --frozen (default TEMPLATE.lock)')
+    .option('--frozen', 'use the packages of the lock file')
+    .option('--offline', 'fetch nothing')
+    .option('--cache-dir <dir>', 'where packages are kept (default: in the store)')
+    .option('--work-dir <dir>', 'the store (default: VARVE_ROOT)')
+    .option('--config <file>', 'global configuration')
+    .option('--json', 'print JSON')
+    .addOption(progressOption())
+    .action(
+      run<[string, Record<string, unknown>]>(
+        async () => (await import('./commands/compose-chroot.ts')).composeChroot,
       ),
     );
   compose

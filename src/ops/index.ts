@@ -36,4 +36,4 @@ export { createTreeProvider, type TreeProviderDeps } from './source-local-tree.t
 export { SourceMemory } from './source-memory.ts';
 export type { TemplateDeps } from './template.ts';
 export { type ComposedImage, composeImage } from './template-compose.ts';
-export { createTemplateDriver, isTemplateSource } from './template-source.ts';
+export { createTemplateDriver, isTemplateSource, lazyShelf } from './template-source.ts';

@@ -33,6 +33,13 @@ export {
 } from './os-template.ts';
 export { type Provider, parseProvider, providerOf, rootOpeners } from './provider.ts';
 export {
+  encodeRootSnapshot,
+  parseRootSnapshot,
+  type RootSnapshot,
+  rootSnapshotBytes,
+  SNAPSHOT_HEAD_BYTES,
+} from './root-snapshot.ts';
+export {
   isRpmTemplate,
   parseRpmTemplate,
   type RootTemplate,

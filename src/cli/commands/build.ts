@@ -43,6 +43,8 @@ export async function buildCommand(
   return await runBuild(io, store, { request: request.value, options, resources });
 }
 
+type TakeResults = NonNullable<BuildEdge['take']>;
+
 /** A request and what it was made of. */
 export interface Work {
   readonly request: BuildRequest;
@@ -50,6 +52,15 @@ export interface Work {
   readonly resources: AsyncDisposableStack;
   /** Templates that are no files. */
   readonly templates?: GivenTemplates;
+  /** Takes the results besides the outputs. */
+  readonly take?: (
+    results: Parameters<TakeResults>[0],
+    work: {
+      readonly deps: BuildDeps;
+      readonly outputs: Parameters<TakeResults>[1];
+      readonly signal: AbortSignal;
+    },
+  ) => Promise<Result<void>>;
 }
 
 /** Runs a request with its display, and reports what came of it. */
@@ -72,14 +83,20 @@ export async function runBuild(io: Io, store: Store, work: Work): Promise<number
     if (event.type === 'decision' && event.decision.outcome !== 'hit') executed.add(event.vertex);
     emit(event);
   };
+  const watched = { ...deps, emit: watching };
+  const { take } = work;
   try {
     done = await withTimeout(
       async (signal) =>
-        await buildImage(
-          wantingImage(request, options),
-          { ...deps, emit: watching },
-          edgeOf(io, signal),
-        ),
+        await buildImage(wantingImage(request, options), watched, {
+          ...edgeOf(io, signal),
+          ...(take === undefined
+            ? {}
+            : {
+                take: async (results, outputs) =>
+                  await take(results, { deps: watched, outputs, signal }),
+              }),
+        }),
       { seconds: seconds.value, signal: io.signal, late: () => io.stopped() },
     );
   } finally {

@@ -20,6 +20,7 @@ import {
 import { type OsRoots, osRoots } from '../../template/index.ts';
 import { composeRequest, type Options } from '../build-request.ts';
 import { canBeMade, formatsFit } from '../compose/can-be-made.ts';
+import { providerId, useChroots } from '../compose/chroots.ts';
 import {
   artifactFormats,
   diskOutput,
@@ -62,6 +63,11 @@ export async function composeDisk(
   if (!signing.ok) return fail(io, signing.error);
   const templates = givenTemplates(io, { file: work.file, roots, options });
   if (!templates.ok) return fail(io, templates.error);
+  const begun = await beginWithChroots(io, store, {
+    ...work,
+    ...{ provider: providerId(plan.template), given: templates.value.given },
+  });
+  if (!begun.ok) return fail(io, begun.error);
   const request = await stagesRequest(io, store, {
     ...work,
     dir,
@@ -104,6 +110,19 @@ export async function composeDisk(
   if (lock !== undefined && !options.is('frozen'))
     await writeLocks(io, lock, templates.value.locks);
   return 0;
+}
+
+/** `--chroot`: roots of tools out of files. */
+async function beginWithChroots(
+  io: Io,
+  store: Store,
+  work: Omit<Parameters<typeof useChroots>[2], 'paths'> & { readonly options: Options },
+): Promise<Result<void>> {
+  const paths = work.options.list('chroot');
+  if (paths.length === 0) return ok(undefined);
+  if (work.options.is('clean') || work.options.isNot('cache'))
+    return err(failure('CL002', 2, '--chroot: a build from nothing begins with no root of tools'));
+  return await useChroots(io, store, { ...work, paths });
 }
 
 /** The outputs of each stage; a boot test and what only has to be made have none. */
