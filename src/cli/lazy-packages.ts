@@ -22,9 +22,15 @@ export function lazyPackages(
     const { createPackageStore } = await import('../packages/index.ts');
     // While somebody is at work, no trim takes the indexes and packages that were written or used since.
     resources.use(new CommandLease(store.db.leases, 'a choice of packages')).add();
+    const named = io.env['VARVE_PACKAGES'];
+    const dir = named === undefined ? undefined : resolve(io.cwd, named);
+    if (dir !== undefined) {
+      const { useCacheDir } = await import('./cache-dir-lock.ts');
+      resources.use(await useCacheDir(dir, io.signal));
+    }
     return resources.use(
       createPackageStore({
-        root: io.env['VARVE_PACKAGES'] ?? storePaths(store.root).packages,
+        root: dir ?? storePaths(store.root).packages,
         clock: io.clock,
         locks: store.db.locks,
         hostRoot: '/',

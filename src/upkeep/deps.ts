@@ -9,6 +9,7 @@ import type {
   WorkLocks,
 } from '../ports/index.ts';
 import type { LayerStore } from '../snapshot/index.ts';
+import type { PackageDir } from './package-dirs.ts';
 
 /** What looking after a store needs. */
 export interface UpkeepDeps {
@@ -37,6 +38,8 @@ export interface UpkeepPaths {
   readonly snapshots: string;
   readonly mounts: string;
   readonly packages: string;
+  /** Directories of packages beside the store's own, which were named. */
+  readonly packageDirs?: readonly PackageDir[];
   readonly git: string;
   readonly contexts: string;
   readonly logs: string;

@@ -9,6 +9,7 @@ import type { UpkeepDeps } from './deps.ts';
 import { type ImageFact, imageFacts } from './image-facts.ts';
 import { Makers } from './makers.ts';
 import { namesIn } from './names-in.ts';
+import { packageDirs } from './package-dirs.ts';
 
 /** Everything an inventory looks up more than once. */
 export interface Facts {
@@ -53,7 +54,7 @@ export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
     pins: new Map(live.map((pin) => [pin.resource, pin])),
     buildPins: pinnedByBuilds(deps, { live, chains, results }),
     sizes: new Sizes(db.measured()),
-    packageNames: await packageNames(join(deps.paths.packages, 'lock')),
+    packageNames: await packageNames(packageDirs(deps.paths).map(({ path }) => join(path, 'lock'))),
     now,
   };
 }
@@ -70,10 +71,10 @@ function imagesWith(images: readonly ImageFact[]): ReadonlyMap<Digest, readonly 
 }
 
 /** Choices of packages name what the pool knows by digest only; one that cannot be read names nothing. */
-async function packageNames(dir: string): Promise<ReadonlyMap<string, string>> {
+async function packageNames(dirs: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
-  for (const file of namesIn(dir)) {
-    const text = await readFile(join(dir, file), 'utf8').catch((e: unknown) => {
+  for (const file of dirs.flatMap((dir) => namesIn(dir).map((name) => join(dir, name)))) {
+    const text = await readFile(file, 'utf8').catch((e: unknown) => {
       if (isErrno(e, 'ENOENT', 'EISDIR')) return '';
       throw e;
     });

@@ -6,6 +6,7 @@ import { downloading, FREE } from './estimate.ts';
 import { type Facts, holdsOn } from './facts.ts';
 import { LockedFiles } from './locked-files.ts';
 import { namesIn } from './names-in.ts';
+import { idPrefix, type PackageDir, packageDirs } from './package-dirs.ts';
 
 interface FileEntry {
   readonly id: string;
@@ -74,32 +75,43 @@ export function mountEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
 
 /** Packages, their indexes, and the Release files that vouch for both. */
 export function packageEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
-  const { packages } = deps.paths;
+  return packageDirs(deps.paths).flatMap((dir) =>
+    entriesOfDir(dir, facts, idPrefix(deps.paths, dir)),
+  );
+}
+
+function entriesOfDir(dir: PackageDir, facts: Facts, prefix: string): Entry[] {
   const entries: Entry[] = [];
-  const pool = join(packages, 'pool');
+  const pool = join(dir.path, 'pool');
+  const where = prefix === '' ? '' : ` in ${dir.path}`;
+  const holds: readonly Hold[] = dir.inUse
+    ? [{ by: 'use', text: `another command works with ${dir.path}` }]
+    : [];
   for (const shelf of namesIn(pool)) {
     if (!/^[0-9a-f]{2}$/.test(shelf)) continue;
     for (const hex of namesIn(join(pool, shelf)))
       entries.push(
         ...entryOf(facts, {
-          id: `package:sha256:${hex}`,
+          id: `package:${prefix}sha256:${hex}`,
           kind: 'package',
-          label: facts.packageNames.get(hex) ?? 'package',
+          label: `${facts.packageNames.get(hex) ?? 'package'}${where}`,
           path: join(pool, shelf, hex),
           cost: downloading,
+          holds,
         }),
       );
   }
   const index = (folder: string, label: string, cost?: (bytes: number) => Cost): void => {
     // What is being written is its writer's, or goes with what a dead process left.
-    for (const name of namesIn(join(packages, folder)))
+    for (const name of namesIn(join(dir.path, folder)))
       if (!name.startsWith('.'))
         entries.push(
           ...entryOf(facts, {
-            id: `${folder}:${name}`,
+            id: `${folder}:${prefix}${name}`,
             kind: 'index',
-            label,
-            path: join(packages, folder, name),
+            label: `${label}${where}`,
+            path: join(dir.path, folder, name),
+            holds,
             ...(cost === undefined ? {} : { cost }),
           }),
         );
@@ -182,7 +194,11 @@ export function housekeepingEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
   const damaged = namesIn(paths.root)
     .filter((name) => name.startsWith('state.db.damaged-'))
     .map((name) => join(paths.root, name));
-  const aside = [join(paths.content, 'quarantine'), join(paths.packages, 'pool', 'quarantine')]
+  const pools = packageDirs(paths).map(({ path }) => join(path, 'pool'));
+  const aside = [
+    join(paths.content, 'quarantine'),
+    ...pools.map((pool) => join(pool, 'quarantine')),
+  ]
     .flatMap((dir) => namesIn(dir).map((name) => join(dir, name)))
     .concat(
       damaged,
@@ -190,7 +206,7 @@ export function housekeepingEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
     );
   const quarantine = aside.flatMap((path) =>
     entryOf(facts, {
-      id: `quarantine:${path.slice(paths.root.length + 1)}`,
+      id: `quarantine:${nameIn(paths.root, path)}`,
       kind: 'quarantine',
       label: 'failed verification',
       path,
@@ -198,14 +214,14 @@ export function housekeepingEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
   );
   const unfinished = [
     join(paths.content, 'ingest'),
-    join(paths.packages, 'pool', 'partial'),
+    ...pools.map((pool) => join(pool, 'partial')),
     join(paths.snapshots, 'work'),
     paths.tmp,
     join(paths.root, 'trash'),
   ].flatMap((dir) =>
     namesIn(dir).flatMap((name) =>
       entryOf(facts, {
-        id: `temporary:${join(dir, name).slice(paths.root.length + 1)}`,
+        id: `temporary:${nameIn(paths.root, join(dir, name))}`,
         kind: 'temporary',
         label: 'not finished',
         path: join(dir, name),
@@ -216,3 +232,7 @@ export function housekeepingEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
   );
   return [...own, ...quarantine, ...unfinished];
 }
+
+/** A path below the root of the store from there on, another one as it is. */
+const nameIn = (root: string, path: string): string =>
+  path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path;

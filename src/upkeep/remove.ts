@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, renameSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, parseDigest } from '../base/index.ts';
@@ -154,8 +154,10 @@ class RemovalWork {
       try {
         renameSync(path, join(this.#trash, String(this.#moved++)));
       } catch (e) {
+        // A directory of the user's may be on another file system: what is removed there are single files.
+        if (isErrno(e, 'EXDEV')) rmSync(path, { recursive: true, force: true });
         // Gone already: somebody else removed it, or moved it to the quarantine.
-        if (!isErrno(e, 'ENOENT')) throw e;
+        else if (!isErrno(e, 'ENOENT')) throw e;
       }
     }
     return true;

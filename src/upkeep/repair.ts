@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { type Digest, isErrno, type Result } from '../base/index.ts';
 import type { LayerId } from '../ports/index.ts';
 import type { UpkeepDeps } from './deps.ts';
+import { quarantineFor } from './package-dirs.ts';
 import { trimming } from './remove.ts';
 import type { Problem } from './verify.ts';
 
@@ -131,7 +132,7 @@ async function quarantineLayer(deps: UpkeepDeps, problem: Problem): Promise<Done
 
 /** Moves a file or directory to `quarantine/` of the store; false when it is gone. */
 function moveAside(deps: UpkeepDeps, path: string): boolean {
-  const dir = join(deps.paths.root, 'quarantine');
+  const dir = quarantineFor(deps.paths, path);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const stamp = Math.floor(deps.clock.now()).toString(36);
   try {

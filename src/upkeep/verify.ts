@@ -10,6 +10,7 @@ import { type LayerFault, verifyLayer } from '../snapshot/index.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { type Facts, gatherFacts } from './facts.ts';
 import { namesIn } from './names-in.ts';
+import { packageDirs } from './package-dirs.ts';
 
 /** Something that is not what it should be. */
 export interface Problem {
@@ -193,17 +194,21 @@ class Verification {
   }
 
   async packages(): Promise<void> {
+    for (const { path } of packageDirs(this.#deps.paths))
+      if (namesIn(path).length > 0) await this.#packagesIn(path);
+  }
+
+  async #packagesIn(root: string): Promise<void> {
     const { paths } = this.#deps;
-    if (namesIn(paths.packages).length === 0) return;
     // Its libraries are large, and looking at a store or trimming it needs none of them.
     const { verifyPackages } = await import('../packages/index.ts');
-    for await (const { path, bytes, fault } of verifyPackages(paths.packages, {
+    for await (const { path, bytes, fault } of verifyPackages(root, {
       signal: this.#options.signal,
       hash: async (files) => await this.#hashAll(files),
     })) {
       this.#note('packages', bytes);
       if (fault === undefined) continue;
-      const id = `packages/${path.slice(paths.packages.length + 1)}`;
+      const id = root === paths.packages ? `packages/${path.slice(root.length + 1)}` : path;
       this.#problems.push({ what: 'package', id, path, text: fault });
     }
   }

@@ -18,7 +18,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 /** `varve cache df`: disk space by kind. */
 export function cacheDf(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps, store) => {
+  return withUpkeep(io, { values: options }, async (deps, store) => {
     const entries = await takeInventory(deps);
     const state = stateOf(deps);
     const { disk } = state;

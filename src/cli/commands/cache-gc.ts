@@ -23,23 +23,27 @@ type Planner = (entries: readonly Entry[], state: GcState) => GcPlan;
 
 /** `varve cache gc`: applies the policy. */
 export function cacheGc(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps, store) => {
-    const policy = await gcPolicy(io, store.root, options);
-    if (!policy.ok) return fail(io, policy.error);
-    if (isEmptyPolicy(policy.value))
-      return fail(
-        io,
-        failure('ST041', 2, 'there is no policy to apply', {
-          help: 'give --preset default, ci or workstation, or rules like --max-used-space 10GB, or write gc.yml',
-        }),
-      );
-    return await run(io, deps, options, (entries, state) => planGc(entries, policy.value, state));
-  });
+  return withUpkeep(
+    io,
+    { values: options, removes: options['dryRun'] !== true },
+    async (deps, store) => {
+      const policy = await gcPolicy(io, store.root, options);
+      if (!policy.ok) return fail(io, policy.error);
+      if (isEmptyPolicy(policy.value))
+        return fail(
+          io,
+          failure('ST041', 2, 'there is no policy to apply', {
+            help: 'give --preset default, ci or workstation, or rules like --max-used-space 10GB, or write gc.yml',
+          }),
+        );
+      return await run(io, deps, options, (entries, state) => planGc(entries, policy.value, state));
+    },
+  );
 }
 
 /** `varve cache prune`: removes what nobody would miss, or with `--all` whatever nothing holds. */
 export function cachePrune(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: options, removes: options['dryRun'] !== true }, async (deps) => {
     const filters: EntryFilter[] = [];
     for (const text of listOf(options['filter'])) {
       const filter = parseFilter(text);

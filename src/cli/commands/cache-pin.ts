@@ -10,7 +10,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 /** `varve cache pin`: keeps an entry, an image with its cache, or what a build made. Without a name it lists the pins. */
 export function cachePin(io: Io, name: string | undefined, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: {} }, async (deps) => {
     if (name === undefined) return list(io, deps, options);
     const span = options['for'];
     const age = typeof span === 'string' ? parseAge(span) : undefined;
@@ -36,7 +36,7 @@ export function cachePin(io: Io, name: string | undefined, options: Options): Pr
 
 /** `varve cache unpin`. */
 export function cacheUnpin(io: Io, names: readonly string[]): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: {} }, async (deps) => {
     let exit = 0;
     for (const name of names) {
       const known = deps.db.pins().map((pin) => pin.resource);

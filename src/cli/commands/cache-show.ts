@@ -17,7 +17,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 /** `varve cache ls`. */
 export function cacheLs(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: options }, async (deps) => {
     const chosen = choose(options);
     if (!chosen.ok) return fail(io, chosen.error);
     const now = deps.clock.now();
@@ -74,7 +74,7 @@ function choose(options: Options): Choice {
 
 /** `varve cache tree`: what stands on what. */
 export function cacheTree(io: Io, id: string | undefined, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: options }, async (deps) => {
     const entries = await takeInventory(deps);
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
     const children = new Map<string, Entry[]>();
@@ -142,7 +142,7 @@ function* treeLines(
 
 /** `varve cache why`: why an entry is here, what keeps it, and what would be lost. */
 export function cacheWhy(io: Io, id: string, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps) => {
+  return withUpkeep(io, { values: options }, async (deps) => {
     const entries = await takeInventory(deps);
     const found = one(entries, id);
     if (!found.ok) return fail(io, found.error);

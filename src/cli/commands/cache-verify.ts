@@ -19,7 +19,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 /** `varve cache verify`: compares everything in the store with what is promised of it, and repairs it with `--repair`. */
 export function cacheVerify(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps, store) => {
+  return withUpkeep(io, { values: options }, async (deps, store) => {
     const shown = progress(io);
     const verified = await verifyStore(deps, { signal: io.signal, onProgress: shown.update });
     shown.end();

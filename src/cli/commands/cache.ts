@@ -26,6 +26,11 @@ export function addCache(program: Command, run: Run): void {
 }
 
 const show = () => import('./cache-show.ts');
+/** A directory that `compose --cache-dir` keeps packages in belongs to no store: who wants it seen names it. */
+const CACHE_DIR = [
+  '--cache-dir <dir>',
+  'a directory of packages as well (default: VARVE_PACKAGES)',
+] as const;
 const FILTER = [
   '--filter <filter>',
   'kind=…, unused-for=7d, size>10MB, build=…, label=…',
@@ -37,6 +42,7 @@ function addShowing(cache: Command, run: Run): void {
     .command('df')
     .description('disk space by kind')
     .option('-v, --verbose', 'list every entry too')
+    .option(...CACHE_DIR)
     .option(...JSON_FLAG)
     .action(run<[Options]>(async () => (await import('./cache-df.ts')).cacheDf));
   cache
@@ -44,17 +50,20 @@ function addShowing(cache: Command, run: Run): void {
     .description('list entries')
     .option(...FILTER)
     .option('--sort <order>', 'size, used, created, uses, cost, kind or name', 'size')
+    .option(...CACHE_DIR)
     .option('-q, --quiet', 'print ids only')
     .option(...JSON_FLAG)
     .action(run<[Options]>(async () => (await show()).cacheLs));
   cache
     .command('tree [entry]')
     .description('what stands on what')
+    .option(...CACHE_DIR)
     .option(...JSON_FLAG)
     .action(run<[string | undefined, Options]>(async () => (await show()).cacheTree));
   cache
     .command('why <entry>')
     .description('why an entry is here, what keeps it, and what losing it costs')
+    .option(...CACHE_DIR)
     .option(...JSON_FLAG)
     .action(run<[string, Options]>(async () => (await show()).cacheWhy));
 }
@@ -71,6 +80,7 @@ function addTrimming(cache: Command, run: Run): void {
     .option('--reserved-space <size>', 'age and free space leave this much alone')
     .option('--min-free-space <size>', 'this much of the disk stays free')
     .option('--keep-duration <time>', 'what was not used for longer goes (7d, 36h)')
+    .option(...CACHE_DIR)
     .option(...dry)
     .option(...verbose)
     .option(...JSON_FLAG)
@@ -81,6 +91,7 @@ function addTrimming(cache: Command, run: Run): void {
     .option('-a, --all', 'cached steps, cache mounts and packages too')
     .option(...FILTER)
     .option('--keep-storage <size>', 'stop when the store is not larger than this')
+    .option(...CACHE_DIR)
     .option('-f, --force', 'do not ask')
     .option(...dry)
     .option(...verbose)
@@ -93,6 +104,7 @@ function addVerify(cache: Command, run: Run): void {
     .command('verify')
     .description('compare everything in the store with what is promised of it')
     .option('--repair', 'move damaged files aside, and fetch again what a registry has')
+    .option(...CACHE_DIR)
     .option(...JSON_FLAG)
     .action(run<[Options]>(async () => (await import('./cache-verify.ts')).cacheVerify));
 }

@@ -27,7 +27,7 @@ const FILES = 60;
 
 /** `varve report`: what the history says, as a page, JSON, Markdown or Prometheus text. */
 export function reportCommand(io: Io, options: Options): Promise<number> {
-  return withUpkeep(io, async (deps, store) => {
+  return withUpkeep(io, { values: {} }, async (deps, store) => {
     const { history } = store.db;
     const name = typeof options['name'] === 'string' ? options['name'] : undefined;
     const builds = history
