@@ -42,7 +42,7 @@ export async function startPeers(
   const makers = {
     varve: (at: string, base: string) => varve(at, base, 'varve'),
     plain: (at: string, base: string) => varve(at, base, 'plain'),
-    erofs: (at: string, base: string) => varve(at, base, 'erofs'),
+    extracted: (at: string, base: string) => varve(at, base, 'extracted'),
     buildah,
     docker,
     buildkit,
@@ -59,11 +59,11 @@ export async function startPeers(
 }
 
 /** Varve in the three ways that it is measured. */
-export const OURS = ['varve', 'plain', 'erofs'] as const;
+export const OURS = ['varve', 'plain', 'extracted'] as const;
 
 /**
  * Varve as it is called by default; with layers that are not compressed (`plain`), since what Docker's engine and buildah make of
- * a build is an image whose layers nobody has compressed yet; and with layers mounted, not extracted (`erofs`).
+ * a build is an image whose layers nobody has compressed yet; and with layers that are always extracted (`extracted`).
  */
 function varve(root: string, layout: string, name: (typeof OURS)[number]): Peer {
   const store = join(root, name);
@@ -79,7 +79,10 @@ function varve(root: string, layout: string, name: (typeof OURS)[number]): Peer 
         ...(cacheFrom === undefined ? [] : ['--cache-from', cacheFrom]),
         context,
       ],
-      env: { VARVE_ROOT: store, ...(name === 'erofs' ? { VARVE_SNAPSHOTS: 'erofs' } : {}) },
+      env: {
+        VARVE_ROOT: store,
+        ...(name === 'extracted' ? { VARVE_SNAPSHOTS: 'directories' } : {}),
+      },
     }),
     clear: () => rmSync(store, { recursive: true, force: true }),
     stop: nothing,

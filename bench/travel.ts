@@ -1,30 +1,30 @@
 /**
- * `node bench/travel.ts [MIB [NAME]]`: what exports and a new machine cost, with a real registry on loopback. Workload T has sixty
- * RUN steps with a file of code behind them, F one layer of MIB mebibytes (2048 when absent, half of it random) with code behind it. Each
- * state is one measurement: with two gibibytes in each, interleaved rounds would take an hour. buildah is the peer where it has the same.
+ * `node bench/travel.ts [--mib N] [--only T,F] [--peers varve,buildkit] [--base busybox|debian]`: what exports and a new machine cost, with
+ * a real registry on loopback. Workload T has sixty RUN steps with a file of code behind them, F one layer of N mebibytes (2048
+ * when absent, half of it random) with code behind it, both on a base. Each state is one measurement: with two gibibytes in each, interleaved rounds
+ * would take an hour. A new machine is a builder that has forgotten everything, with the base in a layout beside it. buildah has no cache that
+ * travels in this version; what both have stands side by side.
  */
-import { spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { startRegistry } from '../test/rig/registry.ts';
+import { makeDisk } from './disk.ts';
 import { measure } from './measure.ts';
+import type { Ends, Peer } from './peer.ts';
+import { makeBase, startPeers } from './peers.ts';
 import { large } from './workloads.ts';
 
-const mib = Number(process.argv[2] ?? 2048);
-/** Only workloads whose name begins so. */
-const only = process.argv[3] ?? '';
-const root = mkdtempSync(join(tmpdir(), 'varve-travel-'));
-const program = join(import.meta.dirname, '../bin/varve');
+const { values: options } = parseArgs({
+  options: {
+    mib: { type: 'string', default: '2048' },
+    only: { type: 'string', default: 'T,F' },
+    peers: { type: 'string', default: 'varve,buildkit,buildah' },
+    base: { type: 'string', default: 'debian' },
+  },
+});
+const mib = Number(options.mib);
 
 interface Travel {
   readonly name: string;
@@ -34,8 +34,7 @@ interface Travel {
 
 function travel(name: string, dir: string, lines: readonly string[]): Travel {
   mkdirSync(dir, { recursive: true });
-  copyFileSync('/bin/busybox', join(dir, 'busybox'));
-  const text = ['FROM scratch', 'COPY busybox /bin/sh', ...lines, 'COPY code /code', ''];
+  const text = ['FROM base', ...lines, 'COPY code /code', ''];
   writeFileSync(join(dir, 'Dockerfile'), text.join('\n'));
   const change = (): void =>
     writeFileSync(join(dir, 'code'), `written at ${process.hrtime.bigint()}\n`);
@@ -43,7 +42,7 @@ function travel(name: string, dir: string, lines: readonly string[]): Travel {
   return { name, context: dir, change };
 }
 
-function travels(): Travel[] {
+function travels(root: string): Travel[] {
   const steps = Array.from({ length: 60 }, (_, i) => `RUN echo ${i} > /f${i}`);
   return [
     travel('T: 60 RUN steps', join(root, 'steps'), steps),
@@ -51,115 +50,96 @@ function travels(): Travel[] {
   ];
 }
 
-/** Bytes of everything that a store fetched or made as blobs. */
-function blobBytes(store: string): number {
-  const dir = join(store, 'content/blobs/sha256');
-  return readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
+interface Places {
+  readonly root: string;
+  readonly cache: string;
+  /** Of its own registry: what the cache's has would be mounted, not sent. */
+  readonly image: string;
 }
 
-/** What a command took. */
-interface Cost {
-  readonly seconds: number;
-  readonly cpu: number;
-  readonly peak: number;
-}
-
-async function varve(what: Travel, host: string, images: string): Promise<void> {
-  const build = async (store: string, ...args: readonly string[]): Promise<Cost> => {
-    const sample = await measure([
-      {
-        argv: [program, 'build', '--progress=plain', ...args, what.context],
-        env: { VARVE_ROOT: join(root, store) },
-      },
-    ]);
-    return { seconds: sample.seconds, cpu: sample.cpuSeconds, peak: sample.peakMiB };
+/** Every state of a workload, in its order, for a builder whose caches travel. */
+async function journey(peer: Peer, what: Travel, { root, cache, image }: Places): Promise<void> {
+  const state = async (title: string, ends: Ends = {}): Promise<void> => {
+    const sample = await measure([peer.build(what.context, 'bench', ends)]);
+    say(peer.name, title, sample);
   };
-  const say = (title: string, { seconds, cpu, peak }: Cost): void =>
-    console.log(
-      `  varve    ${title.padEnd(64)} ${cpu.toFixed(2)} CPU s, ${seconds.toFixed(2)} s, peak ${peak.toFixed(0)} MiB`,
-    );
-  const cache = `type=registry,ref=${host}/bench/cache:${what.name[0]?.toLowerCase() ?? ''}`;
-  const image = `${images}/bench/app:${what.name[0]?.toLowerCase() ?? ''}`;
-  const max = ['--cache-to', `${cache},mode=max`];
-  say('build, nothing exported', await build('a'));
-  say('first cache export (zstd)', await build('a', ...max));
-  say('cache export again, nothing changed', await build('a', ...max));
+  const archive = join(root, 'out.tar');
+  const max = { cacheTo: `${cache},mode=max,compression=zstd` };
+  const push = { output: `type=image,name=${image},push=true,compression=zstd` };
+  peer.clear();
+  await state('build, nothing exported');
+  await state('first cache export, zstd, with the cached build', max);
+  await state('the same again, nothing changed', max);
   what.change();
-  say('one file changed, build alone', await build('a'));
-  say('the same build again, with its cache export', await build('a', ...max));
-  say(
-    'OCI archive, zstd',
-    await build('a', '-o', `type=oci,dest=${join(root, 'out.tar')},compression=zstd`),
-  );
-  rmSync(join(root, 'out.tar'), { force: true });
-  say('first push, zstd', await build('a', '-o', `type=registry,name=${image},compression=zstd`));
+  await state('one file changed, build alone');
+  await state('the same build again, with its cache export', max);
+  await state('OCI archive, zstd', { output: `type=oci,dest=${archive},compression=zstd` });
+  console.log(`           the archive has ${statSync(archive).size} bytes`);
+  rmSync(archive);
+  await state('first push, zstd', push);
   what.change();
-  say(
-    'one file changed and pushed',
-    await build('a', '-o', `type=registry,name=${image},compression=zstd`),
-  );
-  say('cache export', await build('a', ...max));
-  const from = ['--cache-from', cache];
-  say('new machine, nothing changed', await build('b', ...from, '-t', 'bench'));
-  console.log(`           bytes in its blob store: ${blobBytes(join(root, 'b'))}`);
+  await state('one file changed and pushed', push);
+  await state('its cache export', max);
+  peer.clear();
+  await state('new machine, nothing changed', { cacheFrom: cache });
+  peer.clear();
   what.change();
-  const push = ['-o', `type=registry,name=${image},compression=zstd`];
-  say('new machine, one file changed and pushed', await build('b', ...from, ...push));
-  console.log(`           bytes in its blob store: ${blobBytes(join(root, 'b'))}`);
+  await state('new machine, one file changed and pushed', { ...push, cacheFrom: cache });
 }
 
-async function buildah(what: Travel, host: string): Promise<void> {
-  const storage = ['--root', join(root, 'buildah/root'), '--runroot', join(root, 'buildah/run')];
-  const command = ['buildah', ...storage, '--storage-driver', 'overlay'];
-  const run = async (title: string, ...args: readonly string[]): Promise<void> => {
-    const { seconds, cpuSeconds } = await measure([{ argv: [...command, ...args] }]);
-    console.log(
-      `  buildah  ${title.padEnd(64)} ${cpuSeconds.toFixed(2)} CPU s, ${seconds.toFixed(2)} s`,
-    );
-  };
-  const build = [
-    'build',
-    '--layers',
-    '--isolation',
-    'oci',
-    '--runtime',
-    'runc',
-    '-t',
-    'bench',
-    what.context,
-  ];
+function say(
+  peer: string,
+  title: string,
+  {
+    seconds,
+    cpuSeconds,
+    peakMiB,
+  }: { readonly seconds: number; readonly cpuSeconds: number; readonly peakMiB: number },
+): void {
+  console.log(
+    `  ${peer.padEnd(8)} ${title.padEnd(52)} ${seconds.toFixed(2)} s, ${cpuSeconds.toFixed(2)} CPU s, peak ${peakMiB.toFixed(0)} MiB`,
+  );
+}
+
+/** What buildah has of it. */
+async function withoutCache(peer: Peer, what: Travel, { root, image }: Places): Promise<void> {
+  const build = peer.build(what.context, 'bench');
+  const storage = build.argv.slice(0, build.argv.indexOf('build'));
+  const run = async (title: string, argv: readonly string[]): Promise<void> =>
+    say(peer.name, title, await measure([{ argv }]));
   const push = ['push', '--quiet', '--tls-verify=false', '--compression-format', 'zstd', 'bench'];
-  const image = `docker://${host}/peer/app:${what.name[0]?.toLowerCase() ?? ''}`;
-  await run('build, nothing exported', ...build);
-  await run('first push, zstd', ...push, image);
+  const archive = join(root, 'peer.tar');
+  peer.clear();
+  await run('build, nothing exported', build.argv);
+  await run('first push, zstd', [...storage, ...push, `docker://${image}`]);
   what.change();
-  await run('one file changed, build alone', ...build);
-  await run('push of it', ...push, image);
-  await run(
-    'OCI archive, its own compression',
-    'push',
-    '--quiet',
-    'bench',
-    `oci-archive:${join(root, 'peer.tar')}`,
-  );
-  rmSync(join(root, 'peer.tar'), { force: true });
-  // The next workload starts from nothing.
-  spawnSync('buildah', [...command.slice(1), 'rmi', '-a', '-f']);
+  await run('one file changed, build alone', build.argv);
+  await run('push of it', [...storage, ...push, `docker://${image}`]);
+  const archived = ['push', '--quiet', 'bench', `oci-archive:${archive}`];
+  await run('OCI archive, its own compression', [...storage, ...archived]);
+  rmSync(archive);
 }
 
+using disk = makeDisk(80);
+const { root } = disk;
+const layout = makeBase(root, options.base === 'debian' ? 'debian' : 'busybox');
+const wanted = options.peers.split(',');
+const peers = await startPeers(root, layout, (name) => wanted.includes(name));
 try {
-  await using registry = await startRegistry();
-  // Of its own: what the cache's registry has would be mounted, not sent.
-  await using images = await startRegistry();
-  for (const each of travels().filter(({ name }) => name.startsWith(only))) {
+  console.log(
+    `${disk.what}, base ${options.base}; ${peers.map((p) => `${p.name}: ${p.version}`).join('; ')}`,
+  );
+  for (const each of travels(root).filter(({ name }) => options.only.includes(name[0] ?? ''))) {
     console.log(`${each.name} (load ${loadavg()[0]?.toFixed(1) ?? ''})`);
-    await varve(each, registry.host, images.host);
-    if (spawnSync('buildah', ['--version']).status === 0) await buildah(each, registry.host);
+    for (const peer of peers) {
+      await using registry = await startRegistry();
+      await using images = await startRegistry();
+      const image = `${images.host}/bench/app:latest`;
+      const cache = `type=registry,ref=${registry.host}/bench/cache:latest`;
+      const go = peer.name === 'buildah' ? withoutCache : journey;
+      await go(peer, each, { root, cache, image });
+    }
   }
 } finally {
-  // A build of buildah that failed leaves its mounts.
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').reverse();
-  for (const mount of mounts.map((line) => line.split(' ')[1] ?? ''))
-    if (mount.startsWith(`${root}/`)) spawnSync('umount', [mount]);
-  rmSync(root, { recursive: true, force: true });
+  for (const peer of peers) await peer.stop();
 }
