@@ -51,11 +51,13 @@ export function createBuildDeps(
     }),
   );
   const form = snapshotForm(io.env);
-  const snapshotter = createSnapshotter({
-    root: paths.snapshots,
-    // `runProgram` has refused what is wrong with it.
-    ...(form.ok ? { form: form.value } : {}),
-  });
+  const snapshotter = resources.use(
+    createSnapshotter({
+      root: paths.snapshots,
+      // `runProgram` has refused what is wrong with it.
+      ...(form.ok ? { form: form.value } : {}),
+    }),
+  );
   const actions = actionsAccount(io.env);
   const packages: TemplatePackages = lazyPackages(io, store, resources, templates);
   return {

@@ -18,13 +18,13 @@ interface ActiveParts {
   /** Their directories, made where they are not there yet. */
   readonly lowerDirs: () => Promise<readonly string[]>;
   /** What an overlay can be made of. */
-  readonly lowers: (work: WorkDir) => Promise<Lowers>;
+  readonly lowers: () => Promise<Lowers>;
   readonly userXattrs: boolean;
   readonly install: (chain: LayerChain) => Promise<void>;
 }
 
-/** Layers as directories, lowest first, for as long as it takes to make an overlay of them. */
-export interface Lowers extends Disposable {
+/** Layers as directories, lowest first. */
+export interface Lowers {
   readonly dirs: readonly string[];
   /** They are on several file systems. */
   readonly mixed: boolean;
@@ -66,7 +66,7 @@ export class DirectoryLayer implements ActiveLayer {
   async mount(): Promise<MountedTree> {
     if (this.#state !== 'open') throw new Error('the layer is finished');
     const { work, upper, userXattrs } = this.#parts;
-    using lowers = await this.#parts.lowers(work);
+    const lowers = await this.#parts.lowers();
     this.#mixed ||= lowers.mixed;
     const scratch = join(work.path, `work${this.#mountCount++}`);
     const empty = join(work.path, 'empty');

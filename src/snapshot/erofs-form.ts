@@ -6,7 +6,6 @@ import {
   readFileSync,
   readSync,
   renameSync,
-  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
 import { type ErofsNode, type ErofsTree, type ErofsType, writeErofs } from '../erofs/index.ts';
-import { mountErofs, mountOverlay, unmount } from '../sys/index.ts';
+import { mountErofs, mountOverlay } from '../sys/index.ts';
 import { ALIGNMENT } from './pack-data.ts';
 import { LARGE, OPAQUE, PADDED, type PackIndex } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
@@ -41,15 +40,13 @@ export class ErofsForm {
     this.#uuid = Buffer.from(boot.replaceAll('-', '').padEnd(32, '0').slice(0, 32), 'hex');
   }
 
-  /** Mounts a layer at a new directory `mount*` of `work`; undefined when it cannot be described, and has to be extracted. */
-  mount(pack: PackView, work: string): string | undefined {
+  /** Mounts a layer at a directory; false when it cannot be described, and has to be extracted. */
+  mount(pack: PackView, target: string): boolean {
     const image = join(pack.dir, 'erofs');
-    if (!this.#isWritten(image) && !this.#write(pack, image)) return undefined;
-    const target = join(work, `mount${randomBytes(4).toString('hex')}`);
-    mkdirSync(target);
+    if (!this.#isWritten(image) && !this.#write(pack, image)) return false;
     const large = largeRows(pack.index).map((row) => pack.largePath(row));
     mountErofs({ image, devices: [join(pack.dir, 'data'), ...large], target });
-    return target;
+    return true;
   }
 
   #isWritten(image: string): boolean {
@@ -126,12 +123,6 @@ export function isImageSound(pack: PackView): boolean {
     if (isErrno(e, 'ENOENT')) return true;
     throw e;
   }
-}
-
-/** Takes the mount of a layer away again; an overlay that was made of it keeps it. */
-export function unmountLayer(target: string): void {
-  unmount(target, { lazy: true });
-  rmdirSync(target);
 }
 
 /** Rows whose data is a file of its own, in the order of these files among the devices; names of one file are one row. */

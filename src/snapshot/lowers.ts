@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { isErrno, TempDir } from '../base/index.ts';
+import { TempDir } from '../base/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import { inUserNamespace } from '../sys/index.ts';
 import type { Lowers } from './active-layer.ts';
-import { ErofsForm, unmountLayer } from './erofs-form.ts';
+import { ErofsForm } from './erofs-form.ts';
 import type { Layout } from './layout.ts';
+import { MountedLayers } from './mounted-layers.ts';
 import type { PackView } from './pack-view.ts';
-import type { WorkDir } from './work-dir.ts';
 
 /** How layers that an overlay is made of are found. */
 export interface LowersParts {
@@ -19,9 +19,9 @@ export interface LowersParts {
 }
 
 /** What overlays are made of: directories of layers where they are, packed layers mounted as EROFS or extracted. */
-export class LowerLayers {
+export class LowerLayers implements AsyncDisposable {
   readonly #parts: LowersParts;
-  #form: ErofsForm | undefined;
+  #mounted: MountedLayers | undefined;
   #isProbed = false;
 
   constructor(parts: LowersParts) {
@@ -33,38 +33,25 @@ export class LowerLayers {
     if (this.#parts.mounting && !this.#isProbed) {
       await using work = this.#parts.layout.work();
       const form = new ErofsForm(this.#parts.layout.boot);
-      if (form.obstacle(work.path) === undefined) this.#form = form;
+      if (form.obstacle(work.path) === undefined)
+        this.#mounted = new MountedLayers(this.#parts.layout, form);
       this.#isProbed = true;
     }
-    return this.#form !== undefined;
+    return this.#mounted !== undefined;
   }
 
-  /** The directories of a chain, lowest first; mounts are below `work`, and last until the result is disposed. */
-  async of(chain: LayerChain, work: WorkDir): Promise<Lowers> {
-    const form = (await this.canMount()) ? this.#form : undefined;
+  /** The directories of a chain, lowest first; mounts among them last until this is disposed. */
+  async of(chain: LayerChain): Promise<Lowers> {
+    const mounted = (await this.canMount()) ? this.#mounted : undefined;
     const dirs: string[] = [];
-    const mounts: string[] = [];
-    const lowers = {
-      dirs,
-      get mixed() {
-        return mounts.length > 0;
-      },
-      [Symbol.dispose]: () => {
-        for (const target of mounts.splice(0)) unmountLayer(target);
-      },
-    };
-    try {
-      for (const [i, layer] of chain.entries()) {
-        const part = chain.slice(0, i + 1);
-        const mounted = form === undefined ? undefined : this.#mount(form, part, work);
-        if (mounted !== undefined) mounts.push(mounted);
-        dirs.push(mounted ?? (await this.#directory(part, layer)));
-      }
-    } catch (e) {
-      lowers[Symbol.dispose]();
-      throw e;
+    let mixed = false;
+    for (const [i, layer] of chain.entries()) {
+      const part = chain.slice(0, i + 1);
+      const target = mounted === undefined ? undefined : this.#mount(mounted, part);
+      mixed ||= target !== undefined;
+      dirs.push(target ?? (await this.#directory(part, layer)));
     }
-    return lowers;
+    return { dirs, mixed };
   }
 
   /** The directories of a chain as directories, lowest first; packed layers are extracted now. */
@@ -75,18 +62,14 @@ export class LowerLayers {
     return dirs;
   }
 
-  #mount(form: ErofsForm, chain: LayerChain, work: WorkDir): string | undefined {
-    const { layout, pack } = this.#parts;
-    if (layout.find(chain) !== undefined) return undefined;
-    const packed = pack(chain);
-    if (packed === undefined) return undefined;
-    try {
-      return form.mount(packed, work.path);
-    } catch (e) {
-      // A full disk has no room for the description either; the kernel may have no memory for one mount more.
-      if (isErrno(e, 'ENOSPC', 'EDQUOT', 'ENOMEM', 'ENFILE')) return undefined;
-      throw e;
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mounted?.[Symbol.asyncDispose]();
+  }
+
+  #mount(mounted: MountedLayers, chain: LayerChain): string | undefined {
+    if (this.#parts.layout.find(chain) !== undefined) return undefined;
+    const packed = this.#parts.pack(chain);
+    return packed === undefined ? undefined : mounted.of(packed);
   }
 
   async #directory(chain: LayerChain, layer: LayerRef): Promise<string> {

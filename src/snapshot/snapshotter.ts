@@ -35,8 +35,11 @@ import { PackView } from './pack-view.ts';
 import { RecordedLayer } from './packed-layer.ts';
 import { EarlierPacks, RecentPacks } from './recent-packs.ts';
 
-/** A snapshotter on a local directory, with what its owner does at the end and at the start of a process's life. */
-export interface LayerStore extends Snapshotter {
+/**
+ * A snapshotter on a local directory, with what its owner does at the end and at the start of a process's life. Disposing of it
+ * takes away what it has mounted; trees that are still mounted keep it until they go.
+ */
+export interface LayerStore extends Snapshotter, AsyncDisposable {
   /**
    * Writes all layers made by this process to the device and marks them: those survive a crash of the machine. Layers that
    * are not marked are trusted until the next boot (a killed process loses nothing) and dropped after it.
@@ -56,7 +59,7 @@ export interface SnapshotterOptions {
   readonly root: string;
   /** `user.overlay.*` attributes, for a process inside a user namespace; by default when this process is in one. */
   readonly userXattrs?: boolean;
-  /** Whether layers are mounted as EROFS where the kernel can do that, or always extracted (the default). */
+  /** Whether layers are mounted as EROFS where the kernel can do that, or always extracted (when absent). */
   readonly form?: 'erofs' | 'directories';
 }
 
@@ -149,7 +152,7 @@ class DirectorySnapshotter implements LayerStore {
         upper: makeLayerDir(work),
         lower,
         lowerDirs: () => this.#lowers.directories(parents),
-        lowers: (at) => this.#lowers.of(parents, at),
+        lowers: () => this.#lowers.of(parents),
         userXattrs: this.#userXattrs,
         install: async (chain) => {
           this.#unsettled.add(await this.#layout.install(work, chain, 'own'));
@@ -193,7 +196,7 @@ class DirectorySnapshotter implements LayerStore {
   async mount(chain: LayerChain): Promise<MountedTree> {
     const work = this.#layout.work();
     try {
-      using lowers = await this.#lowers.of(chain, work);
+      const lowers = await this.#lowers.of(chain);
       // Overlayfs wants two lower directories where there is no upper one.
       const empty = join(work.path, 'empty');
       mkdirSync(empty, 0o755);
@@ -265,6 +268,10 @@ class DirectorySnapshotter implements LayerStore {
 
   sweepWork(): Promise<void> {
     return this.#layout.sweepWork();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lowers[Symbol.asyncDispose]();
   }
 
   async #extract(layer: LayerRef, pack: PackView): Promise<string> {

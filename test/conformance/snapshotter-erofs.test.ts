@@ -11,10 +11,14 @@ const obstacle =
 runSnapshotterTests(
   async () => {
     const dir = await TempDir.create(tmpdir(), 'varve-snapshot-');
+    const snapshotter = createSnapshotter({ root: dir.path, form: 'erofs' });
     return {
       root: dir.path,
-      snapshotter: createSnapshotter({ root: dir.path, form: 'erofs' }),
-      [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
+      snapshotter,
+      [Symbol.asyncDispose]: async () => {
+        await snapshotter[Symbol.asyncDispose]();
+        await dir[Symbol.asyncDispose]();
+      },
     };
   },
   { named: 'layers as EROFS: ', ...(obstacle === undefined ? {} : { skip: obstacle }) },

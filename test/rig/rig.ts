@@ -53,7 +53,7 @@ export function worldOf(rig: Pick<Rig, 'root' | 'store'>): Record<string, string
     HOME: rig.root,
     VARVE_ROOT: rig.store,
     VARVE_GC_PRESET: 'none',
-    // `VARVE_SNAPSHOTS=erofs npm test` runs all of it with layers as EROFS.
+    // `VARVE_SNAPSHOTS=directories npm test` runs all of it with layers that are extracted.
     VARVE_SNAPSHOTS: process.env['VARVE_SNAPSHOTS'],
   };
 }

@@ -5,7 +5,7 @@ import { makeDirectory, TempDir } from '../../base/index.ts';
 import { findProgram, readText } from '../host-programs.ts';
 import { type Io, printJson, storeRoot, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
-import { snapshotForm } from '../snapshot-form.ts';
+import { FORM, snapshotForm } from '../snapshot-form.ts';
 import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
 
 /** What one check found; `mend` is a command or a sentence that helps. */
@@ -132,19 +132,19 @@ async function checkOverlay(io: Io, root: string): Promise<Check> {
 async function checkErofs(io: Io, root: string): Promise<Check> {
   const name = 'EROFS layers';
   const form = snapshotForm(io.env);
-  const isWanted = form.ok && form.value === 'erofs';
   const { obstacleToMounting } = await import('../../snapshot/index.ts');
   const obstacle =
     io.uid === 0 ? await obstacleToMounting(join(root, 'tmp')) : 'not tried without root';
   if (obstacle === undefined) {
-    const how = isWanted ? 'used' : 'possible with VARVE_SNAPSHOTS=erofs';
+    const how = form.ok && form.value === 'erofs' ? 'used' : `not used, because of ${FORM}`;
     return { name, state: 'ok', found: `a test mount worked: ${how}` };
   }
+  const isAsked = io.env[FORM] === 'erofs';
   return {
     name,
-    state: isWanted ? 'limited' : 'ok',
+    state: isAsked ? 'limited' : 'ok',
     found: `layers are extracted: ${obstacle}`,
-    ...(isWanted
+    ...(isAsked
       ? {
           mend: 'needs root, Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE, and a store that does not lie on an overlay',
         }

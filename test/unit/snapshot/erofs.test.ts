@@ -92,7 +92,8 @@ async function inForm<T>(
   body: (store: LayerStore, dir: string) => Promise<T>,
 ): Promise<T> {
   await using dir = await TempDir.create(tmpdir(), `varve-${form}-`);
-  return await body(createSnapshotter({ root: dir.path, form }), dir.path);
+  await using store = createSnapshotter({ root: dir.path, form });
+  return await body(store, dir.path);
 }
 
 const noise = (size: number): Buffer =>
@@ -161,7 +162,9 @@ test(
   mounting,
   async () => {
     await using dir = await TempDir.create(tmpdir(), 'varve-forms-');
-    const open = (form: Form): LayerStore => createSnapshotter({ root: dir.path, form });
+    await using stores = new AsyncDisposableStack();
+    const open = (form: Form): LayerStore =>
+      stores.use(createSnapshotter({ root: dir.path, form }));
     await applied(open('erofs'), STACK.slice(0, 2));
     const top = await applied(open('directories'), STACK);
     const seen = await shown(open('erofs'), top);
@@ -213,43 +216,74 @@ test(
 );
 
 test(
-  'an overlay of mounted layers leaves no other mount behind, and keeps what it shows',
+  'layers are mounted once for all overlays of a process, and gone when it is done with the store',
   mounting,
   async () => {
-    await inForm('erofs', async (store, dir) => {
-      const chain = await applied(store, STACK.slice(0, 1));
-      const mounts = (): string[] =>
-        readFileSync('/proc/self/mountinfo', 'utf8')
-          .split('\n')
-          .filter((line) => line.includes(dir))
-          .map((line) => line.split(' - ')[1]?.split(' ')[0] ?? '');
-      {
-        await using tree = await store.mount(chain);
-        assert.deepEqual(mounts(), ['overlay']);
-        assert.equal(readFileSync(join(tree.path, 'one'), 'utf8'), 'linked');
-      }
-      assert.deepEqual([mounts(), readdirSync(join(dir, 'work'))], [[], []]);
-    });
+    await using dir = await TempDir.create(tmpdir(), 'varve-erofs-');
+    const mounts = (): readonly string[] =>
+      readFileSync('/proc/self/mountinfo', 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(dir.path))
+        .map((line) => line.split(' - ')[1]?.split(' ')[0] ?? '');
+    const store = createSnapshotter({ root: dir.path, form: 'erofs' });
+    const chain = await applied(store, STACK.slice(0, 2));
+    const first = await store.mount(chain.slice(0, 1));
+    const second = await store.mount(chain);
+    assert.deepEqual(mounts(), ['tmpfs', 'erofs', 'overlay', 'erofs', 'overlay']);
+    await second[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+    assert.deepEqual(mounts(), ['overlay']);
+    assert.equal(readFileSync(join(first.path, 'one'), 'utf8'), 'linked');
+    await first[Symbol.asyncDispose]();
+    assert.deepEqual([mounts(), readdirSync(join(dir.path, 'work'))], [[], []]);
   },
 );
+
+test('a layer that was removed and made again is mounted again', mounting, async () => {
+  await inForm('erofs', async (store) => {
+    const chain = await applied(store, STACK.slice(0, 1));
+    const before = await shown(store, chain);
+    const [layer] = chain;
+    assert.ok(layer);
+    await store.remove(layer.id);
+    const again = await applied(store, STACK.slice(0, 1));
+    assert.deepEqual(
+      again.map(({ id }) => id),
+      [layer.id],
+    );
+    assert.deepEqual(await shown(store, again), before);
+  });
+});
 
 test(
   'a layer is described to the kernel anew after a boot, and when that was damaged',
   mounting,
   async () => {
-    await inForm('erofs', async (store, dir) => {
-      const chain = await applied(store, STACK.slice(0, 1));
-      const before = await shown(store, chain);
-      const [name = ''] = readdirSync(join(dir, 'layers'));
-      const image = join(dir, 'layers', name, 'erofs');
-      const first = readFileSync(image);
-      const other = Buffer.from(first).fill(1, 1072, 1088).fill(0, 1536);
-      writeFileSync(image, other);
-      assert.deepEqual(await shown(store, chain), before);
-      assert.ok(readFileSync(image).equals(first));
-      truncateSync(image, 100);
-      assert.deepEqual(await shown(store, chain), before);
-    });
+    await using dir = await TempDir.create(tmpdir(), 'varve-erofs-');
+    /** What a process of its own sees. */
+    const look = async (): Promise<unknown> => {
+      await using store = createSnapshotter({ root: dir.path, form: 'erofs' });
+      return await shown(store, await applied(store, STACK.slice(0, 1)));
+    };
+    const before = await look();
+    const [name = ''] = readdirSync(join(dir.path, 'layers'));
+    const image = join(dir.path, 'layers', name, 'erofs');
+    const first = readFileSync(image);
+    const other = Buffer.from(first).fill(1, 1072, 1088).fill(0, 1536);
+    writeFileSync(image, other);
+    assert.deepEqual(await look(), before);
+    assert.ok(readFileSync(image).equals(first));
+    truncateSync(image, 100);
+    assert.deepEqual(await look(), before);
+    // Of this boot, and yet nothing that the kernel takes: the layer is extracted.
+    writeFileSync(image, Buffer.from(first).fill(0, 1024, 1028));
+    assert.deepEqual(await look(), before);
+    assert.deepEqual(
+      readdirSync(join(dir.path, 'layers'))
+        .map((layer) => layer.replace(/^[0-9a-f]+/, ''))
+        .sort(),
+      ['', '.pack'],
+    );
   },
 );
 
