@@ -29,6 +29,7 @@ export {
   parsePlatformParts,
 } from './platform.ts';
 export { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+export { readIfThere } from './read-if-there.ts';
 export { redact } from './redact.ts';
 export { err, ok, type Result, unreachable } from './result.ts';
 export { resolveInRoot } from './rooted-path.ts';

@@ -8,6 +8,7 @@ import {
   ok,
   parseJson,
   type Result,
+  readIfThere,
   wholeBlob,
   writeAtomically,
 } from '../base/index.ts';
@@ -28,7 +29,6 @@ import {
 import type { Descriptor } from '../oci/index.ts';
 import type { ImageDb } from '../ports/index.ts';
 import { archiveImage, indexJson, layoutParts, layoutTar } from './layout-tar.ts';
-import { readIfThere } from './read-if-there.ts';
 
 /** What is attached to an image: statements about it, as blobs of a manifest of their own. */
 export type Attach = (
@@ -178,7 +178,7 @@ export async function writeArchive(
 
 /** Entries of a layout's index that are kept beside the new ones: those under other names. */
 async function mergedIndex(dir: string, bytes: Uint8Array): Promise<Uint8Array> {
-  const before = await readIfThere(join(dir, 'index.json'));
+  const before = (await readIfThere(join(dir, 'index.json')))?.toString('utf8');
   const parsed = before === undefined ? undefined : parseJson(before);
   const old = parsed?.ok === true && isRecord(parsed.value) ? parsed.value['manifests'] : undefined;
   const fresh = parseJson(Buffer.from(bytes).toString('utf8'));

@@ -9,6 +9,7 @@ import {
   hexOf,
   ok,
   type Result,
+  readIfThere,
   redact,
   sha256,
   writeAtomically,
@@ -16,7 +17,6 @@ import {
 import type { BlobPool } from './blob-pool.ts';
 import { compactIndex, PackagesIndex } from './packages-index.ts';
 import type { Release, ReleaseFile } from './release.ts';
-import { readOptional } from './release-store.ts';
 import { unxz } from './unxz.ts';
 
 /** Which index of which Release file. */
@@ -48,7 +48,7 @@ export class IndexStore {
     const found = locate(request);
     if (found === undefined) return err(noIndex(request));
     const path = join(this.#root, hexOf(found.plain?.sha256 ?? found.file.sha256));
-    const bytes = await readOptional(path);
+    const bytes = await readIfThere(path);
     const known = bytes === undefined ? undefined : PackagesIndex.read(bytes);
     if (known !== undefined) return ok(known);
     const made = await this.#fetch(request, found);

@@ -1,13 +1,13 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
   type Digest,
   goJson,
   hexOf,
-  isErrno,
   parseDigest,
   parseJson,
+  readIfThere,
   sha256,
   writeAtomically,
 } from '../base/index.ts';
@@ -57,7 +57,7 @@ export class ReleaseStore {
 
   /** The state of a suite, if one was ever accepted. */
   async state(uri: string, suite: string): Promise<ReleaseState | undefined> {
-    const text = await readOptional(join(this.#dir(uri, suite), 'state.json'));
+    const text = await readIfThere(join(this.#dir(uri, suite), 'state.json'));
     const json = text === undefined ? undefined : parseJson(text.toString('utf8'));
     if (json?.ok !== true) return undefined;
     const checked = schema.safeParse(json.value);
@@ -66,7 +66,7 @@ export class ReleaseStore {
 
   /** A file of a suite by its digest, verified. */
   async file(uri: string, suite: string, wanted: Digest): Promise<string | undefined> {
-    const bytes = await readOptional(join(this.#dir(uri, suite), hexOf(wanted)));
+    const bytes = await readIfThere(join(this.#dir(uri, suite), hexOf(wanted)));
     return bytes !== undefined && sha256(bytes) === wanted ? bytes.toString('utf8') : undefined;
   }
 
@@ -91,15 +91,5 @@ export class ReleaseStore {
 
   #dir(uri: string, suite: string): string {
     return join(this.#root, hexOf(sha256(`${uri}\n${suite}`)).slice(0, 32));
-  }
-}
-
-/** The bytes of a file, or undefined when absent. */
-export async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (e) {
-    if (isErrno(e, 'ENOENT')) return undefined;
-    throw e;
   }
 }

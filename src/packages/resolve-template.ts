@@ -8,6 +8,7 @@ import {
   hexOf,
   ok,
   type Result,
+  readIfThere,
   redact,
   sha256,
   writeAtomically,
@@ -23,7 +24,7 @@ import {
 import type { HostApt } from './host-apt.ts';
 import type { Fetcher } from './http.ts';
 import type { IndexStore } from './index-store.ts';
-import { type ReleaseStore, readOptional } from './release-store.ts';
+import type { ReleaseStore } from './release-store.ts';
 import { type LoadedRelease, loadRelease, type RefreshPolicy } from './repository.ts';
 import { selectPackages } from './select.ts';
 import { planSuites, type SuitePlan } from './suites.ts';
@@ -210,7 +211,7 @@ function memoName(
 
 /** A remembered lock, when the digest in its first line holds. */
 export async function readMemo(path: string): Promise<TemplateLock | undefined> {
-  const text = (await readOptional(path))?.toString('utf8');
+  const text = (await readIfThere(path))?.toString('utf8');
   if (text === undefined) return undefined;
   const newline = text.indexOf('\n');
   if (text.slice(0, newline) !== sha256(text.slice(newline + 1))) return undefined;

@@ -15,6 +15,7 @@ import {
   ok,
   parseJson,
   type Result,
+  readIfThere,
   redact,
   sha256,
   writeAtomically,
@@ -27,7 +28,6 @@ import {
   type RpmRecord,
 } from '../rpm/index.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { readOptional } from './release-store.ts';
 import { unxz } from './unxz.ts';
 
 /** Which repository's metadata. */
@@ -180,7 +180,7 @@ async function readPacked<T>(
 
 /** What was kept, when the digest in its first line holds. */
 async function readKept(path: string): Promise<unknown[] | undefined> {
-  const text = (await readOptional(path))?.toString('utf8');
+  const text = (await readIfThere(path))?.toString('utf8');
   if (text === undefined) return undefined;
   const newline = text.indexOf('\n');
   const body = text.slice(newline + 1);

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   byCodeUnit,
@@ -8,6 +8,7 @@ import {
   isErrno,
   isRecord,
   parseJson,
+  readIfThere,
   sha256,
 } from '../base/index.ts';
 import { PackagesIndex } from './packages-index.ts';
@@ -87,16 +88,6 @@ async function verifyPool(
   }
   await hash(files);
   return found.sort((a, b) => byCodeUnit(a.path, b.path));
-}
-
-/** Undefined when it was removed meanwhile. */
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (e) {
-    if (isErrno(e, 'ENOENT')) return undefined;
-    throw e;
-  }
 }
 
 const result = (path: string, bytes: number, fault: string | undefined): PackageFault =>

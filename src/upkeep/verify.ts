@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { byCodeUnit, type Digest, digestOfHex, FailureError, isErrno } from '../base/index.ts';
+import { byCodeUnit, type Digest, digestOfHex, FailureError, readIfThere } from '../base/index.ts';
 import { type HashJob, hashFiles, isSoundStatIndex } from '../context/index.ts';
 import { runGit } from '../fetch/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
@@ -316,15 +315,5 @@ class Verification {
       throw e;
     }
     return { digest: digestOfHex(hash.digest('hex')), bytes };
-  }
-}
-
-/** Undefined when it was removed meanwhile. */
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (e) {
-    if (isErrno(e, 'ENOENT')) return undefined;
-    throw e;
   }
 }
