@@ -8,6 +8,7 @@ import {
   MAX_CONFIG_BYTES,
   MAX_MANIFEST_BYTES,
   parseReference,
+  REFERENCE_DIGEST,
   REFERENCE_TYPE,
   repositoryOf,
 } from '../oci/index.ts';
@@ -43,7 +44,7 @@ export async function pullAttestations(
   for (const child of index.value.kind === 'index' ? index.value.index.manifests : []) {
     const { annotations } = child;
     if (annotations?.[REFERENCE_TYPE] !== ATTESTATION) continue;
-    if (annotations['vnd.docker.reference.digest'] !== image.manifest.digest) continue;
+    if (annotations[REFERENCE_DIGEST] !== image.manifest.digest) continue;
     lease.add(`blob:${child.digest}`);
     const fetched = await registry.manifest(`${repository}@${child.digest}`, { signal });
     // An image is as good without it: registries lose what no tag names.

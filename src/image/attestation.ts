@@ -3,6 +3,7 @@ import {
   encodeImageConfig,
   encodeManifest,
   MEDIA,
+  REFERENCE_DIGEST,
   REFERENCE_TYPE,
 } from '../oci/index.ts';
 import type { ImageDeps } from './deps.ts';
@@ -61,7 +62,7 @@ export async function assembleAttestation(
   const descriptor: Descriptor = {
     ...manifest,
     annotations: {
-      'vnd.docker.reference.digest': image.digest,
+      [REFERENCE_DIGEST]: image.digest,
       [REFERENCE_TYPE]: ATTESTATION,
     },
     platform: { architecture: 'unknown', os: 'unknown' },

@@ -28,6 +28,7 @@ export {
   layerCompression,
   layerMediaType,
   MEDIA,
+  REFERENCE_DIGEST,
   REFERENCE_TYPE,
   STEP_TRACES_MEDIA_TYPE,
 } from './media-types.ts';

@@ -17,6 +17,8 @@ export const MEDIA = {
 
 /** Annotation of an index's entry that is no image but says something about one. */
 export const REFERENCE_TYPE = 'vnd.docker.reference.type';
+/** Annotation of such an entry: the digest of the image's manifest. */
+export const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
 
 /** A blob with file indexes of layers, which a cache manifest lists behind its layers (docs/adr/0051). */
 export const FILE_INDEX_MEDIA_TYPE = 'application/vnd.varve.file-index.v1.json+zstd';

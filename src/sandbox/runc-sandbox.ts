@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { err, failure, type GoJson, goJson, isErrno, ok, type Result } from '../base/index.ts';
 import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
+import { unmountIfMounted } from '../sys/index.ts';
 import { openAgentSockets } from './agent-sockets.ts';
 import { BuildGroups, groupPath, removeAbandonedParent } from './build-groups.ts';
 import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
@@ -21,7 +22,7 @@ import {
 import { type RunFacts, runtimeSpec } from './runtime-spec.ts';
 import type { RuntimeSpec } from './runtime-spec-types.ts';
 import { refuseLimits, runtimeMissing, startFailure } from './sandbox-failures.ts';
-import { dropSecretFiles, writeSecretFiles } from './secret-files.ts';
+import { writeSecretFiles } from './secret-files.ts';
 
 /** How to make a sandbox. */
 export interface SandboxOptions {
@@ -72,7 +73,7 @@ export async function removeAbandonedRuns(options: SandboxOptions): Promise<void
     machine ??= readMachine();
     removeCgroup(machine.cgroups, run.cgroupsPath);
     removeAbandonedParent(machine.cgroups, run.cgroupsPath);
-    dropSecretFiles(join(container.bundle, 'secrets'));
+    unmountIfMounted(join(container.bundle, 'secrets'));
     rmSync(container.bundle, { recursive: true, force: true });
   }
 }

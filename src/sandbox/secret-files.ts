@@ -1,6 +1,5 @@
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno } from '../base/index.ts';
 import type { SandboxMount } from '../ports/index.ts';
 import { mountTmpfs, unmount } from '../sys/index.ts';
 
@@ -35,14 +34,4 @@ export function writeSecretFiles(dir: string, mounts: readonly SandboxMount[]): 
     throw e;
   }
   return made;
-}
-
-/** Detaches the memory file system that a killed process left at `dir`. */
-export function dropSecretFiles(dir: string): void {
-  try {
-    unmount(dir, { lazy: true });
-  } catch (e) {
-    // Not there, or not a mount point.
-    if (!isErrno(e, 'ENOENT', 'EINVAL')) throw e;
-  }
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import type { ActiveLayer, LayerChain, LayerId, LayerRef, MountedTree } from '../ports/index.ts';
-import { mountOverlay, unmount } from '../sys/index.ts';
+import { mountOverlay, unmount, unmountIfMounted } from '../sys/index.ts';
 import { dropNeedlessOpaque } from './needless-opaque.ts';
 import { takeIn } from './take-in.ts';
-import { unmountIfMounted, type WorkDir } from './work-dir.ts';
+import type { WorkDir } from './work-dir.ts';
 
 interface ActiveParts {
   readonly id: LayerId;

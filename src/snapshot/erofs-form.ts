@@ -13,11 +13,10 @@ import {
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
 import { type ErofsNode, type ErofsTree, type ErofsType, writeErofs } from '../erofs/index.ts';
-import { mountErofs, mountOverlay } from '../sys/index.ts';
+import { mountErofs, mountOverlay, unmountIfMounted } from '../sys/index.ts';
 import { ALIGNMENT } from './pack-data.ts';
 import { LARGE, OPAQUE, PADDED, type PackIndex } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
-import { unmountIfMounted } from './work-dir.ts';
 
 /** The block size: the data of a tar's members begins at multiples of it, too. */
 const BLOCK_BITS = Math.log2(ALIGNMENT);

@@ -1,10 +1,10 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { mountTmpfs } from '../sys/index.ts';
+import { mountTmpfs, unmountIfMounted } from '../sys/index.ts';
 import type { ErofsForm } from './erofs-form.ts';
 import type { Layout } from './layout.ts';
 import type { PackView } from './pack-view.ts';
-import { unmountIfMounted, type WorkDir } from './work-dir.ts';
+import type { WorkDir } from './work-dir.ts';
 
 /**
  * Packed layers that this process has mounted as EROFS, each once for all steps: taking mounts away is what is slow in the

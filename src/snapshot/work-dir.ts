@@ -10,7 +10,7 @@ import {
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
-import { tryLock, unmount } from '../sys/index.ts';
+import { tryLock, unmountIfMounted } from '../sys/index.ts';
 
 /** A directory below `work/` with one owner. */
 export class WorkDir implements AsyncDisposable {
@@ -130,14 +130,5 @@ function openIfThere(path: string): number | undefined {
   } catch (e) {
     if (!isErrno(e, 'ENOENT')) throw e;
     return undefined;
-  }
-}
-
-/** Removes a mount if there is one. */
-export function unmountIfMounted(path: string): void {
-  try {
-    unmount(path, { lazy: true });
-  } catch (e) {
-    if (!isErrno(e, 'EINVAL', 'ENOENT')) throw e;
   }
 }

@@ -11,7 +11,14 @@ export {
   tryLock,
   unlock,
 } from './file.ts';
-export { bindMount, type MountFlag, mount, mountTmpfs, unmount } from './mount.ts';
+export {
+  bindMount,
+  type MountFlag,
+  mount,
+  mountTmpfs,
+  unmount,
+  unmountIfMounted,
+} from './mount.ts';
 export { mountOverlay, type OverlayMount } from './overlay.ts';
 export { inUserNamespace } from './user-namespace.ts';
 export { getXattr, listXattrs, readXattrs, removeXattr, setXattr } from './xattr.ts';

@@ -1,3 +1,4 @@
+import { isErrno } from '../base/index.ts';
 import { cString, must } from './libc.ts';
 
 /** Flags of mount(2). */
@@ -69,4 +70,13 @@ export function mountTmpfs(
 /** Removes the topmost mount at `target`; `lazy` detaches it even while it is in use. */
 export function unmount(target: string, options: { readonly lazy?: boolean } = {}): void {
   must('umount2', target, cString(target), options.lazy === true ? 2 : 0);
+}
+
+/** Detaches what is mounted at `target`, if anything is. */
+export function unmountIfMounted(target: string): void {
+  try {
+    unmount(target, { lazy: true });
+  } catch (e) {
+    if (!isErrno(e, 'EINVAL', 'ENOENT')) throw e;
+  }
 }
