@@ -1,24 +1,18 @@
 /**
  * `node bench/parse.ts [FILE]`: how long parsing and lowering take in a new process of the bundled program, after its
- * start: the compile cache is there as after any earlier build, no file was parsed before. Without FILE a file of 175
+ * start: its code is compiled ahead as always, no file was parsed before. Without FILE a file of 175
  * instructions is made.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { BUNDLE } from '../scripts/bundle-options.ts';
+import { bundle } from '../scripts/bundle.ts';
+import { NODE_FLAGS } from '../scripts/bundle-options.ts';
 import { parseJson } from '../src/base/index.ts';
 import { spread } from './measure.ts';
 
 const RUNS = 21;
-/** As in bin/varve. */
-const NODE_FLAGS = [
-  '--disable-warning=ExperimentalWarning',
-  '--min-semi-space-size=4',
-  '--max-semi-space-size=4',
-];
 const STAGES = 7;
 /** Instructions of a stage, which make 175 with FROM and those around the stages. */
 const BODY = (i: number): readonly string[] => [
@@ -68,23 +62,13 @@ try {
   const [given] = process.argv.slice(2);
   const file = given ?? join(dir, 'Dockerfile');
   if (given === undefined) writeFileSync(file, makeFile());
-  const program = join(dir, 'parse-file.mjs');
-  await build({
-    ...BUNDLE,
-    entryPoints: {
-      'parse-file': join(import.meta.dirname, 'parse-file.ts'),
-      // Modules are put together into the files of the real program.
-      varve: join(import.meta.dirname, '../src/cli/main.ts'),
-    },
-    outdir: dir,
-  });
   symlinkSync(join(import.meta.dirname, '../node_modules'), join(dir, 'node_modules'));
+  const name = await bundle(dir, 'bench/parse-file.ts');
+  const program = join(import.meta.dirname, 'parse-run.ts');
   const [times, cpu]: [number[], number[]] = [[], []];
   let rest = '';
-  const cache = join(dir, 'compile-cache');
-  // The first run fills the compile cache and is not counted.
-  for (let run = 0; run <= RUNS; run++) {
-    const argv = [...NODE_FLAGS, program, file, cache];
+  for (let run = 0; run < RUNS; run++) {
+    const argv = [...NODE_FLAGS, program, dir, name, file];
     const done = spawnSync(process.execPath, argv, { encoding: 'utf8' });
     if (done.status !== 0) throw new Error(done.stderr);
     const parsed = parseJson(done.stdout);
@@ -93,7 +77,6 @@ try {
     const { milliseconds, cpuMilliseconds, rounds, ops } = parsed.value as Readonly<
       Record<'milliseconds' | 'cpuMilliseconds' | 'rounds' | 'ops', number>
     >;
-    if (run === 0) continue;
     times.push(milliseconds);
     cpu.push(cpuMilliseconds);
     rest = `${rounds} rounds, ${ops} ops`;

@@ -1,12 +1,6 @@
-/** Bundles the program into dist/: `varve.mjs`, its worker threads beside it, native libraries left outside. */
+/** Bundles the program into dist/. */
 import { rmSync } from 'node:fs';
-import { build } from 'esbuild';
-import { BUNDLE } from './bundle-options.ts';
+import { bundle } from './bundle.ts';
 
 rmSync('dist', { recursive: true, force: true });
-await build({
-  ...BUNDLE,
-  entryPoints: { varve: 'src/cli/main.ts', 'hash-worker': 'src/context/hash-worker.ts' },
-  outdir: 'dist',
-  sourcemap: 'linked',
-});
+await bundle('dist');

@@ -1,20 +1,20 @@
 import type { BuildOptions } from 'esbuild';
 
-/** How the program is bundled; what is left to say is from where to where. */
-export const BUNDLE = {
-  outExtension: { '.js': '.mjs' },
+/** With these flags Node runs the bundle (bin/varve says why); V8 takes code that was compiled with other flags for foreign. */
+export const NODE_FLAGS: readonly string[] = [
+  '--disable-warning=ExperimentalWarning',
+  '--min-semi-space-size=4',
+  '--max-semi-space-size=4',
+];
+
+/** Packages with native parts, which cannot be bundled. */
+export const NATIVE: readonly string[] = ['koffi', '@napi-rs/lzma'];
+
+/** How all files of the bundle are made. */
+export const COMMON = {
   bundle: true,
-  splitting: true,
-  chunkNames: '[name]-[hash]',
   platform: 'node',
   target: 'node24',
-  format: 'esm',
   minifySyntax: true,
-  // Native parts cannot be bundled.
-  external: ['koffi', '@napi-rs/lzma'],
-  // CommonJS dependencies call require().
-  banner: {
-    js: "import { createRequire as varveRequire } from 'node:module'; const require = varveRequire(import.meta.url);",
-  },
   logLevel: 'warning',
 } as const satisfies BuildOptions;

@@ -2,7 +2,7 @@
  * Runs the tests: `test.ts [--update] [folder…]`, folders below test/ (all when none is named).
  * Prints one line a failed or skipped test as it happens, the reasons of skips, and last `N passed, N failed, N skipped`.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
 
@@ -16,6 +16,12 @@ const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((f) => wanted.length === 0 || wanted.some((w) => `test/${f}`.includes(w)))
   .map((f) => join('test', f))
   .sort();
+// `bin/varve` runs the bundle without asking: tests are of these sources.
+const bundled = statSync('dist/varve.cjs', { throwIfNoEntry: false })?.mtimeMs;
+if (bundled !== undefined && newestSource() > bundled) {
+  console.error('test: the bundle in dist/ is older than the sources and removed');
+  rmSync('dist', { recursive: true });
+}
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 
@@ -48,6 +54,11 @@ await new Promise((resolve) => stream.on('close', resolve).resume());
 for (const text of failures) console.log(`\n${text}`);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
+
+function newestSource(): number {
+  const names = readdirSync('src', { recursive: true, encoding: 'utf8' });
+  return Math.max(...names.map((name) => statSync(join('src', name)).mtimeMs));
+}
 
 function isFile(name: string): boolean {
   return name.endsWith('.test.ts');

@@ -42,8 +42,8 @@ if [ ! -L "$root/node_modules" ] && ! cmp -s "$root/package-lock.json" "$root/no
   cp "$root/package-lock.json" "$root/node_modules/.varve-lock"
 fi
 sh "$root/scripts/debian-tools.sh"
-# bin/varve runs the bundle while no source is newer; without one it runs the sources, which start slower.
-bundle="$root/dist/varve.mjs"
+# bin/varve runs the bundle; without one it runs the sources, which start slower.
+bundle="$root/dist/varve.cjs"
 if [ "$1" != scripts/build.ts ] &&
   { [ ! -f "$bundle" ] || [ -n "$(find "$root/src" -newer "$bundle" -print -quit)" ]; }; then
   (cd "$root" && "$node" scripts/build.ts) || say "the bundle could not be made: bin/varve runs the sources"

@@ -1,5 +1,12 @@
 import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
+import {
+  constants,
+  crc32,
+  deflateRaw,
+  type ZlibOptions,
+  type ZstdOptions,
+  zstdCompress,
+} from 'node:zlib';
 import { isNoise, sampleOfNoise } from './incompressible.ts';
 
 /** Options of `compress`. */
@@ -18,8 +25,11 @@ const ZSTD_FRAME = 8 * 1024 * 1024;
 /** Deflate looks this far back. */
 const WINDOW = 32 * 1024;
 
-const deflate = promisify(deflateRaw);
-const zstd = promisify(zstdCompress);
+// Made when they are used: a build that compresses nothing does not load what they need.
+const deflate = (...args: [Uint8Array, ZlibOptions]): Promise<Uint8Array> =>
+  promisify<Uint8Array, ZlibOptions, Uint8Array>(deflateRaw)(...args);
+const zstd = (...args: [Uint8Array, ZstdOptions]): Promise<Uint8Array> =>
+  promisify<Uint8Array, ZstdOptions, Uint8Array>(zstdCompress)(...args);
 
 /**
  * Compresses a stream on all cores: the input is cut into blocks of a fixed size, which are compressed in parallel and

@@ -1,9 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Failure, type GoJson, goJson, renderFailure, terminalJson } from '../base/index.ts';
 import type { Clock } from '../ports/index.ts';
 import type { Terminal } from './progress/display.ts';
 import { neutralise } from './progress/text.ts';
+import { storeRoot } from './store-root.ts';
 
 /** What a command sees of the process. */
 export interface Io {
@@ -24,16 +24,6 @@ export interface Io {
   err(text: string): void;
   /** The command stops although no signal came: it waits no longer than a moment for readers that take nothing. */
   stopped(): void;
-}
-
-/** Directory of the store: `VARVE_ROOT`, else by user. */
-export function storeRoot(io: Pick<Io, 'env' | 'uid'>): string {
-  const given = io.env['VARVE_ROOT'];
-  if (given !== undefined && given !== '') return given;
-  if (io.uid === 0) return '/var/lib/varve';
-  const home = io.env['XDG_DATA_HOME'];
-  if (home !== undefined && home !== '') return join(home, 'varve');
-  return join(io.env['HOME'] ?? '/tmp', '.local/share/varve');
 }
 
 /** The same without links on the way, once it is there: a runtime takes no root file system that is reached through one. */

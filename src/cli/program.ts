@@ -3,7 +3,6 @@ import { failure } from '../base/index.ts';
 import { addCache } from './commands/cache.ts';
 import { fail, type Io } from './io.ts';
 import { removeLeftovers } from './leftovers.ts';
-import { loadCompiled } from './load-compiled.ts';
 import { addCompose } from './program-compose.ts';
 import { addBuildLimits, addLimits, collect, type Run, wrongEnvironment } from './program-run.ts';
 import { addHistory, addImage, addReport, addWhy } from './program-show.ts';
@@ -160,11 +159,9 @@ function addBuild(program: Command, run: Run): void {
     .addOption(progressOption());
   addBuildLimits(addLimits(build));
   build.action(
-    run<[string | undefined, Record<string, unknown>]>(async () => {
-      await loadCompiled(() => import('../lower/index.ts'));
-      const { buildCommand } = await import('./commands/build.ts');
-      return (io, context, options) => buildCommand(io, context, options);
-    }),
+    run<[string | undefined, Record<string, unknown>]>(
+      async () => (await import('./commands/build.ts')).buildCommand,
+    ),
   );
 }
 

@@ -12,7 +12,8 @@ import {
 import { openStateDb, type StateDb } from '../cachedb/index.ts';
 import { createContentStore, createNamesFile } from '../content/index.ts';
 import type { ContentStore } from '../ports/index.ts';
-import { type Io, realStoreRoot, storeRoot } from './io.ts';
+import { type Io, realStoreRoot } from './io.ts';
+import { storeRoot } from './store-root.ts';
 import { removeUnfinished } from './unfinished.ts';
 
 /** The store on disk, opened. */

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { Rig } from '../rig/rig.ts';
+import { after, before, describe, test } from 'node:test';
+import { bundledProgram } from '../rig/bundle.ts';
+import { note } from '../rig/golden.ts';
+import { BUSYBOX, needsSteps, Rig, worldOf } from '../rig/rig.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+
+/** Parts of Node that a build loads when nothing changed, and when one file did. */
+const NOOP = ['crypto', 'fs/promises', 'sqlite', 'zlib'];
+// Extended attributes of the changed file are asked for through koffi, which loads what is beyond.
+const LOADED = { noop: NOOP, changed: [...NOOP, 'net', 'worker_threads'].sort() };
 
 test('a build with nothing to do loads none of the big libraries', async () => {
   await using rig = new Rig();
@@ -35,5 +42,75 @@ registerHooks({ load: (url, context, next) => { appendFileSync(${JSON.stringify(
   const packages = readFileSync(list, 'utf8')
     .split('\n')
     .flatMap((url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []);
-  assert.deepEqual([...new Set(packages)].sort(), ['commander', 'picocolors']);
+  assert.deepEqual([...new Set(packages)].sort(), ['commander']);
+});
+
+describe('the bundle', { skip: needsSteps }, () => {
+  const rig = new Rig();
+  let program: readonly string[] = [];
+  before(async () => {
+    program = await bundledProgram(join(rig.root, 'dist'));
+    rig.context('app', {
+      Dockerfile: `${BUSYBOX}RUN echo 1 > /1\nCOPY a.txt /a\n`,
+      'a.txt': 'one',
+    });
+    build();
+  });
+  after(async () => {
+    await rig[Symbol.asyncDispose]();
+  });
+
+  /** Builds; what of Node and of the bundle's libraries a process loads beyond what an empty one does. */
+  const build = (): readonly string[] => {
+    const list = join(rig.root, 'list');
+    const note = `const first = new Set(process.moduleLoadList);
+      process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(list)}, JSON.stringify([
+        ...Object.keys(require.cache).filter((file) => file.includes('/lib/')),
+        ...process.moduleLoadList.filter((name) => !first.has(name))])));`;
+    rig.write('note.cjs', note);
+    const [node = '', ...args] = program;
+    const env = { ...worldOf(rig), NODE_EXTRA_CA_CERTS: '' };
+    const options = { cwd: rig.work, env, encoding: 'utf8' } as const;
+    const preload = ['--require', join(rig.work, 'note.cjs')];
+    const argv = [...preload, ...args, 'build', '--progress=quiet', '-t', 'a', 'app'];
+    const run = spawnSync(node, argv, options);
+    assert.deepEqual([run.status, run.stderr], [0, '']);
+    const loaded: unknown = JSON.parse(readFileSync(list, 'utf8'));
+    // What the line above wrote.
+    return (loaded as readonly string[]).flatMap(
+      (name) =>
+        /^NativeModule (child_process|crypto|dgram|dns|fs\/promises|http|http2|https|net|readline|sqlite|tls|worker_threads|zlib)$/.exec(
+          name,
+        )?.[1] ?? (name.startsWith('/') ? [name] : []),
+    );
+  };
+
+  test('a build loads of Node what it uses, and no library', () => {
+    const noop = build();
+    rig.write('app/a.txt', 'two');
+    const changed = build();
+    assert.deepEqual(
+      { noop: [...noop].sort(), changed: [...changed].sort() },
+      { noop: LOADED.noop, changed: LOADED.changed },
+    );
+  });
+
+  test('the code that was compiled ahead is taken, and what is read at the start stays small', () => {
+    const file = readdirSync(join(rig.root, 'dist')).find((name) => /^program.*\.cjs$/.test(name));
+    const name = (file ?? '').replace('.cjs', '');
+    const load = `import { loadProgram } from ${JSON.stringify(join(ROOT, 'src/cli/load-program.ts'))};
+      const { script } = loadProgram({ dir: ${JSON.stringify(join(rig.root, 'dist'))}, name: '${name}', require: () => ({}) });
+      console.log(script.cachedDataRejected);`;
+    const [node = '', ...args] = program;
+    rig.write('load.mts', load);
+    const run = spawnSync(node, [...args.slice(0, -1), join(rig.work, 'load.mts')], {
+      encoding: 'utf8',
+    });
+    const size = (ending: string): number =>
+      statSync(join(rig.root, 'dist', `${name}.${ending}`)).size;
+    const read = { text: size('cjs'), code: size('code') };
+    note(`read at the start: ${read.text} bytes of text, ${read.code} of compiled code`);
+    assert.deepEqual([run.stdout, run.stderr], ['false\n', '']);
+    assert.ok(read.text < 3_000_000 && read.code < 2_500_000);
+  });
 });

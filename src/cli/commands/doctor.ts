@@ -3,9 +3,10 @@ import { accessSync, constants, mkdirSync, statfsSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { makeDirectory, TempDir } from '../../base/index.ts';
 import { findProgram, readText } from '../host-programs.ts';
-import { type Io, printJson, storeRoot, table } from '../io.ts';
+import { type Io, printJson, table } from '../io.ts';
 import { formatBytes } from '../progress/text.ts';
 import { FORM, snapshotForm } from '../snapshot-form.ts';
+import { storeRoot } from '../store-root.ts';
 import { namespaceEntry, OUTER_USER } from '../user-namespace.ts';
 
 /** What one check found; `mend` is a command or a sentence that helps. */

@@ -1,4 +1,3 @@
-import pc from 'picocolors';
 import type { Event, EventSink } from '../../events/index.ts';
 import { PlainProgress } from './plain.ts';
 import { RawJsonProgress } from './raw-json.ts';
@@ -79,7 +78,12 @@ function live(terminal: Terminal, now: () => number): Display {
   };
 }
 
+/** SGR sequences (ECMA-48): on, and off again. */
 function paletteOf(colour: boolean): Palette {
-  const { cyan, red, yellow, dim, bold } = pc.createColors(colour);
-  return { title: bold, done: cyan, error: red, warning: yellow, dim };
+  const style = (on: number, off: number) => (text: string) =>
+    colour ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  return {
+    ...{ title: style(1, 22), done: style(36, 39), error: style(31, 39) },
+    ...{ warning: style(33, 39), dim: style(2, 22) },
+  };
 }
