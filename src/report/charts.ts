@@ -35,8 +35,12 @@ export const THEMES: Readonly<Record<'light' | 'dark', Theme>> = {
 const WIDTH = 960;
 
 /** Draws an option of the chart library as SVG text. */
-export function drawSvg(option: Readonly<Record<string, unknown>>, height: number): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
+export function drawSvg(
+  option: Readonly<Record<string, unknown>>,
+  height: number,
+  width = WIDTH,
+): string {
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
     chart.setOption({ animation: false, ...option });
     return chart.renderToSVGString();

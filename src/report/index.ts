@@ -8,4 +8,6 @@ export {
   type StoreUse,
 } from './data.ts';
 export { reportMarkdown, reportPrometheus } from './other-forms.ts';
+export type { GraphPackage } from './package-graph.ts';
+export { packagesPage } from './package-page.ts';
 export { reportPage } from './page.ts';

@@ -22,7 +22,9 @@ before(async () => {
     rig.write(`${name}.yml`, readFileSync(join(rig.work, 'os.yml')));
     const run = await rig.varve([
       ...['compose', `${name}.yml`, '-o', `type=raw,dest=${name}.img`, '--lock', `${name}.lock`],
-      ...(name === 'a' ? ['-o', 'type=qcow2,dest=a.qcow2', '--spdx', 'a.spdx'] : []),
+      ...(name === 'a'
+        ? ['-o', 'type=qcow2,dest=a.qcow2', '--spdx', 'a.spdx', '--html', 'a.html']
+        : []),
     ]);
     assert.equal(run.status, 0, run.stderr);
   }
@@ -45,6 +47,25 @@ const json = async (...args: readonly string[]): Promise<unknown> => {
   assert.equal(run.status, 0, run.stderr);
   return JSON.parse(run.stdout);
 };
+
+test(
+  'the packages of a disk are drawn on a page, and those that a template would have',
+  skip,
+  async () => {
+    const resolved = await rig.varve(['compose', 'resolve', 'a.yml', '--html', 'chosen.html']);
+    assert.equal(resolved.status, 0, resolved.stderr);
+    const page = (name: string): readonly unknown[] => {
+      const text = readFileSync(join(rig.work, name), 'utf8');
+      return [
+        /<h1>(.*?)<\/h1>/.exec(text)?.[1],
+        text.match(/<svg /g)?.length,
+        text.match(/>tiny-base</g)?.length,
+      ];
+    };
+    assert.deepEqual(page('a.html'), ['Packages of tiny 1.0.0', 2, 4]);
+    assert.deepEqual(page('chosen.html'), ['Packages of a.yml (debian bookworm)', 2, 4]);
+  },
+);
 
 test('a disk says what is on it, from its partitions to its packages', skip, async () => {
   // The shape is what the assertions below check.

@@ -1,6 +1,8 @@
 import { arch } from 'node:os';
-import type { GoJson, Result } from '../../base/index.ts';
+import { resolve } from 'node:path';
+import { type GoJson, type Result, writeAtomically } from '../../base/index.ts';
 import { hostPlatform } from '../../oci/index.ts';
+import type { GraphPackage } from '../../report/index.ts';
 import {
   isOsTemplate,
   LOCK_ATTR,
@@ -11,6 +13,7 @@ import {
 } from '../../template/index.ts';
 import { Options } from '../build-request.ts';
 import { contextName, givenBase, givenTemplates } from '../compose/given-templates.ts';
+import { packagesPageOf } from '../compose/inventory.ts';
 import { loadOsTemplate, parseBase, readSource } from '../compose/load-template.ts';
 import { type Locks, writeLocks } from '../compose/lock-file.ts';
 import { withSettings } from '../compose/settings.ts';
@@ -51,6 +54,14 @@ export async function composeResolve(
     }
     await writeLocks(io, path, given.value.locks);
   }
+  const page = options.text('html');
+  if (page !== undefined) {
+    const { distribution, suite, packages: chosen } = lock.value;
+    const packagesPage = await packagesPageOf();
+    const title = `${file} (${distribution} ${suite})`;
+    const html = packagesPage({ title, packages: chosen.map(graphPackage) });
+    await writeAtomically(resolve(io.cwd, page), Buffer.from(html));
+  }
   // A lock holds only JSON values; an interface has no index signature to say so.
   if (options.is('json')) printJson(io, lock.value as unknown as GoJson);
   else io.out(text(lock.value));
@@ -74,6 +85,12 @@ function resolution(
   if (!roots.ok) return roots;
   return givenTemplates(io, { file: contextName(file, 'root'), roots: roots.value, options });
 }
+
+/** A lock does not say which source a package is built from. */
+const graphPackage = ({ name, version, needs = [] }: LockedPackage): GraphPackage => ({
+  ...{ id: name, name, version, needs },
+  source: name,
+});
 
 function text(lock: TemplateLock): string {
   const rows = lock.packages.map((p: LockedPackage) => [

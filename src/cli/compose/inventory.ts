@@ -15,7 +15,7 @@ import type { Options } from '../build-request.ts';
 import { fail, type Io } from '../io.ts';
 import { type Store, storePaths } from '../store.ts';
 
-/** Writes what was asked for of the packages that are installed: `--spdx`, `--cyclonedx` and `--dot`. */
+/** Writes what was asked for of the packages that are installed: `--spdx`, `--cyclonedx`, `--dot` and `--html`. */
 export async function writeInventory(
   io: Io,
   store: Store,
@@ -29,7 +29,7 @@ export async function writeInventory(
   },
 ): Promise<number> {
   const { options } = work;
-  const wanted = (['spdx', 'cyclonedx', 'dot'] as const).flatMap((kind) => {
+  const wanted = (['spdx', 'cyclonedx', 'dot', 'html'] as const).flatMap((kind) => {
     const path = options.text(kind);
     return path === undefined ? [] : [{ kind, path: resolve(io.cwd, path) }];
   });
@@ -51,6 +51,17 @@ export async function writeInventory(
     cyclonedx: () => `${goJson(cycloneDxDocument(subject, packages))}\n`,
     dot: () => dependencyDot(packages),
   };
-  for (const { kind, path: to } of wanted) await writeAtomically(to, Buffer.from(text[kind]()));
+  for (const { kind, path: to } of wanted) {
+    const made =
+      kind === 'html'
+        ? (await packagesPageOf())({ title: `${subject.name} ${subject.version}`, packages })
+        : text[kind]();
+    await writeAtomically(to, Buffer.from(made));
+  }
   return 0;
 }
+
+/** The page, with the library that draws it: loaded when somebody asks for one. */
+export const packagesPageOf = async (): Promise<
+  typeof import('../../report/index.ts')['packagesPage']
+> => (await import('../../report/index.ts')).packagesPage;
