@@ -1,15 +1,13 @@
-import type { Stats } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, hexOf, isErrno, isRecord, parseDigest, parseJson } from '../base/index.ts';
-import type { Entry, Hold } from '../gc/index.ts';
-import type { ChainRow, HeldNow, LayerRow, Measured, Pin, ResultRow } from '../ports/index.ts';
-import { measureDisk } from '../snapshot/index.ts';
+import type { Digest } from '../base/index.ts';
+import type { Hold } from '../gc/index.ts';
+import type { ChainRow, HeldNow, LayerRow, Pin, ResultRow } from '../ports/index.ts';
+import { type Choices, readChoices } from './choices.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { type ImageFact, imageFacts } from './image-facts.ts';
 import { Makers } from './makers.ts';
-import { namesIn } from './names-in.ts';
 import { packageDirs } from './package-dirs.ts';
+import type { Sizes } from './sizes.ts';
 
 /** Everything an inventory looks up more than once. */
 export interface Facts {
@@ -28,13 +26,13 @@ export interface Facts {
   /** Layers of pinned builds, with the pin in words. */
   readonly buildPins: ReadonlyMap<string, readonly string[]>;
   readonly sizes: Sizes;
-  /** What packages are called, by the hexadecimal of their digest, as far as a choice of packages names them. */
-  readonly packageNames: ReadonlyMap<string, string>;
+  /** What choices of packages say of the rest of `packages/`. */
+  readonly choices: Choices;
   readonly now: number;
 }
 
 /** Reads the database, and the manifests of the stored images. */
-export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
+export async function gatherFacts(deps: UpkeepDeps, sizes: Sizes): Promise<Facts> {
   const { db } = deps;
   const now = deps.clock.now();
   const chains = new Map(db.chains().map((row) => [row.id, row]));
@@ -53,8 +51,8 @@ export async function gatherFacts(deps: UpkeepDeps): Promise<Facts> {
     held: db.held(),
     pins: new Map(live.map((pin) => [pin.resource, pin])),
     buildPins: pinnedByBuilds(deps, { live, chains, results }),
-    sizes: new Sizes(db.measured()),
-    packageNames: await packageNames(packageDirs(deps.paths).map(({ path }) => join(path, 'lock'))),
+    sizes,
+    choices: await readChoices(packageDirs(deps.paths).map(({ path }) => join(path, 'lock'))),
     now,
   };
 }
@@ -68,27 +66,6 @@ function imagesWith(images: readonly ImageFact[]): ReadonlyMap<Digest, readonly 
       else known.push(image);
     }
   return found;
-}
-
-/** Choices of packages name what the pool knows by digest only; one that cannot be read names nothing. */
-async function packageNames(dirs: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const names = new Map<string, string>();
-  for (const file of dirs.flatMap((dir) => namesIn(dir).map((name) => join(dir, name)))) {
-    const text = await readFile(file, 'utf8').catch((e: unknown) => {
-      if (isErrno(e, 'ENOENT', 'EISDIR')) return '';
-      throw e;
-    });
-    const parsed = parseJson(text.slice(text.indexOf('\n') + 1));
-    const packages = parsed.ok && isRecord(parsed.value) ? parsed.value['packages'] : undefined;
-    for (const each of Array.isArray(packages) ? (packages as readonly unknown[]) : []) {
-      if (!isRecord(each)) continue;
-      const { name, version, architecture, sha256 } = each;
-      const digest = typeof sha256 === 'string' ? parseDigest(sha256) : undefined;
-      if (digest !== undefined && typeof name === 'string')
-        names.set(hexOf(digest), `${name} ${String(version)} (${String(architecture)})`);
-    }
-  }
-  return names;
 }
 
 /** The layers that the steps of pinned builds made or used. */
@@ -119,46 +96,6 @@ function pinnedByBuilds(
     }
   }
   return layers;
-}
-
-/** Disk space of trees; what cannot have changed since it was measured is not measured again. */
-export class Sizes {
-  readonly #known: ReadonlyMap<string, Measured>;
-  readonly #counted = new Map<bigint, string>();
-  /** What was measured now, to be remembered. */
-  readonly fresh = new Map<string, Measured>();
-
-  constructor(known: ReadonlyMap<string, Measured>) {
-    this.#known = known;
-  }
-
-  /** Of a thing whose `stamp` changes whenever its size may have. */
-  stamped(id: string, stamp: string, paths: readonly string[]): Pick<Entry, 'bytes' | 'shared'> {
-    const known = this.#known.get(id);
-    if (known?.stamp === stamp) return { bytes: known.bytes, shared: 0 };
-    const use = this.now(paths);
-    // A size with shared parts depends on what was measured before it: it is measured each time.
-    if (use.shared === 0) this.fresh.set(id, { stamp, bytes: use.bytes });
-    return use;
-  }
-
-  /** Of a path whose status is known: nothing more is asked of a file that has one name. */
-  known(path: string, stat: Stats): Pick<Entry, 'bytes' | 'shared'> {
-    return stat.isFile() && stat.nlink === 1
-      ? { bytes: stat.blocks * 512, shared: 0 }
-      : this.now([path]);
-  }
-
-  /** As it is now. */
-  now(paths: readonly string[]): Pick<Entry, 'bytes' | 'shared'> {
-    let [bytes, shared] = [0, 0];
-    for (const path of paths) {
-      const use = measureDisk(path, this.#counted);
-      bytes += use.bytes;
-      shared += use.shared;
-    }
-    return { bytes, shared };
-  }
 }
 
 /** Holds by pins and leases on a resource. */

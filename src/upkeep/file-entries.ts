@@ -61,7 +61,8 @@ export function mountEntries(deps: UpkeepDeps, facts: Facts): Entry[] {
     return entryOf(facts, {
       id: `mount:${basename(join(slot, '..'))}/${basename(slot)}`,
       kind: 'mount',
-      label: id,
+      // The separator behind an empty namespace.
+      label: id.replace(/^\//, ''),
       path: slot,
       usedAt,
       cost: downloading,
@@ -89,37 +90,41 @@ function entriesOfDir(dir: PackageDir, facts: Facts, prefix: string): Entry[] {
     : [];
   for (const shelf of namesIn(pool)) {
     if (!/^[0-9a-f]{2}$/.test(shelf)) continue;
-    for (const hex of namesIn(join(pool, shelf)))
+    for (const hex of namesIn(join(pool, shelf))) {
+      const { label = 'package', from, usedBy = [] } = facts.choices.packages.get(hex) ?? {};
       entries.push(
         ...entryOf(facts, {
-          id: `package:${prefix}sha256:${hex}`,
-          kind: 'package',
-          label: `${facts.packageNames.get(hex) ?? 'package'}${where}`,
+          ...{ id: `package:${prefix}sha256:${hex}`, kind: 'package', usedBy, holds },
+          label: `${label}${where}`,
           path: join(pool, shelf, hex),
           cost: downloading,
-          holds,
+          ...(from === undefined ? {} : { madeBy: { from } }),
         }),
       );
+    }
   }
-  const index = (folder: string, label: string, cost?: (bytes: number) => Cost): void => {
-    // What is being written is its writer's, or goes with what a dead process left.
-    for (const name of namesIn(join(dir.path, folder)))
-      if (!name.startsWith('.'))
-        entries.push(
-          ...entryOf(facts, {
-            id: `${folder}:${prefix}${name}`,
-            kind: 'index',
-            label: `${label}${where}`,
-            path: join(dir.path, folder, name),
-            holds,
-            ...(cost === undefined ? {} : { cost }),
-          }),
-        );
-  };
-  index('index', 'package index', (bytes) => downloading(bytes / 4));
-  index('rpm-index', 'package index', (bytes) => downloading(bytes / 4));
-  index('release', 'Release file', downloading);
-  index('lock', 'choice of packages');
+  const quarter = (bytes: number): Cost => downloading(bytes / 4);
+  // What is being written is its writer's, or goes with what a dead process left.
+  for (const [folder, label, cost] of [
+    ['index', 'package index', quarter],
+    ['rpm-index', 'package index', quarter],
+    ['release', 'Release file', downloading],
+    ['lock', 'choice of packages', undefined],
+  ] as const)
+    for (const name of namesIn(join(dir.path, folder)).filter((each) => !each.startsWith('.'))) {
+      const path = join(dir.path, folder, name);
+      const from = namesIn(path)
+        .map((hex) => facts.choices.releases.get(hex))
+        .find(Boolean);
+      entries.push(
+        ...entryOf(facts, {
+          ...{ id: `${folder}:${prefix}${name}`, kind: 'index', path, holds },
+          label: `${facts.choices.labels.get(name) ?? label}${where}`,
+          ...(cost === undefined ? {} : { cost }),
+          ...(from === undefined ? {} : { madeBy: { from } }),
+        }),
+      );
+    }
   return entries;
 }
 

@@ -5,10 +5,25 @@ import type { UpkeepDeps } from './deps.ts';
 import { gatherFacts } from './facts.ts';
 import { housekeepingEntries, mountEntries, otherEntries, packageEntries } from './file-entries.ts';
 import { layerDirs, layerEntries, layerUses, Parents } from './layer-entries.ts';
+import { restEntry } from './rest-entry.ts';
+import { Sizes } from './sizes.ts';
 
 /** Everything the store holds. */
 export async function takeInventory(deps: UpkeepDeps): Promise<readonly Entry[]> {
-  const facts = await gatherFacts(deps);
+  const quick = new Sizes(deps.db.measured());
+  const entries = await inventory(deps, quick);
+  if (!quick.doubtful) {
+    deps.db.remember(quick.fresh);
+    return entries;
+  }
+  const all = new Sizes(new Map());
+  const again = await inventory(deps, all);
+  deps.db.remember(all.fresh);
+  return again;
+}
+
+async function inventory(deps: UpkeepDeps, sizes: Sizes): Promise<readonly Entry[]> {
+  const facts = await gatherFacts(deps, sizes);
   const blobs = new Map<Digest, number>();
   for await (const { digest, size } of deps.content.list()) blobs.set(digest, size);
   const forms = { dirs: await layerDirs(deps), blobs };
@@ -23,6 +38,5 @@ export async function takeInventory(deps: UpkeepDeps): Promise<readonly Entry[]>
     ...recordEntries(facts, forms),
     ...housekeepingEntries(deps, facts),
   ];
-  deps.db.remember(facts.sizes.fresh);
-  return entries;
+  return [...entries, ...restEntry(deps, entries)];
 }

@@ -97,13 +97,25 @@ export function layerEntries(
   forms: Forms,
   shared: { readonly parents: Parents; readonly uses: ReadonlyMap<string, LayerUse> },
 ): Entry[] {
-  return [...forms.dirs].map(([id, dirs]) => {
+  const timesOf = ([id, dirs]: readonly [string, readonly string[]]) => {
+    const row = facts.layers.get(id);
+    const createdAt = row?.createdAt ?? bornAt(dirs) ?? facts.now;
+    const { usedAt = 0 } = shared.uses.get(id) ?? {};
+    return { id, dirs, createdAt, usedAt: Math.max(usedAt, row?.usedAt ?? 0, createdAt) };
+  };
+  const all = [...forms.dirs].map(timesOf);
+  // Files of several layers count with the one that was used last: removing an older one frees what it has alone.
+  const sizes = new Map(
+    all
+      .toSorted((a, b) => b.usedAt - a.usedAt || b.createdAt - a.createdAt)
+      .map(({ id, dirs }) => [id, facts.sizes.stamped(`layer:${id}`, layerStamp(dirs), dirs)]),
+  );
+  return all.map(({ id, dirs, createdAt, usedAt }) => {
     const row = facts.layers.get(id);
     const entryId = `layer:${id}`;
-    const size = facts.sizes.stamped(entryId, layerStamp(dirs), dirs);
+    const size = sizes.get(id) ?? { bytes: 0, shared: 0 };
     const made = makerOf(facts, id, row);
     const use = shared.uses.get(id) ?? { uses: 0, usedAt: 0, results: 0 };
-    const createdAt = row?.createdAt ?? bornAt(dirs) ?? facts.now;
     const twins = blobsHere(row, forms).map(blobId);
     const lastCost = costOfLosing(facts, id, size.bytes);
     return {
@@ -112,7 +124,7 @@ export function layerEntries(
       label: made.label,
       ...size,
       createdAt,
-      usedAt: Math.max(use.usedAt, row?.usedAt ?? 0, createdAt),
+      usedAt,
       uses: use.uses,
       madeBy: made.madeBy,
       usedBy: usersOf(facts, id, row, use),
@@ -129,10 +141,11 @@ export function layerEntries(
 
 /** What changes when a directory of the layer is another one, or something was added beside its files. */
 export function layerStamp(dirs: readonly string[]): string {
-  return dirs
+  // Sizes that were remembered without this mark may count files of other layers.
+  return `own ${dirs
     .map((dir) => lstatSync(dir, { throwIfNoEntry: false }))
     .map((stat) => `${stat?.ino ?? 0}:${stat?.mtimeMs ?? 0}`)
-    .join(' ');
+    .join(' ')}`;
 }
 
 function bornAt([dir = '']: readonly string[]): number | undefined {
@@ -180,7 +193,7 @@ export function makerOf(facts: Facts, id: string, row: LayerRow | undefined): Ma
   if (results.length > 0)
     return {
       kind: 'layer',
-      label: `layer ${short(id)} of a step no longer in the history`,
+      label: `layer ${short(id)} of a step that the history does not name`,
       madeBy: {},
     };
   return { kind: 'source', label: 'copy of a build context', madeBy: {} };

@@ -1,11 +1,10 @@
 import { lstatSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytesOf, type GcPolicy } from '../gc/index.ts';
-import type { Measured } from '../ports/index.ts';
-import { measureDisk } from '../snapshot/index.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { layerDirs, layerStamp } from './layer-entries.ts';
 import { namesIn } from './names-in.ts';
+import { Sizes } from './sizes.ts';
 import { diskOf } from './trim.ts';
 
 /**
@@ -29,22 +28,15 @@ export async function isOver(deps: UpkeepDeps, policy: GcPolicy): Promise<boolea
 
 /** About what the store takes on disk: layers and cache mounts as measured last, new layers as they are, files by their size. */
 async function usedSpace(deps: UpkeepDeps): Promise<number> {
-  const known = deps.db.measured();
-  const fresh = new Map<string, Measured>();
-  for (const [id, dirs] of await layerDirs(deps)) {
-    const [resource, stamp] = [`layer:${id}`, layerStamp(dirs)];
-    if (known.get(resource)?.stamp === stamp) continue;
-    const bytes = dirs.reduce((sum, dir) => sum + measureDisk(dir, new Map()).bytes, 0);
-    fresh.set(resource, { stamp, bytes });
+  const dirs = await layerDirs(deps);
+  const quick = new Sizes(deps.db.measured());
+  let sum = treesOf(deps, dirs, quick);
+  deps.db.remember(quick.fresh);
+  if (quick.doubtful) {
+    const all = new Sizes(new Map());
+    sum = treesOf(deps, dirs, all);
+    deps.db.remember(all.fresh);
   }
-  for (const { path, usedAt } of deps.mounts.list()) {
-    const slot = join(path, '..');
-    const resource = `mount:${slot.slice(deps.paths.mounts.length + 1)}`;
-    if (known.get(resource)?.stamp !== `${usedAt}`)
-      fresh.set(resource, { stamp: `${usedAt}`, bytes: measureDisk(slot, new Map()).bytes });
-  }
-  deps.db.remember(fresh);
-  const measured = new Map([...known, ...fresh]);
   const { packages, content } = deps.paths;
   const pool = join(packages, 'pool');
   const files = [
@@ -52,10 +44,24 @@ async function usedSpace(deps: UpkeepDeps): Promise<number> {
     ...namesIn(pool).map((shelf) => join(pool, shelf)),
     join(packages, 'index'),
   ];
-  return (
-    [...measured.values()].reduce((sum, { bytes }) => sum + bytes, 0) +
-    files.reduce((sum, dir) => sum + filesIn(dir), 0)
-  );
+  return files.reduce((all, dir) => all + filesIn(dir), sum);
+}
+
+/** Layers and cache mounts. */
+function treesOf(
+  deps: UpkeepDeps,
+  dirs: Awaited<ReturnType<typeof layerDirs>>,
+  sizes: Sizes,
+): number {
+  let sum = 0;
+  for (const [id, paths] of dirs)
+    sum += sizes.stamped(`layer:${id}`, layerStamp(paths), paths).bytes;
+  for (const { path, usedAt } of deps.mounts.list()) {
+    const slot = join(path, '..');
+    const resource = `mount:${slot.slice(deps.paths.mounts.length + 1)}`;
+    sum += sizes.stamped(resource, `${usedAt}`, [slot]).bytes;
+  }
+  return sum;
 }
 
 /** Disk space of the files of a directory, not of those in directories below it. */

@@ -10,6 +10,7 @@ import type { UpkeepDeps } from './deps.ts';
 import { type Facts, gatherFacts } from './facts.ts';
 import { namesIn } from './names-in.ts';
 import { packageDirs } from './package-dirs.ts';
+import { Sizes } from './sizes.ts';
 
 /** Something that is not what it should be. */
 export interface Problem {
@@ -58,7 +59,7 @@ export interface VerifyOptions {
  * meanwhile: what is removed under way is passed over.
  */
 export async function verifyStore(deps: UpkeepDeps, options: VerifyOptions): Promise<Verified> {
-  const facts = await gatherFacts(deps);
+  const facts = await gatherFacts(deps, new Sizes(deps.db.measured()));
   const run = new Verification(deps, facts, options);
   await run.blobs();
   await run.layers();

@@ -10,6 +10,21 @@ export async function varveHere(
   env: Readonly<Record<string, string>> = {},
   stdin: AsyncIterable<Uint8Array> = nothing(),
 ): Promise<Run> {
+  return await varveAt(rig, { cwd, args, env, stdin, laterMs: 0 });
+}
+
+/** The same with a clock that is so much ahead. */
+export async function varveAt(
+  rig: Rig,
+  run: {
+    readonly cwd: string;
+    readonly args: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly stdin?: AsyncIterable<Uint8Array>;
+    readonly laterMs: number;
+  },
+): Promise<Run> {
+  const { cwd, args, env = {}, stdin = nothing(), laterMs } = run;
   let [stdout, stderr] = ['', ''];
   const io: Io = {
     env: { ...worldOf(rig), ...env },
@@ -17,7 +32,7 @@ export async function varveHere(
     uid: process.getuid?.() ?? -1,
     stdin,
     signal: new AbortController().signal,
-    clock: { now: () => performance.timeOrigin + performance.now() },
+    clock: { now: () => performance.timeOrigin + performance.now() + laterMs },
     terminal: {
       isTTY: false,
       columns: 80,

@@ -1,7 +1,9 @@
 import { failure, type GoJson } from '../../base/index.ts';
 import {
+  ENTRY_KINDS,
   type Entry,
   type EntryFilter,
+  type EntryKind,
   findEntries,
   formatAge,
   parseFilter,
@@ -33,12 +35,13 @@ export function cacheLs(io: Io, options: Options): Promise<number> {
 
 /** Entries as a table. */
 export function entriesText(entries: readonly Entry[], now: number): string {
-  return table([
-    ['ENTRY', 'KIND', 'SIZE', 'USED', 'USES', 'COST', 'HELD', 'WHAT'],
+  const list = table([
+    ['ENTRY', 'KIND', 'SIZE', 'SHARED', 'USED', 'USES', 'COST', 'HELD', 'WHAT'],
     ...entries.map((entry) => [
       shortId(entry.id),
       entry.kind,
       formatBytes(entry.bytes),
+      entry.shared === 0 ? '' : formatBytes(entry.shared),
       ago(entry.usedAt, now),
       String(entry.uses),
       cost(entry),
@@ -46,6 +49,13 @@ export function entriesText(entries: readonly Entry[], now: number): string {
       cut(neutralise(entry.label)),
     ]),
   ]);
+  return `${list}\n${totalText(entries)}\n`;
+}
+
+/** `3 entries, 10.00MB`. */
+function totalText(entries: readonly Entry[]): string {
+  const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  return `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}, ${formatBytes(bytes)}`;
 }
 
 type Choice =
@@ -75,7 +85,10 @@ function choose(options: Options): Choice {
 /** `varve cache tree`: what stands on what. */
 export function cacheTree(io: Io, id: string | undefined, options: Options): Promise<number> {
   return withUpkeep(io, { values: options }, async (deps) => {
-    const entries = await takeInventory(deps);
+    // In the order in which they were made: directories are listed in none.
+    const entries = [...(await takeInventory(deps))].sort(
+      (a, b) => kindOrder(a) - kindOrder(b) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
+    );
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
     const children = new Map<string, Entry[]>();
     for (const entry of entries)
@@ -98,6 +111,8 @@ export function cacheTree(io: Io, id: string | undefined, options: Options): Pro
     return 0;
   });
 }
+
+const kindOrder = ({ kind }: Entry): number => ENTRY_KINDS.indexOf(kind);
 
 /** A path through the tree that comes back to itself would be a fault of the database: it ends there. */
 function treeJson(
@@ -158,15 +173,7 @@ export function cacheWhy(io: Io, id: string, options: Options): Promise<number> 
 }
 
 function whyRows(entry: Entry, above: readonly Entry[], now: number): string[][] {
-  const { madeBy, cost: first, lastCost } = entry;
-  const made =
-    madeBy.from !== undefined
-      ? `fetched from ${madeBy.from}`
-      : madeBy.step !== undefined
-        ? `build ${madeBy.build ?? '?'}, step ${neutralise(madeBy.step)}`
-        : madeBy.build !== undefined
-          ? `build ${madeBy.build}`
-          : 'not known: its build is not in the history';
+  const { cost: first, lastCost } = entry;
   const many = (name: string, lines: readonly string[], none: string): string[][] =>
     lines.length === 0 ? [[name, none]] : lines.map((line, i) => [i === 0 ? name : '', line]);
   const twins = entry.twins.map((twin) => `${shortId(twin)} (${twin.split(':')[0] ?? ''})`);
@@ -178,8 +185,8 @@ function whyRows(entry: Entry, above: readonly Entry[], now: number): string[][]
       'size',
       `${formatBytes(entry.bytes)}${entry.shared > 0 ? `, and ${formatBytes(entry.shared)} shared with others` : ''}`,
     ],
-    ['made', `${when(entry.createdAt)}, ${made}`],
-    ['used', `${when(entry.usedAt)} (${ago(entry.usedAt, now)}), ${entry.uses} times`],
+    ['made', `${when(entry.createdAt)}${makerText(entry)}`],
+    ['used', `${when(entry.usedAt)} (${ago(entry.usedAt, now)})${usesText(entry)}`],
     ...many('used by', entry.usedBy, 'nobody'),
     ...many(
       'above it',
@@ -200,8 +207,25 @@ function whyRows(entry: Entry, above: readonly Entry[], now: number): string[][]
       `${costText(first)}${twins.length === 0 ? '' : ' while it is also there in another form'}`,
     ],
     ...(twins.length === 0 ? [] : [['if all forms are lost', costText(lastCost)]]),
-    ...many('on disk', entry.paths, 'in the database'),
+    ...many('on disk', entry.paths, entry.bytes === 0 ? 'in the database' : 'all over the store'),
   ];
+}
+
+/** Who made it, behind the time; nothing of what no build makes. */
+function makerText({ kind, madeBy: { from, step, build } }: Entry): string {
+  if (from !== undefined) return `, fetched from ${neutralise(from)}`;
+  if (step !== undefined) return `, build ${build ?? '?'}, step ${neutralise(step)}`;
+  if (build !== undefined) return `, build ${build}`;
+  return MADE_BY_STEPS.has(kind) ? ', not known: its build is not in the history' : '';
+}
+
+const MADE_BY_STEPS: ReadonlySet<EntryKind> = new Set(['layer', 'rootfs', 'source', 'record']);
+
+/** How often it saved work, of what can. */
+function usesText({ kind, uses }: Entry): string {
+  if (!MADE_BY_STEPS.has(kind) && kind !== 'blob') return '';
+  if (uses === 0) return ', saved no work yet';
+  return `, saved work ${uses === 1 ? 'once' : `${uses} times`}`;
 }
 
 function costText({ ms, bytes }: Entry['cost']): string {
