@@ -58,9 +58,15 @@ export function reportCommand(io: Io, options: Options): Promise<number> {
   });
 }
 
+/** A build that had no such step is null, as lists in JSON have no gaps. */
+function asJson(data: ReportData): GoJson {
+  const steps = data.steps.map((step) => ({ ...step, states: step.states.map((s) => s ?? null) }));
+  // The rest of a report are JSON values.
+  return { ...data, steps } as unknown as GoJson;
+}
+
 function write(io: Io, data: ReportData, options: Options): number {
-  // The data of a report are JSON values.
-  if (options['json'] === true) printJson(io, data as unknown as GoJson);
+  if (options['json'] === true) printJson(io, asJson(data));
   else if (options['format'] === 'markdown') io.out(reportMarkdown(data));
   else if (options['format'] === 'prometheus') io.out(reportPrometheus(data));
   else {
