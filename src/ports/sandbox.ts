@@ -10,6 +10,8 @@ export interface SandboxSpec {
   readonly readonlyRootfs?: boolean;
   readonly args: readonly string[];
   readonly env: readonly string[];
+  /** There are secrets in the environment: nothing that says it may be written to a disk. */
+  readonly secretEnv?: boolean;
   readonly cwd: string;
   readonly user: {
     readonly uid: number;

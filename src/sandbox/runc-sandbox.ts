@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { err, failure, type GoJson, goJson, isErrno, ok, type Result } from '../base/index.ts';
@@ -73,33 +81,40 @@ export async function removeAbandonedRuns(options: SandboxOptions): Promise<void
     machine ??= readMachine();
     removeCgroup(machine.cgroups, run.cgroupsPath);
     removeAbandonedParent(machine.cgroups, run.cgroupsPath);
-    unmountIfMounted(join(container.bundle, 'secrets'));
+    unmountIfMounted(join(container.bundle, SECRETS));
     rmSync(container.bundle, { recursive: true, force: true });
   }
 }
 
 function containerOf(options: SandboxOptions, id: string): RuntimeContainer {
   const bundle = join(options.stateDir, id);
+  // What a runtime notes of a container may have its environment in it (crun copies all of `config.json`).
+  const hidden = join(bundle, SECRETS, 'runtime');
   return {
     program: options.runtime ?? 'runc',
     id,
     bundle,
-    root: join(options.stateDir, 'runtime'),
+    root: existsSync(hidden) ? hidden : join(options.stateDir, 'runtime'),
     logFile: join(bundle, 'log.json'),
   };
 }
+
+/** Below a bundle: a memory file system, where there are secrets. */
+const SECRETS = 'secrets';
 
 /** One run: what it makes on disk and how it takes that away again. */
 class Run {
   readonly #spec: SandboxSpec;
   readonly #machine: Machine;
   readonly #resolvConf: string;
-  readonly #container: RuntimeContainer;
+  #container: RuntimeContainer;
+  readonly #options: SandboxOptions;
   readonly #cgroupsPath: string;
   readonly #stateDir: string;
 
   constructor(options: SandboxOptions, machine: Machine, spec: SandboxSpec) {
     this.#spec = spec;
+    this.#options = options;
     this.#stateDir = options.stateDir;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
@@ -113,7 +128,11 @@ class Run {
     using _owner = claimRun(this.#stateDir, this.#spec.id, this.#cgroupsPath);
     mkdirSync(bundle, { mode: 0o711 });
     try {
-      using secrets = writeSecretFiles(join(bundle, 'secrets'), this.#spec.mounts);
+      using secrets = writeSecretFiles(join(bundle, SECRETS), this.#spec);
+      if (this.#spec.secretEnv === true) {
+        mkdirSync(join(bundle, SECRETS, 'runtime'), { mode: 0o700 });
+        this.#container = containerOf(this.#options, this.#spec.id);
+      }
       await using sockets = await openAgentSockets(join(bundle, 'sockets'), this.#spec.mounts);
       this.#writeBundle({ secretFiles: secrets.files, socketFiles: sockets.files });
       makeStandardDirectories(this.#spec.rootfs);
@@ -144,7 +163,11 @@ class Run {
       ...made,
       ...files,
     });
-    writeFileSync(join(bundle, 'config.json'), configText(config), { mode: 0o600 });
+    const path = join(bundle, 'config.json');
+    const inMemory = this.#spec.secretEnv === true;
+    if (inMemory) symlinkSync(join(SECRETS, 'config.json'), path);
+    const at = inMemory ? join(bundle, SECRETS, 'config.json') : path;
+    writeFileSync(at, configText(config), { mode: 0o600 });
   }
 
   async #run(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {

@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SandboxMount } from '../ports/index.ts';
+import type { SandboxSpec } from '../ports/index.ts';
 import { mountTmpfs, unmount } from '../sys/index.ts';
 
 /** Secrets of one run as files in memory. */
@@ -9,10 +9,17 @@ export interface SecretFiles extends Disposable {
   readonly files: ReadonlyMap<number, string>;
 }
 
-/** Mounts a memory file system at `dir` that only root may enter and writes the secrets there; none: nothing is mounted. */
-export function writeSecretFiles(dir: string, mounts: readonly SandboxMount[]): SecretFiles {
+/**
+ * Mounts a memory file system at `dir` that only root may enter and writes the secrets there. Without any nothing is mounted;
+ * secrets of the environment are written there by others.
+ */
+export function writeSecretFiles(
+  dir: string,
+  { mounts, secretEnv }: Pick<SandboxSpec, 'mounts' | 'secretEnv'>,
+): SecretFiles {
   const files = new Map<number, string>();
-  if (!mounts.some((m) => m.kind === 'secret')) return { files, [Symbol.dispose]: () => undefined };
+  if (secretEnv !== true && !mounts.some((m) => m.kind === 'secret'))
+    return { files, [Symbol.dispose]: () => undefined };
   mkdirSync(dir, { mode: 0o700 });
   mountTmpfs(dir, { mode: 0o700 });
   const made: SecretFiles = {
