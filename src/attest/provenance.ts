@@ -1,4 +1,4 @@
-import type { GoJson } from '../base/index.ts';
+import { type GoJson, proxyWithoutCredentials, withoutCredentials } from '../base/index.ts';
 import { descriptorJson, formatPlatform } from '../oci/index.ts';
 import { type Material, materials } from './materials.ts';
 import {
@@ -107,12 +107,18 @@ function parameters({ args, definition, locals }: BuildFacts, max: boolean): GoJ
     list.map(({ id, optional }) => (optional ? { id, optional } : { id }));
   return {
     frontend: 'dockerfile.v0',
-    args: Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1))),
+    args: Object.fromEntries(
+      kept.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, shown(key, value)]),
+    ),
     ...(max && named.secrets.length > 0 ? { secrets: secrets(named.secrets) } : {}),
     ...(max && named.ssh.length > 0 ? { ssh: secrets(named.ssh) } : {}),
     ...(locals.length === 0 ? {} : { locals: locals.map((name) => ({ name })) }),
   };
 }
+
+/** An argument without the credentials of the addresses in it, and of a proxy. */
+const shown = (key: string, value: string): string =>
+  /^build-arg:\w+_proxy$/i.test(key) ? proxyWithoutCredentials(value) : withoutCredentials(value);
 
 function extra({ definition, dockerfile, layers }: BuildFacts, max: boolean): GoJson {
   const { result } = definition;

@@ -1,4 +1,5 @@
 import {
+  coveredCredentials,
   type Digest,
   type GoJson,
   positionAt,
@@ -6,7 +7,7 @@ import {
   type SourceFile,
   type Span,
 } from '../base/index.ts';
-import { type Definition, type Op, opJson } from '../llb/index.ts';
+import { type Definition, type Op, opJson, opWithoutCredentials } from '../llb/index.ts';
 import type { NamedSecret } from './types.ts';
 
 /** The steps of a definition by the names that a provenance gives them, inputs first; the last one only names the result. */
@@ -32,7 +33,7 @@ export function buildConfig(definition: Definition): GoJson {
 /** The op without its inputs, which stand beside it under their names, and without credentials in addresses. */
 function stepJson(op: Op): GoJson {
   const { body } = op;
-  if (body.kind !== 'source') return opJson({ ...op, inputs: [] });
+  if (body.kind !== 'source') return opJson({ ...opWithoutCredentials(op), inputs: [] });
   const { identifier, attrs } = body.source;
   const source = {
     identifier: plainAddress(identifier),
@@ -65,7 +66,7 @@ export function sourceMap(definition: Definition, file: SourceFile): GoJson {
       {
         filename: file.path,
         language: 'Dockerfile',
-        data: Buffer.from(file.text).toString('base64'),
+        data: Buffer.from(coveredCredentials(file.text)).toString('base64'),
       },
     ],
   };

@@ -1,4 +1,5 @@
 import type { Failure, FailurePlace } from './failure.ts';
+import { coveredCredentials } from './redact.ts';
 import { codePoints, positionAt } from './source.ts';
 
 /** Severity word printed in front of a code. */
@@ -14,7 +15,7 @@ export type Severity = 'error' | 'warning';
  *       |             ^^^^^ help: did you mean "build"?
  */
 export function renderFailure(f: Failure, severity: Severity = 'error'): string {
-  const places = f.places ?? [];
+  const { places = [] } = coveredFailure(f);
   const lines = [`${severity}[${f.code}]: ${f.message}`];
   places.forEach((place, i) => {
     const note = place.note ?? (i === 0 && f.help !== undefined ? `help: ${f.help}` : '');
@@ -26,8 +27,20 @@ export function renderFailure(f: Failure, severity: Severity = 'error'): string 
   return lines.join('\n');
 }
 
-function renderPlace(place: FailurePlace, mark: string, note: string): string[] {
-  const { file, span } = place;
+/** The failure with no credential in the texts of its places: their excerpts are made of these. */
+export function coveredFailure(f: Failure): Failure {
+  const places = f.places?.map(({ file, ...place }) => ({
+    ...place,
+    file: { ...file, text: coveredCredentials(file.text) },
+  }));
+  return {
+    ...f,
+    ...(places === undefined ? {} : { places }),
+    ...(f.also === undefined ? {} : { also: f.also.map(coveredFailure) }),
+  };
+}
+
+function renderPlace({ file, span }: FailurePlace, mark: string, note: string): string[] {
   const at = positionAt(file.text, span.offset);
   const start = file.text.lastIndexOf('\n', span.offset - 1) + 1;
   const newline = file.text.indexOf('\n', span.offset);
@@ -36,7 +49,7 @@ function renderPlace(place: FailurePlace, mark: string, note: string): string[] 
   const marked = codePoints(file.text.slice(span.offset, Math.min(end, span.offset + span.length)));
   const pad = ' '.repeat(String(at.line).length);
   const indent = file.text.slice(start, span.offset).replace(/[^\t]/gu, ' ');
-  if (end - start > LONG_LINE) return renderLongLine(place, { mark, note, start, end });
+  if (end - start > LONG_LINE) return renderLongLine({ file, span }, { mark, note, start, end });
   const carets = mark.repeat(Math.max(1, marked));
   return [
     `${pad}--> ${file.path}:${at.line}:${at.column}`,

@@ -4,7 +4,7 @@ export { bytesText, formatBytes, formatSize } from './byte-text.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';
 export { diskFailure, isDiskFailure } from './disk-failure.ts';
 export { isErrno } from './errno.ts';
-export { renderFailure, type Severity } from './excerpt.ts';
+export { coveredFailure, renderFailure, type Severity } from './excerpt.ts';
 export {
   type Failure,
   FailureError,
@@ -30,7 +30,12 @@ export {
 } from './platform.ts';
 export { livenessOf, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 export { readIfThere } from './read-if-there.ts';
-export { redact } from './redact.ts';
+export {
+  coveredCredentials,
+  proxyWithoutCredentials,
+  redact,
+  withoutCredentials,
+} from './redact.ts';
 export { err, ok, type Result, unreachable } from './result.ts';
 export { resolveInRoot } from './rooted-path.ts';
 export { Secret } from './secret.ts';

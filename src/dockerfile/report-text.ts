@@ -1,4 +1,10 @@
-import { codePoints, type GoJson, goString, type SourceFile } from '../base/index.ts';
+import {
+  codePoints,
+  coveredCredentials,
+  type GoJson,
+  goString,
+  type SourceFile,
+} from '../base/index.ts';
 import type { LineRange } from './ast.ts';
 import { eachLine } from './fail.ts';
 
@@ -7,7 +13,7 @@ import { eachLine } from './fail.ts';
  * with a line feed. Empty where the ranges are not in the file.
  */
 export function sourceExcerpt(file: SourceFile, ranges: readonly LineRange[]): string {
-  const lines = file.text.split('\n');
+  const lines = coveredCredentials(file.text).split('\n');
   const first = Math.min(...ranges.map(([start]) => start));
   if (ranges.length === 0 || first > lines.length || first < 1) return '';
   const last = Math.min(

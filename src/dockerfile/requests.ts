@@ -1,4 +1,4 @@
-import type { GoJson, SourceFile } from '../base/index.ts';
+import { coveredCredentials, type GoJson, type SourceFile } from '../base/index.ts';
 import type { LineRange } from './ast.ts';
 import type { Instructions } from './command.ts';
 import type { LintWarning } from './linter.ts';
@@ -12,7 +12,8 @@ export interface RequestResult {
   readonly text: string;
 }
 
-const base64 = (file: SourceFile): string => Buffer.from(file.text).toString('base64');
+const base64 = (file: SourceFile): string =>
+  Buffer.from(coveredCredentials(file.text)).toString('base64');
 
 const orLeaveOut = (text: string): string | undefined => (text === '' ? undefined : text);
 

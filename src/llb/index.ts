@@ -51,3 +51,4 @@ export {
   platformJson,
 } from './op-json.ts';
 export { formatPlatform, normalisePlatform, parsePlatform } from './platform.ts';
+export { keptBytes, opWithoutCredentials } from './without-credentials.ts';

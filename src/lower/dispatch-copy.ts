@@ -1,4 +1,4 @@
-import { hexOf, sha256 } from '../base/index.ts';
+import { hexOf, sha256, withoutCredentials } from '../base/index.ts';
 import { type AddCommand, type CopyCommand, quoteGo } from '../dockerfile/index.ts';
 import type { FileActionCopy, OpMetadata } from '../llb/index.ts';
 import { copyNode, inlineFile, mergeNode, type PlannedCopy } from './file-node.ts';
@@ -6,14 +6,7 @@ import { commit } from './history.ts';
 import { checkIgnored } from './ignored.ts';
 import { CUSTOM_NAME, shownCommand, stepName } from './names.ts';
 import { joinPath, normalisePath } from './paths.ts';
-import {
-  downloadName,
-  gitNode,
-  httpNode,
-  isHttp,
-  parseGit,
-  withoutCredentials,
-} from './remote-source.ts';
+import { downloadName, gitNode, httpNode, isHttp, parseGit } from './remote-source.ts';
 import type { Lowering, PlannedCommand, StageState } from './stage-state.ts';
 import { stop } from './stop.ts';
 

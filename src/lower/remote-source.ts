@@ -57,15 +57,6 @@ function gitLocation(remote: string): Pick<GitReference, 'location' | 'ssh' | 'h
   return { location, ssh: scheme === 'ssh', http: scheme.startsWith('http') };
 }
 
-/** A text with the users and passwords of its HTTP addresses made unreadable (BuildKit util/urlutil, `RedactCredentials`). */
-export function withoutCredentials(text: string): string {
-  return text.replace(
-    /(https?:\/\/)([^/@\s:]*)(:[^/@\s]*)?@/g,
-    (_, scheme: string, _user: string, password: string | undefined) =>
-      `${scheme}xxxxx${password === undefined ? '' : ':xxxxx'}@`,
-  );
-}
-
 /** The source op of a git repository. */
 export function gitNode(
   git: GitReference,

@@ -37,7 +37,7 @@ import type {
   SandboxLimits,
   SandboxSpec,
 } from '../ports/index.ts';
-import { execEnv } from './exec-env.ts';
+import { execEnv, proxyPasswords } from './exec-env.ts';
 import { execFormatHelp } from './exec-format.ts';
 import { ExecMounts, extraHosts, type MountDeps, secretMissing } from './exec-mounts.ts';
 import { OutputTail } from './exec-output.ts';
@@ -104,8 +104,12 @@ async function runExec(
     secrets.map(({ name, value }) => `${name}=${Buffer.from(value).toString('utf8')}`),
   );
   const limits = deps.limitsOf?.(context.vertex.metadata.description['llb.customname'] ?? '');
-  const spec = sandboxSpec(op, { mounts, user: user.value, env, limits, group: deps.group });
+  const proxies = proxyPasswords(op.meta.proxy_env ?? {});
+  const secretEnv = secrets.length > 0 || proxies.length > 0;
+  const parts = { mounts, user: user.value, env, secretEnv, limits, group: deps.group };
+  const spec = sandboxSpec(op, parts);
   const values = [
+    ...proxies,
     ...secrets.map((secret) => secret.value),
     ...mounts.mounts.flatMap((mount) => (mount.kind === 'secret' ? [mount.data] : [])),
   ];
@@ -139,6 +143,7 @@ function sandboxSpec(
     readonly mounts: ExecMounts;
     readonly user: ExecUser;
     readonly env: readonly string[];
+    readonly secretEnv: boolean;
     readonly limits: SandboxLimits | undefined;
     readonly group: SandboxGroup | undefined;
   },
@@ -151,6 +156,7 @@ function sandboxSpec(
     readonlyRootfs: parts.mounts.readonlyRoot,
     args: meta.args,
     env: parts.env,
+    ...(parts.secretEnv ? { secretEnv: true } : {}),
     cwd: meta.cwd === '' ? '/' : meta.cwd,
     user: parts.user,
     hostname: meta.hostname === '' ? HOSTNAME : meta.hostname,

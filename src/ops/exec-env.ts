@@ -13,6 +13,24 @@ export function execEnv(meta: ExecMeta, secrets: readonly string[]): string[] {
   return [...env, ...secrets];
 }
 
+/** Passwords of proxies, as they are written and as they are meant. */
+export function proxyPasswords(proxy: ProxyEnv): readonly Uint8Array[] {
+  const written = Object.values(proxy).flatMap((value: string) => {
+    const [, password = ''] = /^(?:[a-z0-9+.-]+:\/\/)?[^/:]*:([^/]*)@/i.exec(value) ?? [];
+    return password === '' ? [] : [password];
+  });
+  return [...new Set(written.flatMap((each) => [each, decoded(each)]))].map((p) => Buffer.from(p));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (e) {
+    if (e instanceof URIError) return text;
+    throw e;
+  }
+}
+
 function proxyVariables(proxy: ProxyEnv): string[] {
   const names = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy', 'all_proxy'] as const;
   return names.flatMap((name) => {

@@ -13,6 +13,7 @@ import {
   parseDigest,
   parseJson,
   type Result,
+  withoutCredentials,
 } from '../base/index.ts';
 import { httpSourceKey, sourceKey } from '../cachekey/index.ts';
 import type { SourceOp } from '../llb/index.ts';
@@ -75,11 +76,14 @@ const MEMO = 'http';
 
 class HttpDriver {
   readonly #url: string;
+  /** What is known of the file is kept under its address without user and password; the server says what they get of it. */
+  readonly #known: string;
   readonly #attrs: Readonly<Record<string, string>>;
   readonly #deps: HttpDriverDeps;
 
   constructor(source: SourceOp, deps: HttpDriverDeps) {
     this.#url = source.identifier;
+    this.#known = withoutCredentials(source.identifier);
     this.#attrs = source.attrs;
     this.#deps = deps;
   }
@@ -181,12 +185,12 @@ class HttpDriver {
     }
     const { kind: _kind, ...file } = got.value;
     report(file.size, file.size, true);
-    memo.set(MEMO, this.#url, Buffer.from(goJson({ ...file })));
+    memo.set(MEMO, this.#known, Buffer.from(goJson({ ...file })));
     return ok(file);
   }
 
   #recall(): KnownFile | undefined {
-    const bytes = this.#deps.memo.get(MEMO, this.#url);
+    const bytes = this.#deps.memo.get(MEMO, this.#known);
     const parsed = bytes === undefined ? undefined : parseJson(Buffer.from(bytes).toString('utf8'));
     if (parsed?.ok !== true || !isRecord(parsed.value)) return undefined;
     const { digest, size, etag, lastModified, filename } = parsed.value;
@@ -219,7 +223,7 @@ class HttpDriver {
     }
     if (digestOfHex(hash.digest('hex')) !== file.digest) {
       await content.quarantine(file.digest, 'its bytes have another digest');
-      memo.set(MEMO, this.#url, new Uint8Array());
+      memo.set(MEMO, this.#known, new Uint8Array());
       return err(
         failure(
           'ST014',

@@ -1,6 +1,6 @@
 import { type Digest, err, type Failure, ok, type Result } from '../base/index.ts';
 import type { Decision, Event, EventSink, SourceAnswer } from '../events/index.ts';
-import type { Definition, OpInput, Vertex } from '../llb/index.ts';
+import { type Definition, keptBytes, type OpInput, type Vertex } from '../llb/index.ts';
 import { isLocalLayer, type LayerChain, type Lease, type RecordId } from '../ports/index.ts';
 import { Edge } from './edge.ts';
 import { explainMiss } from './explain.ts';
@@ -190,7 +190,7 @@ export class BuildRun {
       key: edge.workKey(),
       op: map.digest,
       ...(map.describes === undefined ? {} : { describes: map.describes }),
-      pb: vertex.pb,
+      pb: keptBytes(vertex),
       inputs,
       at: this.deps.clock.now(),
       costMs,

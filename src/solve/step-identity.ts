@@ -1,3 +1,4 @@
+import { withoutCredentials } from '../base/index.ts';
 import { joinStepName, stepNameParts } from '../events/index.ts';
 import type { Vertex } from '../llb/index.ts';
 import { nameOf } from './progress.ts';
@@ -39,7 +40,7 @@ const PLATFORM = /^[a-z]+\/[a-z0-9]+(?:\/v\d+)?(?=\s|$)/;
 function writtenText(shown: string, written: string | undefined): string {
   const link = shown.startsWith(LINKED) ? LINKED : '';
   const same = written !== undefined && firstWord(written) === firstWord(shown.slice(link.length));
-  return same ? `${link}${written}` : shown;
+  return same ? `${link}${withoutCredentials(written)}` : shown;
 }
 
 /** What the name of the op begins with that puts a linked copy on its base. */

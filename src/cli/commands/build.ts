@@ -1,6 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { err, failure, isErrno, ok, type Result, terminalJson } from '../../base/index.ts';
+import {
+  coveredFailure,
+  err,
+  failure,
+  isErrno,
+  ok,
+  type Result,
+  terminalJson,
+} from '../../base/index.ts';
 import {
   type BuildDeps,
   type BuildEdge,
@@ -10,7 +18,7 @@ import {
   type PlannedStep,
   planBuild,
 } from '../../build/index.ts';
-import type { EventSink } from '../../events/index.ts';
+import type { Event, EventSink } from '../../events/index.ts';
 import { withRuntime } from '../bounded-run.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { withTimeout } from '../build-timeout.ts';
@@ -138,6 +146,13 @@ async function showPlan(
   return 0;
 }
 
+/** What an event has that is printed otherwise than it is held. */
+function printed(event: Event): object {
+  if (event.type === 'log') return { data: Buffer.from(event.data).toString('utf8') };
+  if (event.type !== 'build-finished' || event.failure === undefined) return {};
+  return { failure: coveredFailure(event.failure) };
+}
+
 /** Every event as a line of JSON on standard output, besides the display; `v` is the version of the shape. */
 function jsonEvents(io: Io, then: EventSink): EventSink {
   const lines = sparing(
@@ -147,10 +162,7 @@ function jsonEvents(io: Io, then: EventSink): EventSink {
       },
       write: (text) => io.out(text),
     },
-    (event) => {
-      const data = event.type === 'log' ? { data: Buffer.from(event.data).toString('utf8') } : {};
-      return `${terminalJson(JSON.stringify({ v: 1, ...event, ...data }))}\n`;
-    },
+    (event) => `${terminalJson(JSON.stringify({ v: 1, ...event, ...printed(event) }))}\n`,
   );
   return (event) => {
     lines.accept(event);

@@ -1,6 +1,12 @@
 import { type Finding, lintCaching, type Model } from '../../advice/index.ts';
 import { changingVariableNames, measureFinding, projectHistory } from '../../analyze/index.ts';
-import { failure, type GoJson, positionAt, renderFailure } from '../../base/index.ts';
+import {
+  coveredCredentials,
+  failure,
+  type GoJson,
+  positionAt,
+  renderFailure,
+} from '../../base/index.ts';
 import { projectOf } from '../../build/index.ts';
 import { Options } from '../build-request.ts';
 import { fail, type Io, neutraliseLines, printJson } from '../io.ts';
@@ -109,7 +115,7 @@ function json(advice: readonly Advice[], { file }: Model, builds: number): GoJso
       severity: finding.severity,
       message: finding.message,
       fix: finding.fix,
-      ...place(file.text, finding),
+      ...place(coveredCredentials(file.text), finding),
       contextBytes: finding.contextBytes,
       cost:
         cost === undefined
