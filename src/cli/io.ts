@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { type Failure, type GoJson, goJson, renderFailure, terminalJson } from '../base/index.ts';
+import type { EventSink } from '../events/index.ts';
 import type { Clock } from '../ports/index.ts';
 import type { Terminal } from './progress/display.ts';
 import { neutralise } from './progress/text.ts';
@@ -22,6 +23,8 @@ export interface Io {
   outStream(data: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Everything else. */
   err(text: string): void;
+  /** Takes the events of builds too, besides their display: a log. */
+  readonly log?: EventSink;
   /** The command stops although no signal came: it waits no longer than a moment for readers that take nothing. */
   stopped(): void;
 }

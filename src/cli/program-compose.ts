@@ -31,6 +31,8 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
     .option('--cache-dir <dir>', 'where packages are kept (default: in the store)')
     .option('--work-dir <dir>', 'the store of this build (default: VARVE_ROOT)')
     .option('--config <file>', 'global configuration')
+    .option('--log-level <level>', 'debug, info, warn or error')
+    .option('--log-file <file>', 'write progress and messages to a file too')
     .option('--no-cache', 'make it again')
     .option('--clean', 'make it from nothing: no cached step, no earlier root to begin with')
     .option('--metadata-file <path>', 'write what was built as JSON')
@@ -49,11 +51,13 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
   compose
     .command('validate <template>')
     .description('check a template; nothing is fetched')
+    .option('--config <file>', 'global configuration')
     .option('--merged', 'print it as JSON with what it extends')
     .action(run<[string, Record<string, unknown>]>(async () => (await check()).composeValidate));
   compose
     .command('resolve <template>')
     .description('say which packages the root has, and why each; only indexes are fetched')
+    .option('--config <file>', 'global configuration')
     .option('--lock <file>', 'write which packages were chosen')
     .option('--html <file>', 'write which package needs which as a page with a picture')
     .option('--frozen', 'show the packages of the lock file (default TEMPLATE.lock)')
@@ -88,6 +92,7 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
   compose
     .command('inspect <file>')
     .description('show what a template asks for, or what a disk holds; nothing is mounted')
+    .option('--config <file>', 'global configuration')
     .option('--json', 'print JSON')
     .option('--files', 'of a disk: list every file')
     .option('--spdx <file>', 'of a disk: write an inventory of packages (SPDX 2.3)')
@@ -100,6 +105,7 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
   compose
     .command('compare <a> <b>')
     .description('say what differs between two disks, two templates or two lock files')
+    .option('--config <file>', 'global configuration')
     .option('--json', 'print JSON')
     .option('--exit-code', 'end with 1 when they differ')
     .action(
@@ -111,6 +117,7 @@ export function addCompose(program: Command, run: Run, progressOption: () => Opt
   compose
     .command('verify <template>')
     .description('prove that what is cached is what a build from nothing makes')
+    .option('--config <file>', 'global configuration')
     .addOption(progressOption())
     .action(
       run<[string, Record<string, unknown>]>(

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { note } from '../rig/golden.ts';
 import { Rig } from '../rig/rig.ts';
@@ -54,6 +56,45 @@ test('templates of every distribution that is described are valid', async () => 
   }
   assert.deepEqual(failing, []);
   note(`compose validate: ${TARGETS.length} distributions`);
+});
+
+test('distributions of one’s own are described below the directory that a configuration names', async () => {
+  const known = readFileSync(join(import.meta.dirname, '../../providers/debian12.yml'), 'utf8');
+  rig.write('conf/providers/own.yml', known.replace('dist: debian12', 'dist: own12'));
+  rig.write('own.yml', template('debian', 'own12', 'x86_64'));
+  rig.write('global.yml', 'config_dir: conf\n');
+  const validate = async (...args: readonly string[]): Promise<readonly unknown[]> => {
+    const run = await rig.varve(['compose', 'validate', 'own.yml', ...args]);
+    return [run.status, `${run.stdout}${run.stderr}`.split('\n')[0]];
+  };
+  assert.deepEqual(
+    [await validate(), await validate('--config', 'global.yml')],
+    [
+      [2, 'error[TP007]: nothing is known of debian own12'],
+      [0, 'own.yml: minimal-os-image 1.0.0 for own12 x86_64 is valid'],
+    ],
+  );
+});
+
+test('a log file has the progress and what is said; a level decides what the terminal shows', async () => {
+  rig.write('base.yml', 'suite: nowhere\nmirrors: [{uri: "file:///nowhere"}]\n');
+  rig.write('log.yml', 'logging: {level: error, file: build.log}\n');
+  const run = await rig.varve(['compose', 'base.yml', '--config', 'log.yml', '-t', 'x']);
+  const path = join(rig.work, 'build.log');
+  const log = readFileSync(path, 'utf8');
+  assert.deepEqual(
+    {
+      status: run.status,
+      shown: run.stderr.split('\n').filter((line) => /^(?:#|error|warning)/.test(line)).length,
+      first: run.stderr.split('\n')[0]?.slice(0, 6),
+      progress: log.includes('[internal] load build definition'),
+      said: log.endsWith(run.stderr),
+      mode: (statSync(path).mode & 0o777).toString(8),
+    },
+    { status: run.status, shown: 1, first: 'error[', progress: true, said: true, mode: '600' },
+  );
+  assert.notEqual(run.status, 0);
+  rmSync(path);
 });
 
 test('an unknown key and a wrong value are shown where they stand', async () => {

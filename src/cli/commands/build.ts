@@ -23,6 +23,7 @@ import { withRuntime } from '../bounded-run.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { withTimeout } from '../build-timeout.ts';
 import { createBuildDeps } from '../build-world.ts';
+import { progressOf } from '../command-log.ts';
 import { loadDocker } from '../docker-load.ts';
 import { type CallFlag, callFlag } from '../flags/call.ts';
 import { positive } from '../flags/limits.ts';
@@ -74,9 +75,14 @@ export interface Work {
 /** Runs a request with its display, and reports what came of it. */
 export async function runBuild(io: Io, store: Store, work: Work): Promise<number> {
   const { request, options } = work;
-  const mode = options.is('quiet') ? 'quiet' : progressMode(options.text('progress'));
+  const mode = options.is('quiet') ? 'quiet' : progressMode(io, options.text('progress'));
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
-  const emit = options.is('json') ? jsonEvents(io, display.accept) : display.accept;
+  const { log } = io;
+  const shown: EventSink = (event) => {
+    display.accept(event);
+    log?.(event);
+  };
+  const emit = options.is('json') ? jsonEvents(io, shown) : shown;
   const deps = createBuildDeps(io, store, work.resources, emit, work.templates);
   if (options.is('plan')) return await showPlan(io, request, options, { deps, display });
   const call = callOf(options);
@@ -185,9 +191,9 @@ function wantingImage(request: BuildRequest, options: Options): BuildRequest {
   return asked || named ? request : { ...request, outputs: [] };
 }
 
-function progressMode(text: string | undefined): ProgressMode {
+function progressMode(io: Io, text: string | undefined): ProgressMode {
   const modes: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
-  return modes.find((m) => m === text) ?? 'auto';
+  return modes.find((m) => m === text) ?? progressOf(io);
 }
 
 function report(io: Io, _display: Display, outcome: BuildOutcome, options: Options): number {

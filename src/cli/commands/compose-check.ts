@@ -1,15 +1,20 @@
 import { type GoJson, ok, type Result } from '../../base/index.ts';
 import { layOut } from '../../disk/index.ts';
 import { osRoots } from '../../template/index.ts';
+import { Options } from '../build-request.ts';
 import { loadOsTemplate } from '../compose/load-template.ts';
 import { mergedTemplate } from '../compose/merged-template.ts';
+import { withSettings } from '../compose/settings.ts';
 import { fail, type Io, printJson, table } from '../io.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
 /** `varve compose validate TEMPLATE`: checks the file and those it extends; builds and fetches nothing. */
 export async function composeValidate(io: Io, template: string, values: Values): Promise<number> {
-  return await Promise.resolve(validate(io, template, values));
+  const settings = withSettings(io, new Options(values));
+  return await Promise.resolve(
+    settings.ok ? validate(settings.value, template, values) : fail(io, settings.error),
+  );
 }
 
 function validate(io: Io, template: string, values: Values): number {
@@ -30,7 +35,8 @@ function validate(io: Io, template: string, values: Values): number {
 
 /** `varve compose inspect TEMPLATE`: partitions and packages as they will be asked for. */
 export function composeInspectTemplate(io: Io, template: string, values: Values): number {
-  const found = inspected(io, template);
+  const settings = withSettings(io, new Options(values));
+  const found = settings.ok ? inspected(settings.value, template) : settings;
   if (!found.ok) return fail(io, found.error);
   const { layout, packages } = found.value;
   if (values['json'] === true) {

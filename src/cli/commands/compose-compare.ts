@@ -8,10 +8,12 @@ import {
   type Difference,
   flatFacts,
 } from '../../disk/index.ts';
+import { Options } from '../build-request.ts';
 import { loadOsTemplate, readSource } from '../compose/load-template.ts';
 import { readLocks } from '../compose/lock-file.ts';
 import { mergedTemplate } from '../compose/merged-template.ts';
 import { isDiskFile, openReport } from '../compose/open-disk.ts';
+import { withSettings } from '../compose/settings.ts';
 import { findFile } from '../compose/stage-files.ts';
 import { fail, type Io, printJson } from '../io.ts';
 
@@ -23,10 +25,13 @@ const SHOWN = 50;
 
 /** `varve compose compare A B`: what differs between two disks, two templates or two locks. */
 export async function composeCompare(
-  io: Io,
+  outer: Io,
   [a, b]: readonly [string, string],
   values: Values,
 ): Promise<number> {
+  const settings = withSettings(outer, new Options(values));
+  if (!settings.ok) return fail(outer, settings.error);
+  const io = settings.value;
   const [kind, other] = [kindOf(io, a), kindOf(io, b)];
   if (kind !== other)
     return fail(

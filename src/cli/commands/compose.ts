@@ -5,6 +5,7 @@ import { DATABASE_COPY, databaseFile, type InventorySubject } from '../../disk/i
 import { isOsTemplate, type RootTemplate } from '../../template/index.ts';
 import { boundedRun } from '../bounded-run.ts';
 import { composeRequest, Options } from '../build-request.ts';
+import { withLog } from '../command-log.ts';
 import { givenBase } from '../compose/given-templates.ts';
 import { writeInventory } from '../compose/inventory.ts';
 import { parseBase, readSource } from '../compose/load-template.ts';
@@ -25,7 +26,9 @@ export async function composeCommand(
   const options = new Options(values);
   const settings = withSettings(outer, options);
   if (!settings.ok) return fail(outer, settings.error);
-  return await boundedRun(settings.value, options, (io, own) => compose(io, template, own));
+  return await withLog(settings.value, async (logged) =>
+    boundedRun(logged, options, (io, own) => compose(io, template, own)),
+  );
 }
 
 async function compose(io: Io, template: string, options: Options): Promise<number> {

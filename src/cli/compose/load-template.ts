@@ -66,7 +66,7 @@ export function loadOsTemplate(io: Io, file: string): Result<LoadedTemplate> {
   }
   const template = mergeOsTemplate(layers);
   if (!template.ok) return template;
-  const providers = loadProviders();
+  const providers = loadProviders(io);
   if (!providers.ok) return providers;
   const provider = providerOf(template.value.target, providers.value);
   if (!provider.ok)
@@ -74,22 +74,28 @@ export function loadOsTemplate(io: Io, file: string): Result<LoadedTemplate> {
   return ok({ template: template.value, provider: provider.value, dirs });
 }
 
-/** The providers that come with the program: beside the bundle, or beside the sources. */
-function loadProviders(): Result<readonly Provider[]> {
+/** The user's own providers, which go before those that come with the program: beside the bundle, or beside the sources. */
+function loadProviders(io: Io): Result<readonly Provider[]> {
+  const named = io.env['VARVE_PROVIDERS'];
+  const own = named === undefined ? ok([]) : providersOf(resolve(io.cwd, named));
+  if (!own.ok) return own;
   for (const up of ['../providers', '../../../providers']) {
-    const dir = join(import.meta.dirname, up);
-    const names = namesIn(dir);
-    if (names.length === 0) continue;
-    const all: Provider[] = [];
-    for (const name of names) {
-      const path = join(dir, name);
-      const parsed = parseProvider({ path, text: readFileSync(path, 'utf8') });
-      if (!parsed.ok) return parsed;
-      all.push(parsed.value);
-    }
-    return ok(all);
+    const found = providersOf(join(import.meta.dirname, up));
+    if (!found.ok || found.value.length > 0)
+      return found.ok ? ok([...own.value, ...found.value]) : found;
   }
-  return ok([]);
+  return own;
+}
+
+function providersOf(dir: string): Result<readonly Provider[]> {
+  const all: Provider[] = [];
+  for (const name of namesIn(dir)) {
+    const path = join(dir, name);
+    const parsed = parseProvider({ path, text: readFileSync(path, 'utf8') });
+    if (!parsed.ok) return parsed;
+    all.push(parsed.value);
+  }
+  return ok(all);
 }
 
 function namesIn(dir: string): readonly string[] {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { err, failure, isErrno, ok, type Result, type SourceFile } from '../../base/index.ts';
 import { parseYaml } from '../../template/index.ts';
 import type { Options } from '../build-request.ts';
+import { LOG_LEVELS } from '../command-log.ts';
 import type { Io } from '../io.ts';
 import { shownPath } from '../shown-path.ts';
 
@@ -12,9 +13,11 @@ const schema = z.strictObject({
   workers: z.int().min(1).max(100).optional(),
   cache_dir: z.string().min(1).optional(),
   work_dir: z.string().min(1).optional(),
-  config_dir: z.unknown().optional(),
-  temp_dir: z.unknown().optional(),
-  logging: z.unknown().optional(),
+  config_dir: z.string().min(1).optional(),
+  temp_dir: z.string().optional(),
+  logging: z
+    .strictObject({ level: z.enum(LOG_LEVELS).optional(), file: z.string().min(1).optional() })
+    .optional(),
   ai: z.unknown().optional(),
 });
 
@@ -50,6 +53,13 @@ export function withSettings(io: Io, options: Options): Result<Io> {
   const workers = options.text('workers');
   if (workers !== undefined && !/^(?:[1-9]\d?|100)$/.test(workers))
     return err(failure('CL002', 2, '--workers: expected a number from 1 to 100'));
+  const level = options.text('logLevel');
+  if (level !== undefined && !LOG_LEVELS.some((known) => known === level))
+    return err(
+      failure('CL002', 2, `--log-level: unknown level "${level}"`, {
+        help: `known: ${LOG_LEVELS.join(', ')}`,
+      }),
+    );
   const path = (text: string | undefined): string | undefined =>
     text === undefined ? undefined : resolve(io.cwd, text);
   const settings = {
@@ -57,6 +67,10 @@ export function withSettings(io: Io, options: Options): Result<Io> {
     VARVE_PACKAGES:
       path(options.text('cacheDir')) ?? io.env['VARVE_PACKAGES'] ?? path(config.cache_dir),
     VARVE_ROOT: path(options.text('workDir')) ?? io.env['VARVE_ROOT'] ?? path(config.work_dir),
+    VARVE_PROVIDERS: io.env['VARVE_PROVIDERS'] ?? path(providersIn(config.config_dir)),
+    VARVE_LOG_LEVEL: level ?? io.env['VARVE_LOG_LEVEL'] ?? config.logging?.level,
+    VARVE_LOG_FILE:
+      path(options.text('logFile')) ?? path(io.env['VARVE_LOG_FILE']) ?? path(config.logging?.file),
   };
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   if (given.length === 0) return ok(io);
@@ -64,6 +78,10 @@ export function withSettings(io: Io, options: Options): Result<Io> {
   // Everything else is that of `io`; its members may be computed when they are asked for.
   return ok(Object.create(io, { env: { value: env } }) as Io);
 }
+
+/** Descriptions of distributions lie below the directory of configurations. */
+const providersIn = (dir: string | undefined): string | undefined =>
+  dir === undefined ? undefined : join(dir, 'providers');
 
 function configFile(io: Io, named: string | undefined): Result<SourceFile | undefined> {
   const places = named === undefined ? configPlaces(io) : [resolve(io.cwd, named)];

@@ -108,3 +108,23 @@ test('a configuration that is none is refused where it is wrong', () => {
   const many = inWorld({}, (io) => withSettings(io, new Options({ workers: '101' })));
   assert.equal(many.ok ? '' : many.error.code, 'CL002');
 });
+
+test('logging and own distributions come from the configuration; an option goes before it', () => {
+  const text = 'config_dir: conf\ntemp_dir: t\nlogging: {level: warn, file: build.log}\nai: {}\n';
+  const names = ['VARVE_PROVIDERS', 'VARVE_LOG_LEVEL', 'VARVE_LOG_FILE'];
+  const found = (options: Readonly<Record<string, string>>): readonly unknown[] =>
+    inWorld({ files: { [HERE]: text } }, (io, dir) => {
+      const made = withSettings(io, new Options(options));
+      return made.ok
+        ? names.map((name) => made.value.env[name]?.replace(`${dir}/`, ''))
+        : [made.error.code];
+    });
+  assert.deepEqual(
+    [found({}), found({ logLevel: 'debug', logFile: 'other.log' }), found({ logLevel: 'loud' })],
+    [
+      ['work/conf/providers', 'warn', 'work/build.log'],
+      ['work/conf/providers', 'debug', 'work/other.log'],
+      ['CL002'],
+    ],
+  );
+});
