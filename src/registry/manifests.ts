@@ -37,13 +37,27 @@ export interface StoredManifest {
   readonly digest: Digest;
   /** It knows the `subject`, and lists the manifest among its referrers (distribution spec, "Pushing Manifests with Subject"). */
   readonly referring: boolean;
+  /** It was not stored: under the tag there is another one than the one that was to be replaced. */
+  readonly overtaken: boolean;
+}
+
+/** A manifest with what the registry tells its states apart by (RFC 9110, section 8.8.3), where it does. */
+export interface TaggedManifest extends FetchedManifest {
+  readonly etag: string | undefined;
+}
+
+/** What is put under a tag, and which state of it that is to replace. */
+interface PutManifest {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+  readonly ifMatch?: string | undefined;
 }
 
 /** Stores a manifest or index under the tag of `ref`, or its digest where that has none. */
 export async function putManifest(
   client: Client,
   ref: Reference,
-  { bytes, mediaType }: { readonly bytes: Uint8Array; readonly mediaType: string },
+  { bytes, mediaType, ifMatch }: PutManifest,
   signal: AbortSignal,
 ): Promise<Result<StoredManifest>> {
   const digest = sha256(bytes);
@@ -52,21 +66,32 @@ export async function putManifest(
   const request: HttpRequest = {
     method: 'PUT',
     url: new URL(`/v2/${path}/manifests/${tag ?? digest}`, endpoint.base),
-    headers: { 'content-type': mediaType },
+    headers: {
+      'content-type': mediaType,
+      ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    },
     body: () => bytes,
     signal,
   };
-  return await withRetries(client.retry, signal, async () => {
+  return await withRetries<StoredManifest>(client.retry, signal, async () => {
     const answer = await client.session.send(request, { endpoint, scopes: [pushScope(path)] });
     if (!answer.ok) return answer;
     const { status } = answer.value;
+    if (status === 412 && ifMatch !== undefined) {
+      answer.value.drop();
+      return ok({ digest, referring: false, overtaken: true });
+    }
     const stored = parseDigest(answer.value.header('docker-content-digest') ?? '');
     // Anything may answer 200; only a registry says which manifest it has now.
     if (status !== 201 && (status !== 200 || stored === undefined))
       return err(await statusFailure(request, answer.value, client.secrets));
     answer.value.drop();
     if (stored === undefined || stored === digest)
-      return ok({ digest, referring: answer.value.header('oci-subject') !== undefined });
+      return ok({
+        digest,
+        referring: answer.value.header('oci-subject') !== undefined,
+        overtaken: false,
+      });
     const what = formatReference(ref);
     return err(
       failure(
@@ -76,6 +101,20 @@ export async function putManifest(
       ),
     );
   });
+}
+
+/** A manifest as the registry itself has it now: what is written again is not read from a mirror. */
+export async function fetchOwnManifest(
+  client: Client,
+  ref: Reference,
+  signal: AbortSignal,
+): Promise<Result<TaggedManifest>> {
+  const endpoint = ownEndpoint(client, ref);
+  return await withRetries(
+    client.retry,
+    signal,
+    async () => await requestManifest(client, { ref, endpoint, signal }),
+  );
 }
 
 /** Asks mirrors and registry in turn; the failure reported is the registry's own. */
@@ -107,7 +146,7 @@ export async function fetchManifest(
 async function requestManifest(
   client: Client,
   at: { readonly ref: Reference; readonly endpoint: Endpoint; readonly signal: AbortSignal },
-): Promise<Result<FetchedManifest>> {
+): Promise<Result<TaggedManifest>> {
   const { ref, endpoint, signal } = at;
   const { digest } = ref;
   const request: HttpRequest = {
@@ -123,7 +162,7 @@ async function requestManifest(
   return await readManifest(answer.value, ref);
 }
 
-async function readManifest(answer: HttpAnswer, ref: Reference): Promise<Result<FetchedManifest>> {
+async function readManifest(answer: HttpAnswer, ref: Reference): Promise<Result<TaggedManifest>> {
   const what = formatReference(ref);
   const bytes = await readCapped(answer, MAX_MANIFEST_BYTES);
   if (bytes === undefined) {
@@ -147,7 +186,8 @@ async function readManifest(answer: HttpAnswer, ref: Reference): Promise<Result<
   const mediaType = (answer.header('content-type') ?? '').split(';')[0]?.trim() ?? '';
   const known =
     isIndexType(mediaType) || mediaType === MEDIA.dockerManifest ? mediaType : MEDIA.ociManifest;
-  return ok({ descriptor: { mediaType: known, digest, size: bytes.length }, bytes });
+  const etag = answer.header('etag');
+  return ok({ descriptor: { mediaType: known, digest, size: bytes.length }, bytes, etag });
 }
 
 /** Whether a digest in a header is that of the bytes; registries may use an algorithm that descriptors here may not. */

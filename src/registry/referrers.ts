@@ -1,4 +1,6 @@
-import { type Digest, err, ok, type Result, sha256 } from '../base/index.ts';
+import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Digest, err, failure, ok, type Result, sha256 } from '../base/index.ts';
 import { type HttpAnswer, type HttpRequest, readCapped, withRetries } from '../http/index.ts';
 import {
   type Descriptor,
@@ -9,11 +11,11 @@ import {
   MEDIA,
   type Reference,
 } from '../oci/index.ts';
-import type { Referrer } from '../ports/index.ts';
+import type { FetchedManifest, Referrer } from '../ports/index.ts';
 import { type Client, pullScope } from './client.ts';
 import { statusFailure } from './errors.ts';
 import type { Endpoint } from './hosts.ts';
-import { fetchManifest, fromSources, putManifest } from './manifests.ts';
+import { fetchManifest, fetchOwnManifest, fromSources, putManifest } from './manifests.ts';
 
 /** Pages of a list of referrers that are read. */
 const MAX_PAGES = 8;
@@ -31,6 +33,9 @@ function fallbackTag(subject: Digest): string {
   return subject.replace(':', '-');
 }
 
+/** How often the list under a fallback tag is written before others that write it too are given up against. */
+const WRITES = 12;
+
 /**
  * Stores a manifest that refers to another one. A registry that does not say that it took note of that gets the manifest's
  * descriptor in the index under the fallback tag, beside what others put there.
@@ -46,18 +51,59 @@ export async function putReferrer(
   if (!stored.ok) return stored;
   if (stored.value.referring) return ok(undefined);
   const tagged = at(ref, { tag: fallbackTag(subject) });
-  const before = await fallbackIndex(client, tagged, signal);
-  if (!before.ok) return before;
-  if (before.value.some((each) => each.digest === digest)) return ok(undefined);
-  const manifests = [...before.value, { mediaType, digest, size: bytes.length, artifactType }];
-  const index = encodeIndex({ mediaType: MEDIA.ociIndex, manifests });
-  const put = await putManifest(
+  return await listUnder(
     client,
     tagged,
-    { bytes: index, mediaType: MEDIA.ociIndex },
+    { mediaType, digest, size: bytes.length, artifactType },
     signal,
   );
-  return put.ok ? ok(undefined) : put;
+}
+
+/**
+ * Adds a descriptor to the index under a tag. Another process may do so at the same moment: a registry with entity tags is asked
+ * to replace the list that was read and no other; since few know `If-Match`, the list is read again a moment later,
+ * and written again when the descriptor is not in it any more.
+ */
+async function listUnder(
+  client: Client,
+  tagged: Reference,
+  mine: Descriptor,
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  for (let writes = 0; ; writes++) {
+    const before = await ownList(client, tagged, signal);
+    if (!before.ok) return before;
+    if (before.value.manifests.some((each) => each.digest === mine.digest)) return ok(undefined);
+    if (writes === WRITES) break;
+    const manifests = [...before.value.manifests, mine];
+    const bytes = encodeIndex({ mediaType: MEDIA.ociIndex, manifests });
+    const replacing = { bytes, mediaType: MEDIA.ociIndex, ifMatch: before.value.etag };
+    const put = await putManifest(client, tagged, replacing, signal);
+    if (!put.ok) return put;
+    // Longer than others take from reading to writing; not as long as those who wait at the same time.
+    const { firstPauseMs } = client.retry;
+    await delay(firstPauseMs + randomInt(firstPauseMs + 1), undefined, { signal });
+  }
+  const what = formatReference(tagged);
+  return err(
+    failure('RG004', 3, `${what}: others replaced the list of referrers ${WRITES} times`, {
+      help: 'push once more when they are done',
+    }),
+  );
+}
+
+/** The list as the registry has it now, and its entity tag. */
+async function ownList(
+  client: Client,
+  tagged: Reference,
+  signal: AbortSignal,
+): Promise<
+  Result<{ readonly manifests: readonly Descriptor[]; readonly etag: string | undefined }>
+> {
+  const found = await fetchOwnManifest(client, tagged, signal);
+  const etag = found.ok ? found.value.etag : undefined;
+  const manifests = listOf(found, tagged);
+  return manifests.ok ? ok({ manifests: manifests.value, etag }) : manifests;
 }
 
 /** The manifests of a type that refer to `subject`; none where nobody knows of any. */
@@ -139,13 +185,17 @@ function nextPage(answer: HttpAnswer, url: URL): URL | undefined {
   return next.origin === url.origin ? next : undefined;
 }
 
-/** What the index under a fallback tag names; nothing when there is none. */
+/** What the index under a fallback tag names. */
 async function fallbackIndex(
   client: Client,
   tagged: Reference,
   signal: AbortSignal,
 ): Promise<Result<readonly Descriptor[]>> {
-  const found = await fetchManifest(client, tagged, signal);
+  return listOf(await fetchManifest(client, tagged, signal), tagged);
+}
+
+/** What an index names; nothing when there is none. */
+function listOf(found: Result<FetchedManifest>, tagged: Reference): Result<readonly Descriptor[]> {
   if (!found.ok) return found.error.code === 'RG003' ? ok([]) : found;
   const decoded = decodeManifest(found.value.bytes, formatReference(tagged));
   if (!decoded.ok) return decoded;
