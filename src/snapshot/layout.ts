@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, isRecord, parseJson } from '../base/index.ts';
@@ -35,6 +35,9 @@ export type LayerForm = 'own' | 'variant' | 'pack';
 export class Layout {
   readonly #root: string;
   readonly #boot: string;
+  /** Directories that this process found whole, with the time of their note. */
+  readonly #whole = new Map<string, number>();
+  readonly #names = new Map<LayerId, string>();
 
   constructor(root: string) {
     this.#root = root;
@@ -47,14 +50,16 @@ export class Layout {
   find(chain: LayerChain): string | undefined {
     const top = chain.at(-1);
     if (top === undefined) return undefined;
-    return [nameOf(top.id), variantOf(chain)]
-      .map((name) => join(this.#root, 'layers', name))
-      .find((dir) => this.#isWhole(dir));
+    const own = this.packPath(this.#nameOf(top.id));
+    if (this.#isWhole(own)) return own;
+    // A step asks for each layer below it several times: the name is made of all of them only when it is needed.
+    const variant = this.packPath(variantOf(chain));
+    return this.#isWhole(variant) ? variant : undefined;
   }
 
   /** Directory of the packed form of a layer when it is there and whole. */
   findPack(id: LayerId): string | undefined {
-    const dir = this.packPath(packNameOf(id));
+    const dir = this.packPath(packName(this.#nameOf(id)));
     return this.#isWhole(dir) ? dir : undefined;
   }
 
@@ -141,8 +146,25 @@ export class Layout {
       await removeIfOrphan(join(this.#root, 'work', name));
   }
 
-  #isWhole(dir: string, meta = readMeta(dir)): boolean {
-    return meta !== undefined && (meta.boot === this.#boot || existsSync(join(dir, 'synced')));
+  /** A note is read again only when it was written again. A step asks several times for each layer below it. */
+  #isWhole(dir: string, meta?: LayerMeta): boolean {
+    const note = join(dir, 'meta.json');
+    const stat = statSync(note, { throwIfNoEntry: false });
+    if (stat === undefined) return false;
+    if (this.#whole.get(dir) === stat.mtimeMs) return true;
+    const { boot } = meta ?? readMeta(dir) ?? {};
+    if (boot === undefined) return false;
+    const isWhole = boot === this.#boot || existsSync(join(dir, 'synced'));
+    if (isWhole) this.#whole.set(dir, stat.mtimeMs);
+    return isWhole;
+  }
+
+  #nameOf(id: LayerId): string {
+    const known = this.#names.get(id);
+    if (known !== undefined) return known;
+    const name = nameOf(id);
+    this.#names.set(id, name);
+    return name;
   }
 }
 
@@ -170,8 +192,10 @@ export function nameOf(id: LayerId): string {
 
 /** Name of the directory of a layer's packed form. */
 export function packNameOf(id: LayerId): string {
-  return `${nameOf(id)}.pack`;
+  return packName(nameOf(id));
 }
+
+const packName = (name: string): string => `${name}.pack`;
 
 function variantOf(chain: LayerChain): string {
   const ids = chain.map((layer) => layer.id);

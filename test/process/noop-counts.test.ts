@@ -50,15 +50,18 @@ const steps = (count: number): string =>
 describe('what a build costs', { skip: needsStrace }, () => {
   test('a no-op build starts no program, opens no layer and no blob, and writes as often however many steps there are', async () => {
     const costs: Counts[] = [];
+    const coldNotes: number[] = [];
     for (const count of [1, 5]) {
       await using rig = new Rig();
       rig.context('app', {
         Dockerfile: `${BUSYBOX}${steps(count)}COPY a.txt /a\n`,
         'a.txt': 'one',
       });
-      build(rig);
+      coldNotes.push(build(rig).layerNotes);
       costs.push(build(rig));
     }
+    // Each layer's note is opened once, when it is written or read, however many steps lie above it.
+    assert.deepEqual(coldNotes, [4, 8]);
     const [few, many] = costs;
     const expected = { programs: 1, containers: 0, layerFiles: 0, blobs: 0 };
     const writes = few?.writes ?? 0;
