@@ -15,7 +15,7 @@ import {
   writeAtomically,
 } from '../base/index.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { compactIndex, PackagesIndex } from './packages-index.ts';
+import { compactIndex, PackagesIndex, upgradedIndex } from './packages-index.ts';
 import type { Release, ReleaseFile } from './release.ts';
 import { unxz } from './unxz.ts';
 
@@ -48,7 +48,10 @@ export class IndexStore {
     const found = locate(request);
     if (found === undefined) return err(noIndex(request));
     const path = join(this.#root, hexOf(found.plain?.sha256 ?? found.file.sha256));
-    const bytes = await readIfThere(path);
+    const kept = await readIfThere(path);
+    const upgraded = kept === undefined ? undefined : upgradedIndex(kept);
+    if (upgraded !== undefined) await writeAtomically(path, upgraded);
+    const bytes = upgraded ?? kept;
     const known = bytes === undefined ? undefined : PackagesIndex.read(bytes);
     if (known !== undefined) return ok(known);
     const made = await this.#fetch(request, found);

@@ -1,4 +1,15 @@
 import { type Digest, parseDigest, sha256 } from '../base/index.ts';
+import {
+  decodeTables,
+  encodeTables,
+  type IndexTables,
+  linesNamed,
+  linesProviding,
+  MOST_IMPORTANT,
+  namesOf,
+  priorityOf,
+  tablesOf,
+} from './index-tables.ts';
 
 /** One stanza of a Packages index, as far as choosing and fetching packages needs it. */
 export interface PackageRecord {
@@ -22,8 +33,9 @@ export interface PackageRecord {
 }
 
 /*
- * The compact form of an index: a first line `varve-index 1 <SHA-256 of the rest> <stanzas left out>`, then one line a
- * package with tab-separated columns. Name and Provides come first, for they are all that is read of most lines.
+ * The compact form of an index: a first line `varve-index 2 <SHA-256 of the rest> <stanzas left out> <bytes of the lines>`,
+ * then one line a package with tab-separated columns, then the tables by which packages are found without reading the
+ * lines (index-tables.ts).
  */
 const COLUMNS = [
   'package',
@@ -43,7 +55,9 @@ const COLUMNS = [
   'sha256',
 ] as const;
 const COLUMN_OF: ReadonlyMap<string, number> = new Map(COLUMNS.map((name, i) => [name, i]));
-const HEAD = 'varve-index 1 ';
+const HEAD = 'varve-index 2 ';
+/** An earlier form, which had no tables. */
+const EARLIER = 'varve-index 1 ';
 
 const NAME = /^[a-z0-9][a-z0-9+.-]*$/;
 const VERSION = /^[0-9A-Za-z.+:~-]+$/;
@@ -88,8 +102,21 @@ export function compactIndex(packages: Uint8Array): Buffer {
     at = end + 1;
   }
   flush();
-  const body = Buffer.from(lines.length === 0 ? '' : `${lines.join('\n')}\n`, 'latin1');
-  return Buffer.concat([Buffer.from(`${HEAD}${sha256(body)} ${leftOut}\n`), body]);
+  return withTables(lines.length === 0 ? '' : `${lines.join('\n')}\n`, String(leftOut));
+}
+
+function withTables(rows: string, leftOut: string): Buffer {
+  const body = Buffer.concat([Buffer.from(rows, 'latin1'), encodeTables(tablesOf(rows))]);
+  return Buffer.concat([Buffer.from(`${HEAD}${sha256(body)} ${leftOut} ${rows.length}\n`), body]);
+}
+
+/** The present form of an index of the earlier one; undefined for any other bytes. */
+export function upgradedIndex(bytes: Buffer): Buffer | undefined {
+  if (bytes.toString('latin1', 0, EARLIER.length) !== EARLIER) return undefined;
+  const newline = bytes.indexOf(10);
+  const body = bytes.subarray(newline + 1);
+  const [, , digest, leftOut = ''] = bytes.toString('latin1', 0, newline).split(' ');
+  return digest === sha256(body) ? withTables(body.toString('latin1'), leftOut) : undefined;
 }
 
 const clean = (text: string): string => text.replaceAll('\t', ' ').trim();
@@ -109,22 +136,12 @@ function isUsable(row: readonly string[]): boolean {
 /** An index in compact form, read lazily: a line is taken apart only when its package is looked at. */
 export class PackagesIndex {
   readonly #text: string;
-  readonly #byName = new Map<string, number[]>();
-  readonly #byProvided = new Map<string, number[]>();
+  readonly #tables: IndexTables;
   readonly #records = new Map<number, PackageRecord>();
 
-  private constructor(text: string) {
+  private constructor(text: string, tables: IndexTables) {
     this.#text = text;
-    for (let at = 0; at < text.length; ) {
-      const tab = text.indexOf('\t', at);
-      const next = text.indexOf('\t', tab + 1);
-      append(this.#byName, text.slice(at, tab), at);
-      if (next > tab + 1)
-        for (const match of text.slice(tab + 1, next).matchAll(PROVIDED))
-          append(this.#byProvided, match[1] ?? '', at);
-      at = text.indexOf('\n', next) + 1;
-      if (at === 0) break;
-    }
+    this.#tables = tables;
   }
 
   /** Reads a compact index; undefined when it is damaged or of another version. */
@@ -132,48 +149,45 @@ export class PackagesIndex {
     const newline = bytes.indexOf(10);
     const head = bytes.subarray(0, Math.max(0, newline)).toString('latin1');
     const body = bytes.subarray(newline + 1);
-    if (!head.startsWith(HEAD) || head.split(' ')[2] !== sha256(body)) return undefined;
-    return new PackagesIndex(body.toString('latin1'));
+    const [, , digest, , length] = head.split(' ');
+    const isEarlier = head.startsWith(EARLIER);
+    if (!(isEarlier || head.startsWith(HEAD)) || digest !== sha256(body)) return undefined;
+    const text = body.toString('latin1', 0, isEarlier ? body.length : Number(length));
+    const tables = isEarlier ? tablesOf(text) : decodeTables(body.subarray(text.length));
+    return new PackagesIndex(text, tables);
   }
 
   /** Versions of a package in the index's order. */
   named(name: string): readonly PackageRecord[] {
-    return (this.#byName.get(name) ?? []).map((at) => this.#record(at));
+    return linesNamed(this.#text, this.#tables, name).map((at) => this.#record(at));
   }
 
   /** Packages whose Provides mention `name`, in the index's order. */
   providing(name: string): readonly PackageRecord[] {
-    return (this.#byProvided.get(name) ?? []).map((at) => this.#record(at));
+    return linesProviding(this.#text, this.#tables, name).map((at) => this.#record(at));
   }
 
   /** Where a package stands in the index. */
   orderOf(name: string): number {
-    return this.#byName.get(name)?.[0] ?? Number.MAX_SAFE_INTEGER;
+    return linesNamed(this.#text, this.#tables, name)[0] ?? Number.MAX_SAFE_INTEGER;
   }
 
   /** Names of packages, in the index's order. */
   names(): Iterable<string> {
-    return this.#byName.keys();
+    return namesOf(this.#text);
   }
 
   /** Packages of a priority of at most `priority`, and the essential ones. */
   *important(priority: number): Iterable<PackageRecord> {
-    for (const offsets of this.#byName.values())
-      for (const at of offsets)
-        if (this.#mayBeImportant(at, priority)) {
-          const record = this.#record(at);
-          if (record.essential || record.priority <= priority) yield record;
-        }
-  }
-
-  /** Looks at two columns only: taking 60,000 lines apart would take longer than everything else. */
-  #mayBeImportant(at: number, priority: number): boolean {
-    let from = at;
-    for (let i = 0; i < ESSENTIAL_COLUMN; i++) from = this.#text.indexOf('\t', from) + 1;
-    const essentialEnd = this.#text.indexOf('\t', from);
-    if (essentialEnd > from) return true;
-    const end = this.#text.indexOf('\t', essentialEnd + 1);
-    return priorityOf(this.#text.slice(essentialEnd + 1, end)) <= priority;
+    // The table has those that are asked for; of lesser ones there are tens of thousands.
+    const lines =
+      priority <= MOST_IMPORTANT
+        ? this.#tables.important
+        : [...this.names()].flatMap((name) => linesNamed(this.#text, this.#tables, name));
+    for (const at of lines) {
+      const record = this.#record(at);
+      if (record.essential || record.priority <= priority) yield record;
+    }
   }
 
   #record(at: number): PackageRecord {
@@ -184,15 +198,6 @@ export class PackagesIndex {
     this.#records.set(at, record);
     return record;
   }
-}
-
-const ESSENTIAL_COLUMN = COLUMNS.indexOf('essential');
-const PROVIDED = /(?:^|,)\s*([a-z0-9][a-z0-9+.-]*)/g;
-
-function append(map: Map<string, number[]>, key: string, at: number): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [at]);
-  else if (list.at(-1) !== at) list.push(at);
 }
 
 function recordOf(row: readonly string[]): PackageRecord {
@@ -219,11 +224,4 @@ function recordOf(row: readonly string[]): PackageRecord {
     size: Number(size),
     sha256: digest,
   };
-}
-
-const PRIORITIES = ['required', 'important', 'standard', 'optional', 'extra'];
-
-function priorityOf(text: string): number {
-  const at = PRIORITIES.indexOf(text);
-  return at === -1 ? PRIORITIES.length : at + 1;
 }

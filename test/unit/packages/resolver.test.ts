@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Result, renderFailure } from '../../../src/base/index.ts';
+import { type Result, renderFailure, sha256 } from '../../../src/base/index.ts';
 import type { Chosen } from '../../../src/packages/explain.ts';
 import { installSteps, needTargets } from '../../../src/packages/install-steps.ts';
-import { compactIndex, PackagesIndex } from '../../../src/packages/packages-index.ts';
+import {
+  compactIndex,
+  PackagesIndex,
+  upgradedIndex,
+} from '../../../src/packages/packages-index.ts';
 import { resolve } from '../../../src/packages/resolver.ts';
 import { Universe } from '../../../src/packages/universe.ts';
 
@@ -273,6 +277,49 @@ test('stanzas that are not well-formed are left out of an index, the others are 
     ],
     [['good', 'fine'], ['fine'], 1],
   );
+});
+
+test('packages are found by name, by what they provide and by importance, with and without tables', () => {
+  const stanza = (name: string, fields: string): string =>
+    `Package: ${name}\nVersion: 1\nArchitecture: all\nFilename: pool/${name}\nSize: 1\nSHA256: ${'a'.repeat(64)}\n${fields}\n`;
+  const text = [
+    stanza('zeta', 'Priority: optional\nProvides: mail, list-mail (= 2), mail'),
+    stanza('c++', 'Priority: required'),
+    stanza('alpha', 'Priority: extra\nProvides: mail'),
+    stanza('c', 'Essential: yes'),
+    stanza('zeta', 'Priority: standard\nVersion: 2'),
+  ].join('\n');
+  const bytes = compactIndex(Buffer.from(text));
+  const lines = bytes.subarray(bytes.indexOf(10) + 1, bytes.lastIndexOf(10) + 1);
+  const rows = Buffer.from(
+    lines.toString('latin1').split('\n').slice(0, 5).join('\n').concat('\n'),
+  );
+  const earlier = Buffer.concat([Buffer.from(`varve-index 1 ${sha256(rows)} 0\n`), rows]);
+  assert.deepEqual(upgradedIndex(earlier), bytes);
+  const seen = [bytes, earlier].map((form) => {
+    const index = PackagesIndex.read(form);
+    assert.ok(index);
+    const names = (records: Iterable<{ readonly name: string }>): string =>
+      [...records].map((r) => r.name).join(' ');
+    return [
+      [...index.names()].join(' '),
+      names(index.named('zeta')),
+      names(index.named('c')),
+      names(index.named('b')),
+      names(index.providing('mail')),
+      names(index.providing('list-mail')),
+      names(index.providing('list')),
+      names(index.important(1)),
+      names(index.important(3)),
+      names(index.important(5)),
+      index.orderOf('alpha') > index.orderOf('c++'),
+    ];
+  });
+  const wanted = [
+    ...['zeta c++ alpha c', 'zeta zeta', 'c', '', 'zeta alpha', 'zeta', ''],
+    ...['c++ c', 'zeta c++ c', 'zeta zeta c++ alpha c', true],
+  ];
+  assert.deepEqual(seen, [wanted, wanted]);
 });
 
 test('an index damaged by one bit is not read', () => {
