@@ -19,6 +19,8 @@ export class OverlayTree implements FileTree {
   readonly #layers: readonly LayerView[];
   /** For each directory looked into: the layers that have a part in it, topmost first. */
   readonly #parts = new Map<string, readonly LayerView[]>();
+  /** What the last listings found: who lists a directory looks at its entries next. Oldest first. */
+  readonly #listed = new Map<string, ReadonlyMap<string, Found | undefined>>();
 
   /** `layers` lowest first. */
   constructor(layers: readonly LayerView[]) {
@@ -32,16 +34,25 @@ export class OverlayTree implements FileTree {
 
   list(path: string): readonly string[] {
     const parts = this.#partsOf(path);
-    const names = new Map<string, boolean>();
+    const found = new Map<string, Found | undefined>();
     for (const layer of parts)
       for (const name of layer.names(path)) {
-        if (names.has(name)) continue;
-        const seen = layer.see(join(path, name));
-        if (seen !== undefined) names.set(name, seen.type !== 'whiteout');
+        const at = join(path, name);
+        if (found.has(at)) continue;
+        const seen = layer.see(at);
+        if (seen !== undefined)
+          found.set(at, seen.type === 'whiteout' ? undefined : { layer, seen });
       }
-    return [...names]
-      .filter(([, visible]) => visible)
-      .map(([name]) => name)
+    this.#listed.delete(path);
+    this.#listed.set(path, found);
+    for (const [oldest] of this.#listed) {
+      if (this.#listed.size <= LISTINGS) break;
+      this.#listed.delete(oldest);
+    }
+    const start = path === '/' ? 1 : path.length + 1;
+    return [...found]
+      .filter(([, entry]) => entry !== undefined)
+      .map(([at]) => at.slice(start))
       .sort(byUtf8);
   }
 
@@ -87,6 +98,8 @@ export class OverlayTree implements FileTree {
   }
 
   #find(path: string): Found | undefined {
+    const listed = path === '/' ? undefined : this.#listed.get(parentOf(path));
+    if (listed?.has(path) === true) return listed.get(path);
     const parts = path === '/' ? this.#layers : this.#partsOf(parentOf(path));
     for (const layer of parts) {
       const seen = layer.see(path);
@@ -107,12 +120,16 @@ export class OverlayTree implements FileTree {
       if (seen === undefined) continue;
       if (seen.type !== 'dir') break;
       parts.push(layer);
-      if (layer.isOpaque(path)) break;
+      // Nothing is below the last one.
+      if (layer !== this.#layers.at(-1) && layer.isOpaque(path)) break;
     }
     this.#parts.set(path, parts);
     return parts;
   }
 }
+
+/** Listings whose entries are remembered: as many as directories lie above one another. */
+const LISTINGS = 16;
 
 /** The root of a tree without layers, as a snapshot's root is made. */
 const EMPTY_ROOT: FileEntry = {

@@ -4,13 +4,14 @@ import {
   lchownSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { fsPath, isErrno } from '../base/index.ts';
+import { fsPath, isErrno, nameOfBytes } from '../base/index.ts';
 import { removeXattr, setTimes } from '../sys/index.ts';
 import { DigestFile } from './digest-file.ts';
-import { entryOf, isOpaque, isWhiteout, OVERLAY_XATTRS, statOf, typeOf } from './disk-entry.ts';
+import { entryOf, isOpaque, isWhiteout, OVERLAY_XATTRS, statOf } from './disk-entry.ts';
 import { join, namesIn, parentOf } from './layer-path.ts';
 import { setXattrs } from './member.ts';
 
@@ -59,35 +60,39 @@ class Taking {
   #merge(lower: string, path: string, known: DigestFile): void {
     const to = join(this.#upper, path);
     const before = statOf(to);
+    const own = new Map(typesIn(to).map(({ name, type }) => [name, type]));
     let added = false;
-    for (const name of namesIn(join(lower, path))) {
+    for (const { name, type } of typesIn(join(lower, path))) {
       const at = join(path, name);
-      const [below, own] = [statOf(join(lower, at)), statOf(join(this.#upper, at))];
-      if (below === undefined) continue;
-      if (own === undefined) {
-        this.#copy(lower, at, known);
+      if (!own.has(name)) {
+        this.#copy(lower, { path: at, type }, known);
         added = true;
-      } else if (own.isDirectory() && below.isDirectory() && !this.#opaque.has(at))
+      } else if (own.get(name) === 'dir' && type === 'dir' && !this.#opaque.has(at))
         this.#merge(lower, at, known);
     }
     if (added && before !== undefined)
       setTimes(to, { atimeNs: before.atimeNs, mtimeNs: before.mtimeNs });
   }
 
-  #copy(lower: string, path: string, known: DigestFile): void {
+  /** A file costs a link and nothing else: most of a tree is taken over. */
+  #copy(
+    lower: string,
+    { path, type }: { readonly path: string; readonly type: Listed['type'] },
+    known: DigestFile,
+  ): void {
     const [from, to] = [join(lower, path), join(this.#upper, path)];
-    const stat = statOf(from);
-    if (stat === undefined) return;
-    if (typeOf(stat) !== 'dir') {
-      linkOrCopy(from, to, stat);
-      if (isWhiteout(stat)) this.#gone.add(path);
+    if (type !== 'dir') {
+      linkOrCopy(from, to);
+      if (type === 'char' && isWhiteout(mustStat(from))) this.#gone.add(path);
       const digest = known.get(path);
       if (digest !== undefined) this.#digests.push(DigestFile.line(path, digest));
       return;
     }
+    const stat = mustStat(from);
     mkdirSync(fsPath(to), 0o700);
     if (isOpaque(from)) this.#opaque.add(path);
-    for (const name of namesIn(from)) this.#copy(lower, join(path, name), known);
+    for (const inside of typesIn(from))
+      this.#copy(lower, { path: join(path, inside.name), type: inside.type }, known);
     const entry = entryOf(from, stat);
     lchownSync(fsPath(to), entry.uid, entry.gid);
     setXattrs(to, entry.xattrs, entry.type);
@@ -114,11 +119,32 @@ class Taking {
   }
 }
 
+/** A name and as much of its type as decides what is done with it. */
+interface Listed {
+  readonly name: string;
+  readonly type: 'dir' | 'char' | 'other';
+}
+
+/** The entries of a directory of a layer; asking each for its type would cost a call more. */
+function typesIn(dir: string): readonly Listed[] {
+  return readdirSync(fsPath(dir), { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+    name: nameOfBytes(entry.name),
+    type: entry.isDirectory() ? 'dir' : entry.isCharacterDevice() ? 'char' : 'other',
+  }));
+}
+
+function mustStat(path: string): NonNullable<ReturnType<typeof statOf>> {
+  const stat = statOf(path);
+  if (stat === undefined) throw new Error(`${path} is listed and not there`);
+  return stat;
+}
+
 /** A file that has as many names as its file system allows is copied. */
-function linkOrCopy(from: string, to: string, stat: NonNullable<ReturnType<typeof statOf>>): void {
+function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(fsPath(from), fsPath(to));
   } catch (e) {
+    const stat = mustStat(from);
     if (!isErrno(e, 'EMLINK') || !stat.isFile()) throw e;
     const entry = entryOf(from, stat);
     copyFileSync(fsPath(from), fsPath(to));
