@@ -10,6 +10,7 @@ const RANKS: Readonly<Record<string, number>> = {
   archive: 1,
   chunks: 1,
   erofs: 1,
+  ext4: 1,
   dockerfile: 1,
   llb: 1,
   rpm: 1,
