@@ -20,42 +20,59 @@ export const passwordSecret = (name: string): string => `varve-password-${name}`
  * unless the stage `concerned` finds that they take part in it.
  */
 export function configurationStages(plan: DiskPlan): readonly string[] {
-  const { template: t, files } = plan;
+  const { files } = plan;
   const copies = [...files].map(([final, path]) => [final, copy(path, final)] as const);
   const early = copies.filter(([final]) => FOR_INITRAMFS.test(final)).map(([, line]) => line);
   const late = copies.filter(([final]) => !FOR_INITRAMFS.test(final)).map(([, line]) => line);
-  const beginning = (stage: string, from: string): string =>
-    [
-      `FROM ${from} AS ${stage}`,
-      run(
-        [],
-        script(
-          shellFile('/etc/fstab', fstab(t, plan.layout)),
-          ...openers(plan),
-          ...extraModules(plan),
-          ...mountPoints(plan),
-        ),
-      ),
-      ...early,
-    ].join('\n');
-  const configured = [
-    'FROM base AS configured',
-    run([], system(plan)),
+  const kernel = [`FROM ${CONTEXTS.kernel} AS kernel`, run([], beginning(plan)), ...early].join(
+    '\n',
+  );
+  return [kernel, concerned(plan), initramfs(plan), configured(plan, [...early, ...late])];
+}
+
+/** What the root and that of the initramfs begin with. */
+const beginning = (plan: DiskPlan): string =>
+  script(
+    shellFile('/etc/fstab', fstab(plan.template, plan.layout)),
+    ...openers(plan),
+    ...extraModules(plan),
+    ...mountPoints(plan),
+  );
+
+/**
+ * The root as it will be on the disk. Nothing of it takes long but what the template itself executes: whatever is not
+ * parted by a file or a command is one step, since a step costs more than its work.
+ */
+function configured({ template: t, ...plan }: DiskPlan, files: readonly string[]): string {
+  const whole = { ...plan, template: t };
+  const first = [beginning(whole), system(whole)];
+  const accounts = t.users.map(({ value }) => account(value, plan.provider));
+  const mounts = t.users.flatMap(({ value }) => passwordMount(value));
+  const commands = t.commands.map(
+    ({ value }) => `RUN --network=none ${JSON.stringify(['bash', '-c', value])}`,
+  );
+  const steps =
+    files.length === 0
+      ? [run(mounts, together(...first, ...accounts, ...(commands.length === 0 ? [seal()] : [])))]
+      : [
+          run([], together(...first)),
+          ...files,
+          ...(accounts.length === 0 && commands.length > 0
+            ? []
+            : [run(mounts, together(...accounts, ...(commands.length === 0 ? [seal()] : [])))]),
+        ];
+  return [
+    `FROM ${CONTEXTS.root} AS configured`,
     // A step has a file of its own at this path.
     `COPY <<"EOF" /etc/hosts\n127.0.0.1\tlocalhost\n127.0.1.1\t${hostName(t)}\n::1\tlocalhost\nEOF`,
-    ...late,
-    ...t.users.map(({ value }) => run(passwordMount(value), account(value, plan.provider))),
-    ...t.commands.map(({ value }) => `RUN --network=none ${JSON.stringify(['bash', '-c', value])}`),
-    run([], seal()),
+    ...steps,
+    ...commands,
+    ...(commands.length === 0 ? [] : [run([], seal())]),
   ].join('\n');
-  return [
-    beginning('base', CONTEXTS.root),
-    beginning('kernel', CONTEXTS.kernel),
-    concerned(plan),
-    initramfs(plan),
-    configured,
-  ];
 }
+
+/** Scripts as one; each says for itself that it stops at a failure. */
+const together = (...scripts: readonly string[]): string => scripts.join('');
 
 /** Modules that the initramfs has beside its own, in the words of what makes it. */
 function extraModules({ template }: DiskPlan): readonly string[] {
@@ -99,17 +116,18 @@ function concerned({ provider }: DiskPlan): string {
       [`--mount=type=bind,from=${CONTEXTS.kernel},source=/var/lib/dpkg/info,target=/in`],
       script(
         'mkdir /out',
-        'for list in /var/lib/dpkg/info/*.list; do',
-        `if [ ! -e "/in/\${list##*/}" ] && grep -qE ${paths.join(' ')} "$list"; then`,
-        'echo "${list##*/} takes part in the initramfs"',
+        'set --',
+        'for list in /var/lib/dpkg/info/*.list; do [ -e "/in/${list##*/}" ] || set -- "$@" "$list"; done',
+        // Without a list it would wait for its input.
+        `found=$(grep -lE ${paths.join(' ')} -- /dev/null "$@" | head -n 1)`,
+        'if [ -n "$found" ]; then',
+        'echo "${found##*/} takes part in the initramfs"',
         `${MERGED} /in/*.list > /tmp/known`,
         pathsOf('/tmp/all'),
         "awk 'NR == FNR { known[$0]; next } !($0 in known)' /tmp/known /tmp/all > /tmp/more",
         'while read -r name; do mkdir -p "/out${name%/*}"; cp -dp "$name" "/out$name"; done < /tmp/more',
         'rm /tmp/known /tmp/all /tmp/more',
-        'break',
         'fi',
-        'done',
       ),
     ),
   ].join('\n');

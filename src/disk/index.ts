@@ -18,6 +18,7 @@ export { npmPackage, pythonPackage } from './installed-library.ts';
 export { installedRpms } from './installed-rpm.ts';
 export { type DiskLayout, type DiskPartition, derivedUuid, layOut } from './layout.ts';
 export { OS_RELEASE, osRelease } from './os-release.ts';
+export { DOS_ENTRIES, gptOf, mbrOf } from './partition-table.ts';
 export {
   type BootTest,
   CONTEXTS,

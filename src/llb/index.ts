@@ -1,6 +1,7 @@
 export { actionOwner } from './action-owner.ts';
 export { decodeOp } from './decode-op.ts';
 export type { Definition, OpMetadata, Vertex } from './definition.ts';
+export { DISK_STEP, type DiskInput, type DiskPart, type DiskStep } from './disk-step.ts';
 export { encodeOp } from './encode-op.ts';
 export {
   type GraphNode,

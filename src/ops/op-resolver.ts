@@ -2,6 +2,7 @@ import { err, failure } from '../base/index.ts';
 import type { SourceOp, Vertex } from '../llb/index.ts';
 import type { CacheDb, Leases, OpDriver, OpResolver, Packages, WorkLocks } from '../ports/index.ts';
 import { createDiffDriver } from './diff-driver.ts';
+import { createDiskDriver, isDiskStep } from './disk-driver.ts';
 import { createExecDriver, type ExecDriverDeps } from './exec-driver.ts';
 import { createFileDriver } from './file-driver.ts';
 import { createMergeDriver } from './merge-driver.ts';
@@ -38,13 +39,14 @@ export function createOpResolver(world: OpWorld): OpResolver {
   const file = createFileDriver(world);
   const merge = createMergeDriver(world);
   const diff = createDiffDriver(world);
+  const disk = createDiskDriver(world);
   // One for all roots of a build: they wait for one another.
   const shelf = lazyShelf({ ...world, snapshots: world.snapshotter });
   return ({ op }: Vertex): OpDriver => {
     const { body } = op;
     switch (body.kind) {
       case 'exec':
-        return exec;
+        return isDiskStep(op) ? disk : exec;
       case 'file':
         return file;
       case 'merge':

@@ -42,10 +42,10 @@ const digest = (path: string): string =>
 const EDITS: readonly (readonly [string, Wishes, readonly string[]])[] = [
   ['nothing', {}, []],
   ['an argument of the kernel', { cmdline: 'debug' }, ['disk', 'esp', 'uki']],
-  ['the host name', { hostname: 'other' }, ['configured', 'disk', 'fs-rootfs']],
-  ['a user', { user: 'another' }, ['configured', 'disk', 'fs-rootfs']],
-  ['a command', { command: 'echo other > /etc/made' }, ['configured', 'disk', 'fs-rootfs']],
-  ['a package', { packages: 'extra' }, ['base', 'concerned', 'configured', 'disk', 'fs-rootfs']],
+  ['the host name', { hostname: 'other' }, ['configured', 'disk']],
+  ['a user', { user: 'another' }, ['configured', 'disk']],
+  ['a command', { command: 'echo other > /etc/made' }, ['configured', 'disk']],
+  ['a package', { packages: 'extra' }, ['concerned', 'configured', 'disk']],
   ['nothing again', {}, []],
 ];
 

@@ -99,12 +99,12 @@ test(
 const EDITS: readonly (readonly [string, Wishes, readonly string[]])[] = [
   ['nothing', {}, []],
   ['an argument of the kernel', { cmdline: 'debug' }, ['disk', 'esp', 'uki']],
-  ['a command', { command: 'echo other > /etc/made' }, ['configured', 'disk', 'fs-rootfs']],
-  ['a package', { packages: 'extra' }, ['base', 'concerned', 'configured', 'disk', 'fs-rootfs']],
+  ['a command', { command: 'echo other > /etc/made' }, ['configured', 'disk']],
+  ['a package', { packages: 'extra' }, ['concerned', 'configured', 'disk']],
   [
     'a package of the initramfs',
     { packages: 'hooked' },
-    ['base', 'concerned', 'configured', 'disk', 'esp', 'fs-rootfs', 'initramfs', 'uki'],
+    ['concerned', 'configured', 'disk', 'esp', 'initramfs', 'uki'],
   ],
   ['nothing again', {}, []],
 ];
