@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { failure, isErrno } from '../base/index.ts';
+import type { Options } from './build-request.ts';
 import { fail, type Io, withMembers } from './io.ts';
 import { createDisplay, type ProgressMode } from './progress/display.ts';
 
@@ -8,8 +9,13 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 /** One of them. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** The progress that goes with a level, where none is asked for: warnings and errors are all that the last two leave. */
-export function progressOf(io: Pick<Io, 'env'>): ProgressMode {
+const MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
+
+/** How progress is shown: as it is asked for, else by the level, whose last two leave warnings and errors alone. */
+export function progressMode(io: Pick<Io, 'env'>, options: Options): ProgressMode {
+  if (options.is('quiet')) return 'quiet';
+  const asked = MODES.find((mode) => mode === options.text('progress'));
+  if (asked !== undefined) return asked;
   const level = LOG_LEVELS.find((each) => each === io.env['VARVE_LOG_LEVEL']);
   return level === 'debug' ? 'plain' : level === 'warn' || level === 'error' ? 'quiet' : 'auto';
 }

@@ -142,7 +142,6 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
           right: WIDTH - 60 - INNER,
           top: 40,
           bottom: 50,
-          // The library stretches what it draws to the whole area: corners that are not seen keep it as it is.
           data: [...nodes, corner('corner 1', 0, 0), corner('corner 2', INNER, height)],
           links,
           edgeSymbol: ['none', 'arrow'],
@@ -156,7 +155,8 @@ export function graphChart(all: readonly TimelineStep[], theme: Theme): string {
   );
 }
 
-const corner = (name: string, x: number, y: number): Readonly<Record<string, unknown>> => ({
+/** A mark that is not seen: the library stretches what it draws to the whole area, and two of these keep it as it is. */
+export const corner = (name: string, x: number, y: number): Readonly<Record<string, unknown>> => ({
   ...{ id: name, name, x, y, symbolSize: 0 },
   label: { show: false },
 });

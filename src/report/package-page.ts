@@ -1,4 +1,4 @@
-import { drawSvg, shortText, type Theme } from './charts.ts';
+import { corner, drawSvg, shortText, type Theme } from './charts.ts';
 import { figure, htmlPage, section, table } from './html.ts';
 import { type GraphPackage, type PackageGraph, packageGraph } from './package-graph.ts';
 
@@ -13,11 +13,6 @@ const NAME = 26;
 function packageChart({ nodes, links }: PackageGraph, theme: Theme): string {
   const width = Math.max(1, ...nodes.map(({ column }) => column + 1)) * COLUMN;
   const height = Math.max(1, ...nodes.map(({ row }) => row + 1)) * ROW;
-  // The library stretches what it draws to the whole area: corners that are not seen keep it as it is.
-  const corner = (id: string, x: number, y: number): Readonly<Record<string, unknown>> => ({
-    ...{ id, name: id, x, y, symbolSize: 0 },
-    label: { show: false },
-  });
   const data = nodes.map(({ id, name, column, row, top }) => ({
     id: `package ${id}`,
     name: shortText(name, NAME),

@@ -77,6 +77,16 @@ test(
     ).chroots;
     const blob = join(other.store, 'content/blobs/sha256', String(printed?.digest).slice(7));
     assert.deepEqual([printed?.root, digest(blob)], ['disk', printed?.digest]);
+    const damaged = readFileSync(blob);
+    damaged[damaged.length >> 1] = (damaged[damaged.length >> 1] ?? 0) ^ 1;
+    writeFileSync(blob, damaged);
+    const refused = await compose(other, 'chroot', 'os.yml', '-o', 'again.tar.zst');
+    const mended = await compose(other, 'chroot', 'os.yml', '-o', 'again.tar.zst');
+    assert.deepEqual(
+      [refused.status, /^error\[TP014\]: .*$/m.exec(refused.stderr)?.[0], mended.status],
+      [3, 'error[TP014]: the snapshot of the disk tools was damaged in the store', 0],
+    );
+    assert.equal(digest(join(other.work, 'again.tar.zst')), digest(at(disk)));
   },
 );
 

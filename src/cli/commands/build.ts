@@ -23,14 +23,14 @@ import { withRuntime } from '../bounded-run.ts';
 import { buildRequest, Options } from '../build-request.ts';
 import { withTimeout } from '../build-timeout.ts';
 import { createBuildDeps } from '../build-world.ts';
-import { progressOf } from '../command-log.ts';
+import { progressMode } from '../command-log.ts';
 import { loadDocker } from '../docker-load.ts';
 import { type CallFlag, callFlag } from '../flags/call.ts';
 import { positive } from '../flags/limits.ts';
 import { fail, type Io, printJson } from '../io.ts';
 import type { GivenTemplates } from '../lazy-packages.ts';
 import { planJson, planText } from '../plan-text.ts';
-import { createDisplay, type Display, type ProgressMode } from '../progress/display.ts';
+import { createDisplay, type Display } from '../progress/display.ts';
 import { sparing } from '../progress/sparing.ts';
 import { openStore, type Store } from '../store.ts';
 import { runCall } from './build-call.ts';
@@ -75,7 +75,7 @@ export interface Work {
 /** Runs a request with its display, and reports what came of it. */
 export async function runBuild(io: Io, store: Store, work: Work): Promise<number> {
   const { request, options } = work;
-  const mode = options.is('quiet') ? 'quiet' : progressMode(io, options.text('progress'));
+  const mode = progressMode(io, options);
   const display = createDisplay(mode, io.terminal, () => io.clock.now());
   const { log } = io;
   const shown: EventSink = (event) => {
@@ -189,11 +189,6 @@ function wantingImage(request: BuildRequest, options: Options): BuildRequest {
     options.is('load') ||
     request.outputs.some((output) => output.type !== 'image');
   return asked || named ? request : { ...request, outputs: [] };
-}
-
-function progressMode(io: Io, text: string | undefined): ProgressMode {
-  const modes: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'rawjson', 'quiet'];
-  return modes.find((m) => m === text) ?? progressOf(io);
 }
 
 function report(io: Io, _display: Display, outcome: BuildOutcome, options: Options): number {

@@ -116,7 +116,7 @@ export async function composeDisk(
 async function beginWithChroots(
   io: Io,
   store: Store,
-  work: Omit<Parameters<typeof useChroots>[2], 'paths'> & { readonly options: Options },
+  work: Omit<Parameters<typeof useChroots>[2], 'paths'>,
 ): Promise<Result<void>> {
   const paths = work.options.list('chroot');
   if (paths.length === 0) return ok(undefined);

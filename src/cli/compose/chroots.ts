@@ -20,7 +20,9 @@ import {
   type RootSnapshot,
   type TemplateLock,
 } from '../../template/index.ts';
+import type { Options } from '../build-request.ts';
 import { createBuildDeps } from '../build-world.ts';
+import { progressMode } from '../command-log.ts';
 import type { Io } from '../io.ts';
 import type { GivenTemplates } from '../lazy-packages.ts';
 import { createDisplay } from '../progress/display.ts';
@@ -63,6 +65,7 @@ export async function useChroots(
   store: Store,
   work: {
     readonly paths: readonly string[];
+    readonly options: Options;
     readonly file: string;
     readonly provider: string;
     readonly given: GivenTemplates;
@@ -73,7 +76,8 @@ export async function useChroots(
   const files = work.paths.map((path) => filesOf(resolve(io.cwd, path)));
   const unread = files.find((each) => !each.ok);
   if (unread?.ok === false) return unread;
-  const display = createDisplay('plain', io.terminal, () => io.clock.now());
+  const mode = progressMode(io, work.options);
+  const display = createDisplay(mode, io.terminal, () => io.clock.now());
   const deps = createBuildDeps(io, store, resources, display.accept, given);
   const lease = resources.use(deps.leases.open('roots of tools'));
   try {
