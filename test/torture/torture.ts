@@ -152,12 +152,15 @@ class Torture {
       const name = this.#options.coverage.next('small', [...enough.keys()], this.#random);
       const chosen = enough.get(name);
       if (chosen === undefined) return;
-      const left = { on: chosen.on, bytes: this.#random.below(chosen.bytes) };
+      // Half of what is needed at most, or nearly all of it.
+      const share = this.#random.of([0.5, 1]);
+      const left = { on: chosen.on, bytes: this.#random.below(Math.ceil(chosen.bytes * share)) };
       const isFull = await fillFileSystem(this.#world, chosen.ready, left, into);
       if (isFull) this.#options.coverage.hit('small', name);
       else chosen.bytes = Math.max(1, Math.min(chosen.bytes, left.bytes));
     });
-    return `${into.done} small file systems that were full, of ${into.points.size} of ${all.length} scenarios (${into.missed} were large enough)`;
+    const never = all.map(({ scenario }) => scenario.name).filter((name) => !into.points.has(name));
+    return `${into.done} small file systems that were full (${into.missed} were large enough), not in: ${never.join(', ') || 'none'}`;
   }
 
   async #flips(into: Tally): Promise<string> {
