@@ -6,8 +6,12 @@ import { after, before, describe, test } from 'node:test';
 import { bundledProgram } from '../rig/bundle.ts';
 import { note } from '../rig/golden.ts';
 import { BUSYBOX, needsSteps, Rig, worldOf } from '../rig/rig.ts';
+import { needsStrace } from '../rig/traced-build.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+
+/** What builds of two steps may ask of the kernel, Node's own 700 calls included: measured, and a tenth more. */
+const CALLS = { noop: 1750, changed: 2300 };
 
 /** Parts of Node that a build loads when nothing changed, and when one file did. */
 const NOOP = ['crypto', 'fs/promises', 'sqlite', 'zlib'];
@@ -93,6 +97,29 @@ describe('the bundle', { skip: needsSteps }, () => {
       { noop: [...noop].sort(), changed: [...changed].sort() },
       { noop: LOADED.noop, changed: LOADED.changed },
     );
+  });
+
+  test('system calls of a build stay few', { skip: needsStrace }, () => {
+    const calls = (content: string): number => {
+      rig.write('app/a.txt', content);
+      const report = join(rig.root, 'calls');
+      const argv = ['-f', '-c', '-o', report, ...program, 'build', '--progress=quiet', 'app'];
+      const env = { ...worldOf(rig), NODE_EXTRA_CA_CERTS: '' };
+      const run = spawnSync('strace', argv, { cwd: rig.work, env, encoding: 'utf8' });
+      assert.deepEqual([run.status, run.stderr], [0, '']);
+      // strace(1) -c: the last line has the sums; waiting for other threads is no work.
+      const counts = new Map(
+        readFileSync(report, 'utf8')
+          .split('\n')
+          .map((line) => line.trim().split(/\s+/))
+          .map((cells) => [cells.at(-1), Number(cells[3])] as const),
+      );
+      return (counts.get('total') ?? Number.NaN) - (counts.get('futex') ?? 0);
+    };
+    calls('three');
+    const made = { noop: calls('three'), changed: calls('four') };
+    note(`system calls: ${made.noop} when nothing changed, ${made.changed} when one file did`);
+    assert.ok(made.noop <= CALLS.noop && made.changed <= CALLS.changed, JSON.stringify(made));
   });
 
   test('the code that was compiled ahead is taken, and what is read at the start stays small', () => {
