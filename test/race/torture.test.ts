@@ -9,7 +9,7 @@ import { Coverage } from '../torture/coverage.ts';
 import { crowd } from '../torture/crowd.ts';
 import { spoiltDisk, staleStep } from '../torture/disks.ts';
 import { flipOnce, kindsOf, makeFlippable } from '../torture/flips.ts';
-import { fillCheaply, fillFileSystem } from '../torture/full-disk.ts';
+import { fillCheaply, fillFileSystem, unclear } from '../torture/full-disk.ts';
 import { killAt, killOnce, type Tally, tally } from '../torture/kills.ts';
 import { Random } from '../torture/random.ts';
 import { SCENARIOS } from '../torture/scenarios.ts';
@@ -55,6 +55,24 @@ describe('torture of the store', { skip: needsSteps }, () => {
       `right after it: ${name} has other bytes than its name says`,
     ]);
     world.remove(place);
+  });
+
+  test('the harness tells a clear failure for lack of space from another one', () => {
+    const step = 'error[SB010]: process "dd" did not complete successfully: exit code: 1\n';
+    const full = "dd: error writing '/disk': No space left on device\n";
+    const ends = [
+      { status: 0, stderr: '' },
+      { status: 3, stderr: 'error[ST001]: no space\n' },
+      { status: 1, stderr: step + full },
+      { status: 3, stderr: 'something happened\n' },
+      { status: 1, stderr: step },
+      { status: 1, stderr: full },
+      { status: 70, stderr: full },
+    ];
+    assert.deepEqual(
+      ends.map((end) => unclear({ ...end, stdout: '' }).length),
+      [0, 0, 0, 1, 1, 1, 1],
+    );
   });
 
   test('the harness goes where no fault was yet, also in the next run', () => {

@@ -123,10 +123,14 @@ function fillUpTo(dir: string, bytes: number): void {
   execFileSync('fallocate', ['-l', String(filler), join(dir, FILLER)]);
 }
 
-/** A command that could not go on says so and ends with 3; one that could does not fail. */
+/**
+ * A command that could not go on says so and ends with 3, or with 1 when it was a step's own program that found no space and said so;
+ * one that could does not fail.
+ */
 export function unclear(run: Ended): string[] {
   const clear = run.status === 3 && /error\[[A-Z]{2}\d{3}\]/.test(run.stderr);
-  return run.status === 0 || clear ? [] : [`the command itself: ${said(run)}`];
+  const step = run.status === 1 && /error\[SB010\][^]*: No space left on device$/m.test(run.stderr);
+  return run.status === 0 || clear || step ? [] : [`the command itself: ${said(run)}`];
 }
 
 /** Mounts an empty file system. */
