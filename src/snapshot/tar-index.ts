@@ -98,6 +98,8 @@ class Indexer {
     const { type, mode, uid, gid, mtimeNs, link, device } = member;
     if (type === 'hardlink') throw new Error('hard links are made elsewhere');
     const before = this.entries.get(path);
+    // What was in a directory is gone with it.
+    if (before?.type === 'dir' && type !== 'dir') throw new Unusual();
     const opaque = type === 'dir' && this.#hides(before);
     check(member);
     const xattrs = xattrsOf(member);

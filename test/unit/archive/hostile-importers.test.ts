@@ -31,20 +31,28 @@ import { chainOf, copyAction, World } from '../ops/world.ts';
 const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'not root: devices and owners are made' };
 const signal = new AbortController().signal;
 
+/** Takes a layer's archive as images have it, and reads it again. */
+async function applyLayer(
+  bytes: Uint8Array,
+  dir: string,
+  form: 'directories' | 'erofs',
+): Promise<Result<unknown>> {
+  // Brand constructor: the layer's id is the digest of its tar.
+  const id = digestOf(bytes) as string as LayerId;
+  const chain = [{ id, createdAt: 0 }];
+  const store = createSnapshotter({ root: dir, form });
+  const applied = await store.apply(chain, chunked(bytes, 1000), { signal });
+  if (!applied.ok) return applied;
+  for await (const _ of store.tar(chain, { signal })) continue;
+  return applied;
+}
+
 /** Everything that takes an archive from outside: imports it below `dir`. */
 const IMPORTERS: Readonly<
   Record<string, (bytes: Uint8Array, dir: string) => Promise<Result<unknown>>>
 > = {
-  'layers of images': async (bytes, dir) => {
-    // Brand constructor: the layer's id is the digest of its tar.
-    const id = digestOf(bytes) as string as LayerId;
-    const chain = [{ id, createdAt: 0 }];
-    const store = createSnapshotter({ root: dir });
-    const applied = await store.apply(chain, chunked(bytes, 1000), { signal });
-    if (!applied.ok) return applied;
-    for await (const _ of store.tar(chain, { signal })) continue;
-    return applied;
-  },
+  'layers of images': async (bytes, dir) => await applyLayer(bytes, dir, 'directories'),
+  'layers of images, mounted': async (bytes, dir) => await applyLayer(bytes, dir, 'erofs'),
   'image load': async (bytes, dir) => {
     const images = { set: () => undefined } as unknown as ImageDb;
     const deps = { content: createContentStore(dir), images, clock: { now: () => 0 } };
