@@ -46,7 +46,7 @@ async function resolveRef(
   const patterns = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
   const listed = await mustGitRemote(deps, {
     doing: `git ls-remote ${redact(remote.url)}`,
-    args: ['ls-remote', '--symref', bareUrl(remote.url), ...patterns],
+    args: ['ls-remote', '--symref', '--', bareUrl(remote.url), ...patterns],
     cwd: deps.workDir,
     signal,
     remote,
