@@ -1,13 +1,7 @@
 import { promisify } from 'node:util';
-import {
-  constants,
-  crc32,
-  deflateRaw,
-  type ZlibOptions,
-  type ZstdOptions,
-  zstdCompress,
-} from 'node:zlib';
-import { isNoise, sampleOfNoise } from './incompressible.ts';
+import { constants, crc32, type ZstdOptions, zstdCompress } from 'node:zlib';
+import { contentBlocks } from './block-cuts.ts';
+import { deflateBlock, type KnownBlocks, knownOrDeflated, nameOfBlock } from './gzip-blocks.ts';
 
 /** Options of `compress`. */
 export interface CompressOptions {
@@ -17,24 +11,25 @@ export interface CompressOptions {
   readonly level?: number;
   /** Blocks compressed at once; it does not change the result. */
   readonly parallel?: number;
+  /** Blocks of gzip that were compressed before; they do not change the result. */
+  readonly known?: KnownBlocks;
 }
 
 /** Input bytes of one unit of work: part of the format, since it decides the output bytes (docs/adr/0021). */
-const GZIP_BLOCK = 1024 * 1024;
 const ZSTD_FRAME = 8 * 1024 * 1024;
 /** Deflate looks this far back. */
 const WINDOW = 32 * 1024;
 
-// Made when they are used: a build that compresses nothing does not load what they need.
-const deflate = (...args: [Uint8Array, ZlibOptions]): Promise<Uint8Array> =>
-  promisify<Uint8Array, ZlibOptions, Uint8Array>(deflateRaw)(...args);
+const HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
+
+// Made when it is used: a build that compresses nothing does not load what it needs.
 const zstd = (...args: [Uint8Array, ZstdOptions]): Promise<Uint8Array> =>
   promisify<Uint8Array, ZstdOptions, Uint8Array>(zstdCompress)(...args);
 
 /**
- * Compresses a stream on all cores: the input is cut into blocks of a fixed size, which are compressed in parallel and
- * written in order, so the bytes depend on input and level only. gzip is one member whose blocks see the 32 KiB
- * before them (RFC 1952; no time, no name); zstd is a frame a block (RFC 8878).
+ * Compresses a stream on all cores: the input is cut into blocks, for gzip where its content says and for zstd of a fixed size,
+ * which are compressed in parallel and written in order, so the bytes depend on input and level only. gzip is one member whose
+ * blocks see the 32 KiB before them (RFC 1952; no time, no name); zstd is a frame a block (RFC 8878).
  */
 export async function* compress(
   source: AsyncIterable<Uint8Array>,
@@ -44,41 +39,35 @@ export async function* compress(
     yield* zstdFrames(source, options);
     return;
   }
-  yield Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
+  yield HEADER;
   let checksum = 0;
   let size = 0;
+  let offset = HEADER.length;
   let before: Uint8Array = new Uint8Array(0);
-  yield* inOrder(blocks(source, GZIP_BLOCK), options, (block) => {
+  const { known, level } = options;
+  const names: string[] = [];
+  const packed = inOrder(contentBlocks(source), options, (block) => {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
-    const dictionary = before;
+    const work = { block, dictionary: before, level };
     before = block.subarray(Math.max(0, block.length - WINDOW));
-    return deflateBlock(block, dictionary, options.level);
+    if (known === undefined) return deflateBlock(work);
+    const name = nameOfBlock(work);
+    names.push(name);
+    return knownOrDeflated(work, name, known);
   });
+  for await (const bytes of packed) {
+    const name = names.shift();
+    if (name !== undefined) known?.add(name, offset, bytes);
+    offset += bytes.length;
+    yield bytes;
+  }
   // An empty final block of fixed codes, then CRC-32 and length.
   const end = Buffer.alloc(10);
   end.set([3, 0]);
   end.writeUInt32LE(checksum, 2);
   end.writeUInt32LE(size, 6);
   yield end;
-}
-
-/**
- * Deflates a block that follows `dictionary`. With no level asked for, a block of noise (compressed or encrypted data, weights of
- * models) is stored: deflating it takes longest and gains nothing.
- */
-async function deflateBlock(
-  block: Uint8Array,
-  dictionary: Uint8Array,
-  level: number | undefined,
-): Promise<Uint8Array> {
-  const sample = level === undefined ? sampleOfNoise(block) : undefined;
-  const tried = sample === undefined ? 0 : (await deflate(sample, { level: 1 })).length;
-  const finishFlush = constants.Z_SYNC_FLUSH;
-  if (sample !== undefined && isNoise(sample, tried))
-    return deflate(block, { level: 0, finishFlush });
-  const window = dictionary.length === 0 ? {} : { dictionary };
-  return deflate(block, { level: level ?? 6, finishFlush, ...window });
 }
 
 async function* zstdFrames(

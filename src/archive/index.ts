@@ -7,6 +7,7 @@ export {
   detectCompression,
 } from './decompress.ts';
 export { type ExpansionOptions, withinExpansion } from './expansion.ts';
+export type { KnownBlocks } from './gzip-blocks.ts';
 export type { TarEntry, TarType } from './tar-entry.ts';
 export { quoted, TarReader } from './tar-read.ts';
 export { TAR_END, tarHeader, tarPadding } from './tar-write.ts';

@@ -177,4 +177,10 @@ export class Memos implements MemoDb {
       ...[namespace, key, value, this.#clock.now()],
     );
   }
+
+  setAll(namespace: string, entries: Iterable<readonly [key: string, value: Uint8Array]>): void {
+    this.#db.write(() => {
+      for (const [key, value] of entries) this.set(namespace, key, value);
+    });
+  }
 }

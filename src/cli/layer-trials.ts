@@ -182,5 +182,8 @@ function withoutLayers(memo: BuildDeps['memo']): BuildDeps['memo'] {
     set: (namespace, key, value) => {
       if (!isOwn(namespace)) memo.set(namespace, key, value);
     },
+    setAll: (namespace, entries) => {
+      if (!isOwn(namespace)) memo.setAll(namespace, entries);
+    },
   };
 }

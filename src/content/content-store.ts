@@ -86,12 +86,14 @@ class DiskContentStore implements ContentStore {
 
   async *stream(
     digest: Digest,
-    options: { readonly signal: AbortSignal; readonly start?: number },
+    options: { readonly signal: AbortSignal; readonly start?: number; readonly length?: number },
   ): AsyncIterable<Uint8Array> {
+    const { signal, start = 0, length } = options;
     const source = createReadStream(this.path(digest), {
       highWaterMark: 1 << 20,
-      start: options.start ?? 0,
-      signal: options.signal,
+      start,
+      ...(length === undefined ? {} : { end: start + length - 1 }),
+      signal,
     });
     try {
       // A byte stream without an encoding yields buffers.

@@ -22,6 +22,7 @@ import {
 } from '../oci/index.ts';
 import type { LayerChain, LayerRef } from '../ports/index.ts';
 import type { ExportContext, ImageDeps } from './deps.ts';
+import { StoredBlocks } from './known-blocks.ts';
 
 /** How layers are written. */
 export interface LayerOptions {
@@ -164,6 +165,7 @@ async function make(
     }
   };
   const { compression, level } = options;
+  const known = compression === 'gzip' ? new StoredBlocks(deps, signal) : undefined;
   const bytes =
     compression === 'uncompressed'
       ? hashed()
@@ -172,11 +174,13 @@ async function make(
           signal,
           ...(deps.maxParallel === undefined ? {} : { parallel: blocksAtOnce(deps.maxParallel) }),
           ...(level === undefined ? {} : { level }),
+          ...(known === undefined ? {} : { known }),
         });
   try {
     const written = await deps.content.ingest(bytes, { signal });
     if (!written.ok) return written;
     const { digest, size: length } = written.value;
+    known?.written(digest);
     const blob = { mediaType: layerMediaType(compression, 'oci'), digest, size: length };
     return ok({ diffId: digestOfHex(hash.digest('hex')), blob, size });
   } catch (e) {

@@ -213,4 +213,6 @@ export interface StepRow {
 export interface MemoDb {
   get(namespace: string, key: string): Uint8Array | undefined;
   set(namespace: string, key: string, value: Uint8Array): void;
+  /** Sets several keys at once. */
+  setAll(namespace: string, entries: Iterable<readonly [key: string, value: Uint8Array]>): void;
 }

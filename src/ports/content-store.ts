@@ -10,10 +10,10 @@ export interface ContentStore {
   size(digest: Digest): Promise<number | undefined>;
   /** A whole small blob (manifests, configs); verified against its digest. */
   read(digest: Digest, options: { readonly maxBytes: number }): Promise<Result<Uint8Array>>;
-  /** The bytes of a blob from `start`. The reader that needs certainty hashes them. */
+  /** The bytes of a blob from `start`, at most `length`. The reader that needs certainty hashes them. */
   stream(
     digest: Digest,
-    options: { readonly signal: AbortSignal; readonly start?: number },
+    options: { readonly signal: AbortSignal; readonly start?: number; readonly length?: number },
   ): AsyncIterable<Uint8Array>;
   /**
    * Writes a blob: hashed as it is written, renamed to its name only when digest and size are the expected ones.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
@@ -26,12 +26,16 @@ const UNPACK: Readonly<Record<string, (blob: Uint8Array) => Uint8Array>> = {
   'tar+zstd': (blob) => zstdDecompressSync(blob),
 };
 
+function manifestOf(layout: string): { readonly layers: readonly Layer[] } {
+  const index = json<{ readonly manifests: readonly Layer[] }>(join(layout, 'index.json'));
+  const top = index.manifests[0]?.digest ?? '';
+  return json(join(layout, 'blobs', top.replace(':', '/')));
+}
+
 /** The compression of each layer of a layout, and its diffID as its bytes have it. */
 function layersOf(layout: string): readonly (readonly [string, string])[] {
   const blob = (digest: string): string => join(layout, 'blobs', digest.replace(':', '/'));
-  const index = json<{ readonly manifests: readonly Layer[] }>(join(layout, 'index.json'));
-  const top = index.manifests[0]?.digest ?? '';
-  return json<{ readonly layers: readonly Layer[] }>(blob(top)).layers.map((layer) => {
+  return manifestOf(layout).layers.map((layer) => {
     const kind = /\.layer\.v1\.(.*)$/.exec(layer.mediaType)?.[1] ?? layer.mediaType;
     const tar = UNPACK[kind]?.(readFileSync(blob(layer.digest))) ?? new Uint8Array();
     return [kind, createHash('sha256').update(tar).digest('hex')];
@@ -81,5 +85,39 @@ describe('compression of layers', { skip: needsSteps }, () => {
       layersOf(join(third.work, 'o')).map(([kind]) => kind),
       [g, g, z],
     );
+  });
+
+  test('a layer most of which an earlier one had is the one that a store of its own makes, though the earlier is damaged', async () => {
+    await using rig = new Rig();
+    const lines = Array.from({ length: 100_000 }, (_, i) =>
+      createHash('sha1').update(String(i)).digest('hex'),
+    );
+    const files = { 'tree/a': lines.slice(0, 50_000).join('\n'), 'tree/b': lines.join('\n') };
+    const build = async (from: Rig, name: string): Promise<readonly Layer[]> => {
+      from.context('app', { Dockerfile: 'FROM scratch\nCOPY tree /tree\n', ...files });
+      utimesSync(join(from.work, 'app/tree/a'), 1, 1);
+      utimesSync(join(from.work, 'app/tree/b'), 1, 1);
+      utimesSync(join(from.work, 'app/tree'), 1, 1);
+      const output = `type=oci,dest=${name},tar=false`;
+      const run = await from.varve(['build', '--progress=quiet', '-o', output, 'app']);
+      assert.deepEqual(run, { status: 0, stdout: '', stderr: '' });
+      return manifestOf(join(from.work, name)).layers;
+    };
+    const [before] = await build(rig, 'before');
+    files['tree/a'] = `${files['tree/a']} and more`;
+    const after = await build(rig, 'after');
+    assert.notEqual(after[0]?.digest, before?.digest);
+    await using fresh = new Rig();
+    assert.deepEqual(await build(fresh, 'fresh'), after);
+    for (const layer of [before, ...after]) {
+      const blob = join(rig.store, 'content/blobs', layer?.digest.replace(':', '/') ?? '');
+      const bytes = readFileSync(blob);
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+      writeFileSync(blob, bytes);
+    }
+    files['tree/a'] = `${files['tree/a']} and more`;
+    const damaged = await build(rig, 'damaged');
+    await using other = new Rig();
+    assert.deepEqual(await build(other, 'other'), damaged);
   });
 });

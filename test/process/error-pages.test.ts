@@ -100,7 +100,7 @@ const CASES: Readonly<Record<string, (rig: PageRig) => Promise<string> | string>
   DF028: () => lowered('FROM app\n', undefined, { app: 'docker-image://Upper/X' }),
   EX006: async () => {
     const tree = new MemoryTree([{ path: '/other', type: 'file', content: '' }]);
-    const memo = { get: () => undefined, set: () => undefined };
+    const memo = { get: () => undefined, set: () => undefined, setAll: () => undefined };
     const to = { kind: 'stream', write: () => Promise.resolve() } as const;
     return rendered(await writeTreeFile({ tree, path: '/disk.raw', memo }, to, signal));
   },

@@ -140,7 +140,7 @@ function machine(content: ContentStore): ImageDeps & {
     snapshotter,
     layers,
     clock,
-    memo: { get: () => undefined, set: () => undefined },
+    memo: { get: () => undefined, set: () => undefined, setAll: () => undefined },
     fetchBlob: createBlobFetcher(shared),
     materialise: createMaterializer(shared),
   };

@@ -17,7 +17,7 @@ const DEATHS: Readonly<Record<string, readonly Death[]>> = {
     ['rename content/blobs/sha#/*', 'before'],
     ['rename content/index.json', 'before'],
     ['rm snapshots/work/*', 'torn', 3],
-    ['rm snapshots/work/*', 'torn', 8],
+    ['rm snapshots/work/*', 'torn', 6],
   ],
   prune: [['rename trash/*/#', 'after']],
   'compose a disk': [['rename packages/lock/*', 'before']],

@@ -151,7 +151,7 @@ test('gzip stores blocks of noise, unless a level is asked for or a part of the 
   const withText = Buffer.concat([
     random.subarray(0, 300_000),
     text.subarray(0, 100_000),
-    random,
+    random.subarray(300_000),
   ]).subarray(0, block);
   const cases: readonly (readonly [string, Buffer, number | undefined])[] = [
     ['noise', random, undefined],

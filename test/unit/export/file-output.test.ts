@@ -21,7 +21,7 @@ import { MemoryTree } from '../../rig/memory-tree.ts';
 
 const { signal } = new AbortController();
 const MIB = 1024 * 1024;
-const memo = { get: () => undefined, set: () => undefined };
+const memo = { get: () => undefined, set: () => undefined, setAll: () => undefined };
 const BASE = join(import.meta.dirname, '../../../src/base/index.ts');
 
 describe('a file of a tree as a disk image', () => {
