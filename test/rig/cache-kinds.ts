@@ -40,7 +40,12 @@ export async function startKinds(
   const clock = { now: () => performance.timeOrigin + performance.now() };
   const origins = stack.use(createCacheServices({ content, clock }));
   const registry = stack.use(createRegistry({ content, clock }));
-  const memo = { get: () => undefined, set: () => undefined, remove: () => undefined };
+  const memo = {
+    get: () => undefined,
+    set: () => undefined,
+    setAll: () => undefined,
+    remove: () => undefined,
+  };
   const deps = { content, registry, origins, openLayout: createContentStore, memo };
   const through =
     (place: (name: string) => CachePlace): Kind['put'] =>
