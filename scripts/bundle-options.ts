@@ -5,6 +5,7 @@ export const NODE_FLAGS: readonly string[] = [
   '--disable-warning=ExperimentalWarning',
   '--min-semi-space-size=4',
   '--max-semi-space-size=4',
+  '--initial-old-space-size=128',
 ];
 
 /** Packages with native parts, which cannot be bundled. */
