@@ -1,3 +1,4 @@
+import { versions } from 'node:process';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, inflateRaw, type ZlibOptions } from 'node:zlib';
 import { isNoise, sampleOfNoise } from './incompressible.ts';
@@ -30,7 +31,7 @@ const inflate = (...args: [Uint8Array, ZlibOptions]): Promise<Uint8Array> =>
 /** Checksums find a block again; whether it is the same is found out by comparing. */
 export function nameOfBlock({ block, dictionary, level }: GzipBlock): string {
   const what = [crc32(block), block.length, crc32(dictionary), level ?? 'default'];
-  return `${process.versions.zlib} ${what.join(' ')}`;
+  return `${versions.zlib} ${what.join(' ')}`;
 }
 
 /** The compressed form of a block: one that is known, since unpacking takes a tenth of the time, or one made now. */

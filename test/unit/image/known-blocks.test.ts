@@ -46,7 +46,7 @@ test('blocks are read out of the blob that has them, as long as it is there and 
     return { bytes, found };
   };
   const first = await packed();
-  assert.ok(first.found.length >= 3 && first.found.every((size) => size === 0), `${first.found}`);
+  assert.ok(first.found.length >= 3 && first.found.every((size) => size === 0), first.found.join());
   const again = await packed();
   assert.ok(again.bytes.equals(first.bytes));
   // All of the member but its header and end.
