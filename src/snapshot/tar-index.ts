@@ -11,6 +11,8 @@ const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 /** What file systems hold of the attributes of one file at least (a block of ext4, less its headers). */
 const XATTR_ROOM = 3000;
+/** The longest name of an attribute (linux/limits.h). */
+const XATTR_NAME_MAX = 255;
 /** Times that ext4 can hold, in seconds. */
 const TIMES = [-(2n ** 31n), 2n ** 33n] as const;
 const SECOND = 1_000_000_000n;
@@ -165,15 +167,21 @@ function check({ type, link, device, mtimeNs, name }: TarEntry): void {
   if (isOdd) throw new Unusual();
 }
 
+/** Whether the kernel takes the bytes for capabilities of a file (linux/capability.h: revisions 2 and 3). */
+function isCapabilityData(value: Uint8Array): boolean {
+  const revision = value[3];
+  return (value.length === 20 && revision === 2) || (value.length === 24 && revision === 3);
+}
+
 /** The attributes that an extraction would set. */
 function xattrsOf({ type, xattrs }: TarEntry): ReadonlyMap<string, Uint8Array> {
   if (xattrs.size === 0) return xattrs;
   let size = 0;
   for (const [name, value] of xattrs) {
     const isCapability = name === 'security.capability';
-    if (!isCapability && !/^(user|trusted)\../.test(name)) throw new Unusual();
-    if (isCapability && (type !== 'file' || ![12, 20, 24].includes(value.length)))
-      throw new Unusual();
+    if (!isCapability && !/^(?:user|trusted)\.[^\0]+$/.test(name)) throw new Unusual();
+    if (bytesOfName(name).length > XATTR_NAME_MAX) throw new Unusual();
+    if (isCapability && (type !== 'file' || !isCapabilityData(value))) throw new Unusual();
     size += name.length + value.length + 16;
   }
   if (size > XATTR_ROOM) throw new Unusual();

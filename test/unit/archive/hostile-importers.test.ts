@@ -184,3 +184,39 @@ for (const [importer, run] of Object.entries(IMPORTERS)) {
     },
   );
 }
+
+test(
+  'a layer is refused for the same reason whether it would be extracted or mounted',
+  needsRoot,
+  async () => {
+    const base = mkdtempSync(join(tmpdir(), 'varve-hostile-'));
+    try {
+      const odd: readonly (readonly [string, Readonly<Record<string, Buffer>>])[] = [
+        ['capabilities of the first revision', { 'security.capability': Buffer.alloc(12, 1) }],
+        ['capabilities of no revision', { 'security.capability': Buffer.alloc(20, 9) }],
+        ['an attribute with the longest name', { [`user.${'n'.repeat(250)}`]: Buffer.from('v') }],
+        ['an attribute with a longer name', { [`user.${'n'.repeat(251)}`]: Buffer.from('v') }],
+        ['an attribute without a name', { 'user.': Buffer.from('v') }],
+        ['an attribute of another kind', { 'system.data': Buffer.from('v') }],
+      ];
+      const archives = [
+        ...hostileTars(join(base, 'outside')),
+        ...odd.map(([danger, xattrs]) => ({
+          danger,
+          bytes: tarOf([{ name: 'f', data: 'f', xattrs: new Map(Object.entries(xattrs)) }]),
+        })),
+      ];
+      const said = async (form: 'directories' | 'erofs'): Promise<readonly string[]> => {
+        const all: string[] = [];
+        for (const { danger, bytes } of archives) {
+          const result = await applyLayer(bytes, mkdtempSync(join(base, `${form}-`)), form);
+          all.push(`${danger}: ${result.ok ? 'taken' : result.error.message}`);
+        }
+        return all;
+      };
+      deepEqual(await said('erofs'), await said('directories'));
+    } finally {
+      rmSync(base, { recursive: true, force: true });
+    }
+  },
+);
