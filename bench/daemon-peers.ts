@@ -1,7 +1,7 @@
 /** Builders that work in a daemon: Debian's Docker, and a BuildKit given by its path. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isThere, must, type Peer } from './peer.ts';
@@ -85,7 +85,7 @@ export async function docker(root: string, layout: string): Promise<Peer | strin
 export async function buildkit(root: string, layout: string): Promise<Peer | string> {
   const started = await startBuildkit(root, 'buildkit', 'buildctl');
   if (typeof started === 'string') return started;
-  const { client, socket, daemon, pid } = started;
+  const { client, socket } = started;
   const buildctl = [client, '--addr', socket];
   const base = ['--oci-layout', `base=${layout}`];
   base.push('--opt', `context:base=oci-layout://base@${digestOf(layout)}`);
@@ -102,12 +102,10 @@ export async function buildkit(root: string, layout: string): Promise<Peer | str
         ...(cacheTo === undefined ? [] : ['--export-cache', cacheTo]),
         ...(cacheFrom === undefined ? [] : ['--import-cache', cacheFrom]),
       ],
-      daemon: pid,
+      daemon: started.pid(),
     }),
-    clear: () => {
-      must([...buildctl, 'prune', '--all']);
-    },
-    stop: async () => await ended(daemon, pid),
+    clear: started.clear,
+    stop: started.stop,
   };
 }
 
@@ -115,7 +113,7 @@ export async function buildkit(root: string, layout: string): Promise<Peer | str
 export async function buildx(root: string, layout: string): Promise<Peer | string> {
   const started = await startBuildkit(root, 'buildx', 'docker-buildx');
   if (typeof started === 'string') return started;
-  const { client, socket, daemon, pid, dir } = started;
+  const { client, socket, dir } = started;
   const env = { BUILDX_CONFIG: join(dir, 'config'), DOCKER_CONFIG: join(dir, 'docker') };
   must([client, 'create', '--name', 'bench', '--driver', 'remote', socket], env);
   const base = ['--build-context', `base=oci-layout://${layout}:latest`];
@@ -132,12 +130,10 @@ export async function buildx(root: string, layout: string): Promise<Peer | strin
         context,
       ],
       env,
-      daemon: pid,
+      daemon: started.pid(),
     }),
-    clear: () => {
-      must([client, 'prune', '--builder', 'bench', '-af'], env);
-    },
-    stop: async () => await ended(daemon, pid),
+    clear: started.clear,
+    stop: started.stop,
   };
 }
 
@@ -145,8 +141,10 @@ interface StartedBuildkit {
   readonly dir: string;
   readonly socket: string;
   readonly client: string;
-  readonly daemon: ChildProcess;
-  readonly pid: number;
+  readonly pid: () => number;
+  /** A daemon without anything: what is pruned leaves what builds of before are remembered with. */
+  readonly clear: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 async function startBuildkit(
@@ -162,15 +160,27 @@ async function startBuildkit(
   mkdirSync(dir);
   const path = join(dir, 's');
   const socket = `unix://${path}`;
-  const daemon = spawn(
-    join(programs, 'buildkitd'),
-    ['--root', join(dir, 'root'), '--addr', socket],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const refused = await answers(daemon, () => existsSync(path));
-  const { pid } = daemon;
-  if (refused !== undefined || pid === undefined) return refused ?? 'it does not start';
-  return { dir, socket, client, daemon, pid };
+  const state = join(dir, 'root');
+  const start = async (): Promise<ChildProcess | string> => {
+    rmSync(path, { force: true });
+    const daemon = spawn(join(programs, 'buildkitd'), ['--root', state, '--addr', socket], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    return (await answers(daemon, () => existsSync(path))) ?? daemon;
+  };
+  let daemon = await start();
+  if (typeof daemon === 'string') return daemon;
+  const pid = (): number => (typeof daemon === 'string' ? 0 : (daemon.pid ?? 0));
+  const stop = async (): Promise<void> => {
+    if (typeof daemon !== 'string') await ended(daemon, pid());
+  };
+  const clear = async (): Promise<void> => {
+    await stop();
+    rmSync(state, { recursive: true });
+    daemon = await start();
+    if (typeof daemon === 'string') throw new Error(daemon);
+  };
+  return { dir, socket, client, pid, clear, stop };
 }
 
 /** The digest of the one image in an OCI layout. */

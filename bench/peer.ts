@@ -16,7 +16,7 @@ export interface Peer {
   /** The image is called `tag`. */
   build(context: string, tag: string, ends?: Ends): Command;
   /** Throws away everything the builder has cached. */
-  clear(): void;
+  clear(): Promise<void> | void;
   stop(): Promise<void>;
 }
 

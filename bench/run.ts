@@ -69,7 +69,7 @@ async function run(workload: Workload, { disk, peers }: Bench): Promise<Row[]> {
   };
   for (let round = 0; round < coldRounds; round++)
     for (const peer of peers) {
-      peer.clear();
+      await peer.clear();
       await take('cold', peer);
     }
   for (let round = 0; round < rounds; round++) for (const peer of peers) await take('no-op', peer);
@@ -93,7 +93,7 @@ async function together(root: string, workload: Workload, { disk, peers }: Bench
       cpSync(workload.context, context, { recursive: true, preserveTimestamps: true });
       writeFileSync(join(context, 's3.txt'), `context ${i}\n`);
     }
-    peer.clear();
+    await peer.clear();
     const sample = await measure(
       contexts.map((context, i) => peer.build(context, `bench${i}`)),
       disk.written,

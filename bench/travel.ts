@@ -66,7 +66,7 @@ async function journey(peer: Peer, what: Travel, { root, cache, image }: Places)
   const archive = join(root, 'out.tar');
   const max = { cacheTo: `${cache},mode=max,compression=zstd` };
   const push = { output: `type=image,name=${image},push=true,compression=zstd` };
-  peer.clear();
+  await peer.clear();
   await state('build, nothing exported');
   await state('first cache export, zstd, with the cached build', max);
   await state('the same again, nothing changed', max);
@@ -80,9 +80,9 @@ async function journey(peer: Peer, what: Travel, { root, cache, image }: Places)
   what.change();
   await state('one file changed and pushed', push);
   await state('its cache export', max);
-  peer.clear();
+  await peer.clear();
   await state('new machine, nothing changed', { cacheFrom: cache });
-  peer.clear();
+  await peer.clear();
   what.change();
   await state('new machine, one file changed and pushed', { ...push, cacheFrom: cache });
 }
@@ -109,7 +109,7 @@ async function withoutCache(peer: Peer, what: Travel, { root, image }: Places): 
     say(peer.name, title, await measure([{ argv }]));
   const push = ['push', '--quiet', '--tls-verify=false', '--compression-format', 'zstd', 'bench'];
   const archive = join(root, 'peer.tar');
-  peer.clear();
+  await peer.clear();
   await run('build, nothing exported', build.argv);
   await run('first push, zstd', [...storage, ...push, `docker://${image}`]);
   what.change();
