@@ -1,7 +1,7 @@
 /**
  * Everything that `varve cache` prints of one store, as a whole (test/cases/cache). What differs from machine to machine is compared with
  * the store itself and then written by these rules:
- * - an id is the kind of its entry and a number, in the order of kind, label, time and id; a path begins with STORE;
+ * - an id is the kind of its entry and a number, in the order of kind, label, time, what it stands on and size; a path begins with STORE;
  * - a size or a time of work that is what `ls --json` says is `=`, and what that says is compared with du and the rules of costs;
  * - steps are said to have taken 90 s; it is a day and a half later; a moment is TIME.
  */
@@ -290,11 +290,17 @@ function namesOf(listed: readonly Whole[], history: string): ReadonlyMap<string,
   const names: [string, string][] = [];
   const counts = new Map<string, number>();
   const kinds: readonly string[] = ENTRY_KINDS;
+  const byId = new Map(listed.map((entry) => [entry.id, entry]));
+  /** What tells entries apart that were made at the same moment: what they stand on, and how large that and they are. */
+  const standing = ({ parents }: Whole): Whole | undefined => byId.get(parents[0] ?? '');
   const sorted = listed.toSorted(
     (a, b) =>
       kinds.indexOf(a.kind) - kinds.indexOf(b.kind) ||
       order(plain(a.label), plain(b.label)) ||
       order(a.createdAt, b.createdAt) ||
+      order(standing(a)?.createdAt ?? '', standing(b)?.createdAt ?? '') ||
+      a.bytes - b.bytes ||
+      (standing(a)?.bytes ?? 0) - (standing(b)?.bytes ?? 0) ||
       order(a.id, b.id),
   );
   for (const { id, kind, label, paths } of sorted) {
