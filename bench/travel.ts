@@ -10,6 +10,7 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startRegistry } from '../test/rig/registry.ts';
+import { Counted } from './counted.ts';
 import { makeDisk } from './disk.ts';
 import { measure } from './measure.ts';
 import type { Ends, Peer } from './peer.ts';
@@ -55,13 +56,19 @@ interface Places {
   readonly cache: string;
   /** Of its own registry: what the cache's has would be mounted, not sent. */
   readonly image: string;
+  /** The relays in front of the registries. */
+  readonly relays: readonly Counted[];
 }
 
 /** Every state of a workload, in its order, for a builder whose caches travel. */
-async function journey(peer: Peer, what: Travel, { root, cache, image }: Places): Promise<void> {
+async function journey(
+  peer: Peer,
+  what: Travel,
+  { root, cache, image, relays }: Places,
+): Promise<void> {
   const state = async (title: string, ends: Ends = {}): Promise<void> => {
     const sample = await measure([peer.build(what.context, 'bench', ends)]);
-    say(peer.name, title, sample);
+    say(peer.name, title, sample, relays);
   };
   const archive = join(root, 'out.tar');
   const max = { cacheTo: `${cache},mode=max,compression=zstd` };
@@ -95,18 +102,26 @@ function say(
     cpuSeconds,
     peakMiB,
   }: { readonly seconds: number; readonly cpuSeconds: number; readonly peakMiB: number },
+  relays: readonly Counted[],
 ): void {
+  const traffic = relays.map((relay) => relay.take());
+  const mb = (of: 'sent' | 'received'): string =>
+    (traffic.reduce((sum, each) => sum + each[of], 0) / 1e6).toFixed(2);
   console.log(
-    `  ${peer.padEnd(8)} ${title.padEnd(52)} ${seconds.toFixed(2)} s, ${cpuSeconds.toFixed(2)} CPU s, peak ${peakMiB.toFixed(0)} MiB`,
+    `  ${peer.padEnd(8)} ${title.padEnd(52)} ${seconds.toFixed(2)} s, ${cpuSeconds.toFixed(2)} CPU s, peak ${peakMiB.toFixed(0)} MiB, sent ${mb('sent')} MB, received ${mb('received')} MB`,
   );
 }
 
 /** What buildah has of it. */
-async function withoutCache(peer: Peer, what: Travel, { root, image }: Places): Promise<void> {
+async function withoutCache(
+  peer: Peer,
+  what: Travel,
+  { root, image, relays }: Places,
+): Promise<void> {
   const build = peer.build(what.context, 'bench');
   const storage = build.argv.slice(0, build.argv.indexOf('build'));
   const run = async (title: string, argv: readonly string[]): Promise<void> =>
-    say(peer.name, title, await measure([{ argv }]));
+    say(peer.name, title, await measure([{ argv }]), relays);
   const push = ['push', '--quiet', '--tls-verify=false', '--compression-format', 'zstd', 'bench'];
   const archive = join(root, 'peer.tar');
   await peer.clear();
@@ -134,10 +149,13 @@ try {
     for (const peer of peers) {
       await using registry = await startRegistry();
       await using images = await startRegistry();
-      const image = `${images.host}/bench/app:latest`;
-      const cache = `type=registry,ref=${registry.host}/bench/cache:latest`;
+      await using caching = await Counted.start(registry.host);
+      await using pushing = await Counted.start(images.host);
+      const image = `${pushing.host}/bench/app:latest`;
+      const cache = `type=registry,ref=${caching.host}/bench/cache:latest`;
+      const relays = [caching, pushing];
       const go = peer.name === 'buildah' ? withoutCache : journey;
-      await go(peer, each, { root, cache, image });
+      await go(peer, each, { root, cache, image, relays });
     }
   }
 } finally {
