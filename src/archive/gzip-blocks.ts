@@ -1,6 +1,12 @@
-import { versions } from 'node:process';
 import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw, inflateRaw, type ZlibOptions } from 'node:zlib';
+import {
+  constants,
+  crc32,
+  deflateRaw,
+  deflateRawSync,
+  inflateRaw,
+  type ZlibOptions,
+} from 'node:zlib';
 import { isNoise, sampleOfNoise } from './incompressible.ts';
 
 /** Where compressed blocks are remembered. A name says what decides the bytes of a block, but not for certain. */
@@ -28,11 +34,18 @@ const deflate = (...args: [Uint8Array, ZlibOptions]): Promise<Uint8Array> =>
 const inflate = (...args: [Uint8Array, ZlibOptions]): Promise<Uint8Array> =>
   promisify<Uint8Array, ZlibOptions, Uint8Array>(inflateRaw)(...args);
 
-/** Checksums find a block again; whether it is the same is found out by comparing. */
+/**
+ * Checksums find a block again; whether it is the same is found out by comparing. Another version of the compressor gives other
+ * bytes, and finds nothing of this one.
+ */
 export function nameOfBlock({ block, dictionary, level }: GzipBlock): string {
-  const what = [crc32(block), block.length, crc32(dictionary), level ?? 'default'];
-  return `${versions.zlib} ${what.join(' ')}`;
+  compressor ??= crc32(deflateRawSync(SAMPLE));
+  return [compressor, crc32(block), block.length, crc32(dictionary), level ?? 'default'].join(' ');
 }
+
+/** What the compressor makes of this tells it from others. */
+const SAMPLE = Array.from({ length: 2000 }, (_, i) => (i * 7919) % 1009).join(' ');
+let compressor: number | undefined;
 
 /** The compressed form of a block: one that is known, since unpacking takes a tenth of the time, or one made now. */
 export async function knownOrDeflated(
