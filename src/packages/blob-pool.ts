@@ -81,6 +81,26 @@ export class BlobPool {
     return last;
   }
 
+  /**
+   * Makes something of a file whose place it takes, one process at a time: `known` is what another has made meanwhile, `make` uses the
+   * file. The file is removed afterwards, which nobody else may be about to read.
+   */
+  async replace<T>(
+    wanted: WantedBlob,
+    options: FetchOptions,
+    known: () => Promise<T | undefined>,
+    make: (path: string) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    await using _lock = await this.#locks.lock(`index:${wanted.sha256}`, options.signal);
+    const meanwhile = await known();
+    if (meanwhile !== undefined) return ok(meanwhile);
+    const got = await this.obtain(wanted, options);
+    if (!got.ok) return got;
+    const made = await make(got.value);
+    if (made.ok) await rm(got.value, { force: true });
+    return made;
+  }
+
   /** Checks an entry; one that does not hold is moved to `quarantine/` and reported. */
   async #holds(wanted: WantedBlob): Promise<boolean> {
     const path = this.path(wanted.sha256);

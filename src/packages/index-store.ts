@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -48,21 +48,15 @@ export class IndexStore {
     const found = locate(request);
     if (found === undefined) return err(noIndex(request));
     const path = join(this.#root, hexOf(found.plain?.sha256 ?? found.file.sha256));
-    const kept = await readIfThere(path);
-    const upgraded = kept === undefined ? undefined : upgradedIndex(kept);
-    if (upgraded !== undefined) await writeAtomically(path, upgraded);
-    const bytes = upgraded ?? kept;
-    const known = bytes === undefined ? undefined : PackagesIndex.read(bytes);
-    if (known !== undefined) return ok(known);
-    const made = await this.#fetch(request, found);
-    if (!made.ok) return made;
-    await writeAtomically(path, made.value);
-    const index = PackagesIndex.read(made.value);
-    if (index === undefined) throw new Error('a compact index cannot be read back');
-    return ok(index);
+    const known = await keptIndex(path);
+    return known === undefined ? await this.#fetch(request, found, path) : ok(known);
   }
 
-  async #fetch(request: IndexRequest, found: Located): Promise<Result<Buffer>> {
+  async #fetch(
+    request: IndexRequest,
+    found: Located,
+    keep: string,
+  ): Promise<Result<PackagesIndex>> {
     const { file, plain, path } = found;
     const name = `${path} of ${redact(request.uri)} ${request.suite}`;
     const base = `${request.uri}/dists/${request.suite}`;
@@ -70,24 +64,37 @@ export class IndexStore {
     const urls = request.offline
       ? []
       : [...(request.release.byHash ? [byHash] : []), `${base}/${path}`];
-    const got = await this.#pool.obtain(
+    // The compact form takes its place; the compressed one would never be read again.
+    return await this.#pool.replace(
       { sha256: file.sha256, size: file.size, name, urls },
       { signal: request.signal },
+      () => keptIndex(keep),
+      async (packed) => {
+        const unpacked = await unpack(await readFile(packed), path, {
+          signal: request.signal,
+          maxBytes: plain?.size ?? MAX_INDEX,
+        });
+        const fits =
+          unpacked !== undefined && (plain === undefined || sha256(unpacked) === plain.sha256);
+        if (!fits)
+          return err(failure('PK020', 3, `${name} does not unpack to what the Release file names`));
+        const made = compactIndex(unpacked);
+        await writeAtomically(keep, made);
+        const index = PackagesIndex.read(made);
+        if (index === undefined) throw new Error('a compact index cannot be read back');
+        return ok(index);
+      },
     );
-    if (!got.ok) return got;
-    const packed = await readFile(got.value);
-    // The compact form takes its place; the compressed one would never be read again.
-    await rm(got.value, { force: true });
-    const unpacked = await unpack(packed, path, {
-      signal: request.signal,
-      maxBytes: plain?.size ?? MAX_INDEX,
-    });
-    const fits =
-      unpacked !== undefined && (plain === undefined || sha256(unpacked) === plain.sha256);
-    if (!fits)
-      return err(failure('PK020', 3, `${name} does not unpack to what the Release file names`));
-    return ok(compactIndex(unpacked));
   }
+}
+
+/** The index in compact form, brought into the form of today where it is in an earlier one. */
+async function keptIndex(path: string): Promise<PackagesIndex | undefined> {
+  const kept = await readIfThere(path);
+  const upgraded = kept === undefined ? undefined : upgradedIndex(kept);
+  if (upgraded !== undefined) await writeAtomically(path, upgraded);
+  const bytes = upgraded ?? kept;
+  return bytes === undefined ? undefined : PackagesIndex.read(bytes);
 }
 
 interface Located {

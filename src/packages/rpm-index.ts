@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decompress } from '../archive/index.ts';
 import {
@@ -51,6 +50,13 @@ interface PieceReader<T> {
   end(): Result<T>;
 }
 
+/** Metadata in the form in which it is used: read, made out of a document, written. */
+interface Kept<T> {
+  readonly kept: () => Promise<T | undefined>;
+  readonly reader: (name: string) => PieceReader<T>;
+  readonly keep: (value: T) => Promise<void>;
+}
+
 /** Metadata of repositories in the form in which it is used, by the digest of the file that repomd.xml names. */
 export class RpmIndexStore {
   readonly #root: string;
@@ -66,13 +72,17 @@ export class RpmIndexStore {
     const file = fileOf(request, 'primary');
     if (!file.ok) return file;
     const path = join(this.#root, hexOf(sha256(goJson([FORMAT, file.value.sha256]))));
-    const known = await readKept(path);
     // What was written here is of this shape: its digest says that it is unchanged.
-    if (known !== undefined) return ok(known as readonly RpmRecord[]);
-    const read = await this.#read(request, file.value, (name) => new PrimaryReader(name));
-    // Records hold only JSON values; an interface has no index signature to say so.
-    if (read.ok) await writeKept(path, read.value as unknown as GoJson);
-    return read;
+    const kept = async (): Promise<readonly RpmRecord[] | undefined> =>
+      (await readKept(path)) as readonly RpmRecord[] | undefined;
+    const known = await kept();
+    if (known !== undefined) return ok(known);
+    return await this.#read<readonly RpmRecord[]>(request, file.value, {
+      kept,
+      reader: (name) => new PrimaryReader(name),
+      // Records hold only JSON values; an interface has no index signature to say so.
+      keep: (records) => writeKept(path, records as unknown as GoJson),
+    });
   }
 
   /** Which packages hold the wanted paths, by SHA-256 of the package; only asked where the primary metadata does not say. */
@@ -84,41 +94,48 @@ export class RpmIndexStore {
     if (!file.ok) return file;
     const asked = goJson([FORMAT, file.value.sha256, [...wanted].sort()]);
     const path = join(this.#root, hexOf(sha256(asked)));
-    const known = await readKept(path);
-    // As above.
-    if (known !== undefined) return ok(new Map(known as readonly (readonly [string, string[]])[]));
-    const read = await this.#read(request, file.value, (name) => new FilelistsReader(name, wanted));
-    if (read.ok)
-      await writeKept(
-        path,
-        [...read.value].map(([id, paths]) => [id, [...paths]]),
-      );
-    return read;
+    const kept = async (): Promise<ReadonlyMap<string, readonly string[]> | undefined> => {
+      const rows = await readKept(path);
+      // As above.
+      return rows === undefined
+        ? undefined
+        : new Map(rows as readonly (readonly [string, string[]])[]);
+    };
+    const known = await kept();
+    if (known !== undefined) return ok(known);
+    return await this.#read<ReadonlyMap<string, readonly string[]>>(request, file.value, {
+      kept,
+      reader: (name) => new FilelistsReader(name, wanted),
+      keep: (owners) =>
+        writeKept(
+          path,
+          [...owners].map(([id, paths]) => [id, [...paths]]),
+        ),
+    });
   }
 
   async #read<T>(
     request: RpmIndexRequest,
     file: RepomdFile,
-    reader: (name: string) => PieceReader<T>,
+    { kept, reader, keep }: Kept<T>,
   ): Promise<Result<T>> {
     const url = `${request.uri}/${file.location.split('/').map(encodeURIComponent).join('/')}`;
     const name = redact(url);
-    const got = await this.#pool.obtain(
+    const { signal } = request;
+    // The kept form takes its place; the compressed one would never be read again.
+    return await this.#pool.replace(
       {
         ...{ sha256: digestOfHex(file.sha256), size: file.size, name },
         urls: request.offline ? [] : [url],
       },
-      { signal: request.signal },
+      { signal },
+      kept,
+      async (path) => {
+        const read = await readPacked(path, file, { name, reader: reader(name), signal });
+        if (read.ok) await keep(read.value);
+        return read;
+      },
     );
-    if (!got.ok) return got;
-    const read = await readPacked(got.value, file, {
-      name,
-      reader: reader(name),
-      signal: request.signal,
-    });
-    // The kept form takes its place; the compressed one would never be read again.
-    if (read.ok) await rm(got.value, { force: true });
-    return read;
   }
 }
 
