@@ -29,7 +29,7 @@ export interface Unmet {
   readonly heldBy: readonly { readonly text: string; readonly bytes: number }[];
 }
 
-/** What a policy removes, in the order of removal: nothing before what stands on it. */
+/** What a policy removes, in the order of removal: nothing before what stands on it, but for rings, which go as one. */
 export interface GcPlan {
   readonly removals: readonly Removal[];
   readonly usedBefore: number;

@@ -1,6 +1,5 @@
 import { failure, type GoJson } from '../../base/index.ts';
 import {
-  ENTRY_KINDS,
   type Entry,
   type EntryFilter,
   type EntryKind,
@@ -80,79 +79,6 @@ function choose(options: Options): Choice {
     return { ok: false, error: failure('CL002', 2, `--sort ${sort}: unknown; known: ${known}`) };
   }
   return { ok: true, filters, order };
-}
-
-/** `varve cache tree`: what stands on what. */
-export function cacheTree(io: Io, id: string | undefined, options: Options): Promise<number> {
-  return withUpkeep(io, { values: options }, async (deps) => {
-    // In the order in which they were made: directories are listed in none.
-    const entries = [...(await takeInventory(deps))].sort(
-      (a, b) => kindOrder(a) - kindOrder(b) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
-    );
-    const byId = new Map(entries.map((entry) => [entry.id, entry]));
-    const children = new Map<string, Entry[]>();
-    for (const entry of entries)
-      for (const parent of entry.parents)
-        children.set(parent, [...(children.get(parent) ?? []), entry]);
-    const found = id === undefined ? undefined : one(entries, id);
-    if (found !== undefined && !found.ok) return fail(io, found.error);
-    const roots =
-      found === undefined
-        ? entries.filter(
-            (e) =>
-              e.parents.every((p) => !byId.has(p)) && (children.has(e.id) || e.kind === 'layer'),
-          )
-        : [found.entry];
-    if (options['json'] === true) {
-      for (const root of roots) printJson(io, treeJson(root, children, new Set()));
-      return 0;
-    }
-    for (const root of roots) for (const line of treeLines(root, children)) io.out(`${line}\n`);
-    return 0;
-  });
-}
-
-const kindOrder = ({ kind }: Entry): number => ENTRY_KINDS.indexOf(kind);
-
-/** A path through the tree that comes back to itself would be a fault of the database: it ends there. */
-function treeJson(
-  entry: Entry,
-  children: ReadonlyMap<string, readonly Entry[]>,
-  above: ReadonlySet<string>,
-): GoJson {
-  const below = above.has(entry.id) ? [] : (children.get(entry.id) ?? []);
-  const path = new Set([...above, entry.id]);
-  return {
-    id: entry.id,
-    kind: entry.kind,
-    bytes: entry.bytes,
-    label: entry.label,
-    children: below.map((child) => treeJson(child, children, path)),
-  };
-}
-
-function* treeLines(
-  entry: Entry,
-  children: ReadonlyMap<string, readonly Entry[]>,
-  at: { readonly head: string; readonly tail: string; readonly above: ReadonlySet<string> } = {
-    head: '',
-    tail: '',
-    above: new Set(),
-  },
-): Generator<string> {
-  const size = entry.kind === 'record' ? '' : ` ${formatBytes(entry.bytes)}`;
-  yield `${at.head}${entry.kind} ${shortId(entry.id)}${size}  ${cut(neutralise(entry.label))}`;
-  if (at.above.has(entry.id)) return;
-  const below = children.get(entry.id) ?? [];
-  const above = new Set([...at.above, entry.id]);
-  for (const [i, child] of below.entries()) {
-    const last = i === below.length - 1;
-    yield* treeLines(child, children, {
-      head: `${at.tail}${last ? '└─ ' : '├─ '}`,
-      tail: `${at.tail}${last ? '   ' : '│  '}`,
-      above,
-    });
-  }
 }
 
 /** `varve cache why`: why an entry is here, what keeps it, and what would be lost. */

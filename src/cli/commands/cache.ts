@@ -59,7 +59,9 @@ function addShowing(cache: Command, run: Run): void {
     .description('what stands on what')
     .option(...CACHE_DIR)
     .option(...JSON_FLAG)
-    .action(run<[string | undefined, Options]>(async () => (await show()).cacheTree));
+    .action(
+      run<[string | undefined, Options]>(async () => (await import('./cache-tree.ts')).cacheTree),
+    );
   cache
     .command('why <entry>')
     .description('why an entry is here, what keeps it, and what losing it costs')

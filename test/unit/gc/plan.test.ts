@@ -7,6 +7,7 @@ import {
   PRESETS,
   planGc,
   planPrune,
+  removable,
 } from '../../../src/gc/index.ts';
 import { note } from '../../rig/golden.ts';
 import { storeEntry as entry, MB, NOW, syntheticStore } from '../../rig/synthetic-store.ts';
@@ -189,6 +190,61 @@ describe('the other rules', () => {
     assert.deepEqual(removed(planPrune(entries, { wanted, keepBytes: 3 * MB }, state)), [
       'a asked',
     ]);
+  });
+});
+
+describe('entries that stand on each other in a ring', () => {
+  // Two images have the same two layers in either order, and a layer above.
+  const ring = (own: Partial<Entry> = {}): Entry[] => [
+    entry('base', { kind: 'blob' }),
+    entry('a', { parents: ['b', 'base'], seconds: 1, ...own }),
+    entry('b', { parents: ['a'], seconds: 90 }),
+    entry('top', { parents: ['b'], seconds: 5 }),
+    entry('aside', { seconds: 50 }),
+  ];
+  const all = (entries: readonly Entry[], wanted = (_: Entry): boolean => true): string[] =>
+    removed(planPrune(entries, { wanted }, state)).map((line) => line.split(' ')[0] ?? '');
+
+  test('go when nothing else stands on them', () => {
+    assert.deepEqual(all(ring()), ['top', 'aside', 'a', 'b', 'base']);
+    assert.deepEqual([...removable(ring())].sort(), ['a', 'aside', 'b', 'base', 'top']);
+  });
+
+  test('go as one, for what the dearest of them is worth', () => {
+    assert.deepEqual(removed(gc(ring(), cap(3))), ['top max-used-space', 'aside max-used-space']);
+    assert.deepEqual(removed(gc(ring(), cap(2))), [
+      ...['top', 'aside', 'a', 'b'].map((id) => `${id} max-used-space`),
+    ]);
+  });
+
+  test('stay when one of them is held, and what they stand on with them', () => {
+    const held = ring({ holds: lease });
+    assert.deepEqual(all(held), ['top', 'aside']);
+    assert.deepEqual([...removable(held)].sort(), ['aside', 'top']);
+  });
+
+  test('stay when something kept stands on one of them', () => {
+    const kept = ring().map((e) => (e.id === 'top' ? { ...e, holds: lease } : e));
+    assert.deepEqual(all(kept), ['aside']);
+    assert.deepEqual([...removable(kept)], ['aside']);
+  });
+
+  test('stay when not all of them are asked for', () => {
+    assert.deepEqual(
+      all(ring(), ({ id }) => id !== 'a'),
+      ['top', 'aside'],
+    );
+  });
+
+  test('are found in a chain that is as long as the store', () => {
+    const count = 100_000;
+    const entries = Array.from({ length: count }, (_, i) =>
+      entry(`e${i}`, { parents: [`e${(i + 1) % count}`] }),
+    );
+    assert.equal(all(entries).length, count);
+    const open = entries.with(7, entry('e7'));
+    assert.deepEqual(all(open).slice(0, 3), ['e8', 'e9', 'e10']);
+    assert.equal(all(open).at(-1), 'e7');
   });
 });
 
