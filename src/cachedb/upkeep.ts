@@ -215,8 +215,8 @@ export class Upkeep implements UpkeepDb {
 
   evict(evictions: readonly Eviction[]): void {
     this.#db.write(() => {
-      for (const { resource, rule, at, layer, blob } of evictions) {
-        if (layer !== undefined) this.#evictResults(layer, { resource, rule, at });
+      for (const { resource, rule, at, layers, blob } of evictions) {
+        for (const layer of layers) this.#evictResults(layer, { resource, rule, at });
         if (blob !== undefined) this.#db.run('DELETE FROM layer_blob WHERE digest = ?', blob);
         this.#db.run('DELETE FROM disk_use WHERE resource = ?', resource);
       }

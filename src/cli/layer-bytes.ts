@@ -12,9 +12,9 @@ export async function layerBytes(
   const { upkeep } = store.db;
   const entries = await takeInventory(createUpkeepDeps(io, store));
   const sizes = new Map<string, number>();
-  for (const { formOf, bytes, shared } of entries)
-    if (formOf !== undefined)
-      sizes.set(formOf.layer, Math.max(sizes.get(formOf.layer) ?? 0, bytes + shared));
+  for (const { formsOf = [], bytes, shared } of entries)
+    for (const { layer } of formsOf)
+      sizes.set(layer, Math.max(sizes.get(layer) ?? 0, bytes + shared));
   const layers = new Map(upkeep.chains().map(({ id, layer }) => [id, layer]));
   const chains = new Map(upkeep.results().map(({ digest, chain }) => [digest, chain]));
   return (key) => sizes.get(layers.get(chains.get(key) ?? -1) ?? '');

@@ -53,6 +53,15 @@ export interface Cost {
   readonly bytes: number;
 }
 
+/** What an entry is to a layer. */
+export interface FormOf {
+  readonly layer: string;
+  /** The layer can also be had from where it came from. */
+  readonly elsewhere: boolean;
+  /** The other forms of the layer, by the ids of their entries. */
+  readonly twins: readonly string[];
+}
+
 /** One thing in the store. */
 export interface Entry {
   /** `<kind of resource>:<name>`: `layer:new:…`, `blob:sha256:…`, `mount:…`. */
@@ -85,8 +94,8 @@ export interface Entry {
   readonly cost: Cost;
   /** What losing the last of the twins costs. */
   readonly lastCost: Cost;
-  /** The layer that this is a form of, and whether it can also be had elsewhere. */
-  readonly formOf?: { readonly layer: string; readonly elsewhere: boolean };
+  /** The layers that this is a form of; several when it is a blob that layers of the same content share. */
+  readonly formsOf?: readonly FormOf[];
   /** Where the bytes are. */
   readonly paths: readonly string[];
 }

@@ -19,8 +19,9 @@ export class Stock {
   readonly entries: readonly Entry[];
   readonly #places: ReadonlyMap<string, number>;
   readonly #parents: readonly (readonly number[])[];
-  readonly #twins: readonly (readonly number[])[];
-  /** Which entries have this one as a twin: two layers of one content share a blob, which names one of them. */
+  /** The twins of each entry, by what it is a form of: a blob may be that of several layers. */
+  readonly #twins: readonly (readonly (readonly number[])[])[];
+  /** Which entries have this one as a twin. */
   readonly #twinOf: readonly (readonly number[])[];
   /** Entries that stand on each other in a ring go together: the ring by the place that stands for it, and that by each place. */
   readonly #rings: ReadonlyMap<number, readonly number[]>;
@@ -41,10 +42,12 @@ export class Stock {
     this.#first = Int32Array.from(entries, (_, at) => at);
     for (const [first, ring] of this.#rings) for (const at of ring) this.#first[at] = first;
     this.#parents = parents.map((own, at) => this.#outside(own, at));
-    this.#twins = entries.map((entry) => placesOf(entry.twins));
+    this.#twins = entries.map(
+      ({ formsOf, twins }) => formsOf?.map((form) => placesOf(form.twins)) ?? [placesOf(twins)],
+    );
     const twinOf = entries.map((): number[] => []);
-    for (const [at, twins] of this.#twins.entries())
-      for (const twin of twins) twinOf[twin]?.push(at);
+    for (const [at, { twins }] of entries.entries())
+      for (const twin of placesOf(twins)) twinOf[twin]?.push(at);
     this.#twinOf = twinOf;
     this.#needed = new Int32Array(entries.length);
     this.#gone = new Uint8Array(entries.length);
@@ -67,7 +70,8 @@ export class Stock {
 
   /** Seconds that a megabyte of it saves, over all the times that it was of use and once more. */
   value(entry: Entry, at: number): number {
-    const last = this.#twins[at]?.every((twin) => this.#gone[twin] === 1) ?? true;
+    const isGone = (twin: number): boolean => this.#gone[twin] === 1;
+    const last = this.#twins[at]?.some((twins) => twins.every(isGone)) ?? true;
     const { ms } = last ? entry.lastCost : entry.cost;
     return ((ms / 1000) * (1 + entry.uses)) / (Math.max(entry.bytes, 512) / 1e6);
   }

@@ -125,8 +125,8 @@ export interface Eviction {
   /** The rule in words: `older than 7 days`. */
   readonly rule: string;
   readonly at: Millis;
-  /** The layer whose results are lost with it, when no other form of it is left. */
-  readonly layer?: LayerId;
+  /** Layers of which no other form is left: their results are lost with it. */
+  readonly layers: readonly LayerId[];
   /** The blob whose rows go with it. */
   readonly blob?: Digest;
 }

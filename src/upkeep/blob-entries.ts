@@ -5,26 +5,48 @@ import type { LayerRow } from '../ports/index.ts';
 import type { UpkeepDeps } from './deps.ts';
 import { compressing, downloading, FREE, running } from './estimate.ts';
 import { type Facts, holdsOn, pinText, short } from './facts.ts';
-import { costOfLosing, type Forms, type LayerUse, makerOf, type Parents } from './layer-entries.ts';
+import {
+  blobsHere,
+  costOfLosing,
+  type Forms,
+  type LayerUse,
+  makerOf,
+  type Parents,
+} from './layer-entries.ts';
 
 /** The namespace in which `image/` remembers layers with rewritten times; its keys begin with the layer's id. */
 const REWRITES = 'layer-rewrite.v1';
 
+/** The layers that a blob is a form of, the oldest first. */
+interface LayersOfBlob {
+  readonly rows: readonly LayerRow[];
+  /** It is one of them with other times. */
+  readonly rewritten: boolean;
+}
+
 /** Layers by the digests of their compressed forms, those with rewritten times included. */
-export function layersOfBlobs(
+function layersOfBlobs(
   deps: Pick<UpkeepDeps, 'db'>,
   facts: Facts,
-): ReadonlyMap<Digest, { readonly row: LayerRow; readonly rewritten: boolean }> {
-  const found = new Map<Digest, { row: LayerRow; rewritten: boolean }>();
+): ReadonlyMap<Digest, LayersOfBlob> {
+  const found = new Map<Digest, LayersOfBlob>();
   for (const { key, value } of deps.db.memos(REWRITES)) {
     const row = facts.layers.get(key.split(' ')[0] ?? '');
     const parsed = parseJson(Buffer.from(value).toString('utf8'));
     const blob = parsed.ok && isRecord(parsed.value) ? parsed.value['blob'] : undefined;
     const digest = isRecord(blob) ? parseDigest(String(blob['digest'])) : undefined;
-    if (row !== undefined && digest !== undefined) found.set(digest, { row, rewritten: true });
+    if (row !== undefined && digest !== undefined)
+      found.set(digest, { rows: [row], rewritten: true });
   }
-  for (const row of facts.layers.values())
-    for (const { digest } of row.blobs) found.set(digest, { row, rewritten: false });
+  const layers = [...facts.layers.values()].sort(
+    (a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
+  );
+  const plain = Map.groupBy(
+    layers.flatMap((row) => row.blobs.map(({ digest }) => ({ digest, row }))),
+    ({ digest }) => digest,
+  );
+  for (const [digest, pairs] of plain)
+    found.set(digest, { rows: pairs.map(({ row }) => row), rewritten: false });
   return found;
 }
 
@@ -45,11 +67,12 @@ export function blobEntries(
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat === undefined) return [];
     const id = `blob:${digest}`;
-    const layer = layers.get(digest);
+    const { rows, rewritten } = layers.get(digest) ?? NO_LAYERS;
     const images = users.get(digest) ?? [];
-    const use = layer === undefined ? undefined : shared.uses.get(layer.row.id);
+    const uses = rows.flatMap((row) => shared.uses.get(row.id) ?? []);
     const createdAt = Math.max(0, stat.mtimeMs);
-    const made = layer === undefined ? undefined : makerOf(facts, layer.row.id, layer.row);
+    const [first] = rows;
+    const made = first === undefined ? undefined : makerOf(facts, first.id, first);
     return [
       {
         id,
@@ -57,62 +80,65 @@ export function blobEntries(
         label: made?.label ?? images[0]?.what ?? 'manifest, configuration or data',
         ...facts.sizes.known(path, stat),
         createdAt,
-        usedAt: Math.max(createdAt, use?.usedAt ?? 0),
-        uses: use?.uses ?? 0,
+        usedAt: Math.max(createdAt, ...uses.map((use) => use.usedAt)),
+        uses: uses.reduce((sum, use) => sum + use.uses, 0),
         madeBy: made?.madeBy ?? {},
         usedBy: [
           ...images.map((image) => `image ${image.name}`),
-          ...(layer === undefined ? [] : [`layer ${short(layer.row.id)}`]),
+          ...rows.map((row) => `layer ${short(row.id)}`),
         ],
         holds: [
           ...holdsOn(facts, id),
           ...images.map((image) => ({ by: 'image' as const, text: `image ${image.name}` })),
-          ...layerHolds(facts, layer?.row),
+          // A layer that a process works with needs its compressed forms too.
+          ...rows.flatMap((row) => holdsOn(facts, `layer:${row.id}`)),
         ],
-        ...formsOf(facts, layer, { digest, size, shared }),
+        ...formsOf(facts, { rows, rewritten }, { digest, size, shared }),
         paths: [path],
       },
     ];
   });
 }
 
-/** What a blob shares with the extracted copy of its layer, and what losing it means. */
+const NO_LAYERS: LayersOfBlob = { rows: [], rewritten: false };
+
+/** What a blob shares with the extracted copies of its layers, and what losing it means. */
 function formsOf(
   facts: Facts,
-  layer: { readonly row: LayerRow; readonly rewritten: boolean } | undefined,
+  { rows, rewritten }: LayersOfBlob,
   known: {
     readonly digest: Digest;
     readonly size: number;
     readonly shared: { readonly forms: Forms; readonly parents: Parents };
   },
-): Pick<Entry, 'parents' | 'twins' | 'cost' | 'lastCost' | 'formOf'> {
+): Pick<Entry, 'parents' | 'twins' | 'cost' | 'lastCost' | 'formsOf'> {
   const { digest, size, shared } = known;
-  if (layer === undefined) {
-    const cost = downloading(size);
-    return { parents: [], twins: [], cost, lastCost: cost };
-  }
-  const { row, rewritten } = layer;
-  const extracted = shared.forms.dirs.has(row.id);
-  const again: Cost = row.origin === undefined ? compressing(size) : downloading(size);
+  const isOurs = rows.some((row) => row.origin === undefined);
+  const cost: Cost = isOurs ? compressing(size) : downloading(size);
   // A copy with other times is never what a cached result is made from.
-  if (rewritten) return { parents: [], twins: [], cost: again, lastCost: again };
-  const others = row.blobs
-    .filter((b) => b.digest !== digest && shared.forms.blobs.has(b.digest))
-    .map((b) => `blob:${b.digest}`);
-  const lastCost = costOfLosing(facts, row.id, size);
+  if (rewritten || rows.length === 0) return { parents: [], twins: [], cost, lastCost: cost };
+  const forms = rows.map((row) => ({
+    layer: row.id,
+    elsewhere: row.origin !== undefined,
+    twins: [
+      ...(shared.forms.dirs.has(row.id) ? [`layer:${row.id}`] : []),
+      ...blobsHere(row, shared.forms)
+        .filter((other) => other !== digest)
+        .map((other) => `blob:${other}`),
+    ],
+  }));
+  const parents = new Set(rows.flatMap((row) => shared.parents.of(row.id, 'packed')));
+  parents.delete(`blob:${digest}`);
   return {
-    parents: shared.parents.of(row.id, 'packed'),
-    twins: extracted ? [`layer:${row.id}`, ...others] : others,
-    cost: again,
-    lastCost,
-    formOf: { layer: row.id, elsewhere: row.origin !== undefined },
+    parents: [...parents].sort(),
+    twins: [...new Set(forms.flatMap(({ twins }) => twins))],
+    cost,
+    lastCost: rows.map((row) => costOfLosing(facts, row.id, size)).reduce(dearer),
+    formsOf: forms,
   };
 }
 
-/** A layer that a process works with needs its compressed forms too. */
-function layerHolds(facts: Facts, row: LayerRow | undefined): Entry['holds'] {
-  return row === undefined ? [] : holdsOn(facts, `layer:${row.id}`);
-}
+const dearer = (a: Cost, b: Cost): Cost => (b.ms > a.ms ? b : a);
 
 function imagesOfBlobs(
   facts: Facts,

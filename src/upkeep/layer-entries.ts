@@ -133,7 +133,7 @@ export function layerEntries(
       twins,
       cost: twins.length > 0 ? extracting(size.bytes) : lastCost,
       lastCost,
-      formOf: { layer: id, elsewhere: row?.origin !== undefined },
+      formsOf: [{ layer: id, elsewhere: row?.origin !== undefined, twins }],
       paths: dirs,
     };
   });

@@ -134,16 +134,17 @@ class RemovalWork {
 
   #evictionOf({ entry, why }: Removal): Eviction {
     const at = this.#deps.clock.now();
-    const { formOf } = entry;
-    const last = entry.twins.every((id) => this.#gone.has(id));
+    const { formsOf = [] } = entry;
+    const lost = formsOf.filter(
+      ({ elsewhere, twins }) => !elsewhere && twins.every((id) => this.#gone.has(id)),
+    );
     const digest = entry.kind === 'blob' ? parseDigest(entry.id.slice('blob:'.length)) : undefined;
-    // Brand: entries are made of the database's layer ids.
-    const layer =
-      formOf !== undefined && last && !formOf.elsewhere ? (formOf.layer as LayerId) : undefined;
+    const isElsewhere = formsOf.some(({ elsewhere }) => elsewhere);
     return {
       ...{ resource: entry.id, rule: why, at },
-      ...(layer === undefined ? {} : { layer }),
-      ...(digest === undefined || formOf?.elsewhere === true ? {} : { blob: digest }),
+      // Brand: entries are made of the database's layer ids.
+      layers: lost.map(({ layer }) => layer as LayerId),
+      ...(digest === undefined || isElsewhere ? {} : { blob: digest }),
     };
   }
 
@@ -192,10 +193,8 @@ function imageState({ images }: Pick<UpkeepDeps, 'images'>): string {
 
 /** Why a process that is at work may need an entry; undefined when none does. */
 function whyHeld(entry: Entry, held: HeldNow): string | undefined {
-  const { formOf } = entry;
-  const lease =
-    held.resources.get(entry.id) ??
-    (formOf === undefined ? undefined : held.resources.get(`layer:${formOf.layer}`));
+  const names = [entry.id, ...(entry.formsOf ?? []).map(({ layer }) => `layer:${layer}`)];
+  const lease = names.map((name) => held.resources.get(name)).find((by) => by !== undefined);
   if (lease !== undefined) return `${lease} is at work with it`;
   if (entry.kind === 'log' && held.purposes.includes(`build ${entry.id.slice('log:'.length)}`))
     return 'the build runs';

@@ -122,7 +122,7 @@ async function quarantineLayer(deps: UpkeepDeps, problem: Problem): Promise<Done
     const rule = `it was damaged: ${problem.text}`;
     if (problem.layer !== undefined && !replaceable)
       // Brand: problems are made of the database's layer ids.
-      deps.db.evict([{ resource, rule, at, layer: problem.layer as LayerId }]);
+      deps.db.evict([{ resource, rule, at, layers: [problem.layer as LayerId] }]);
     return problem.path !== undefined && moveAside(deps, problem.path);
   });
   if (!done) return { done: 'left', note: 'it is gone, or a build works with it' };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStateDb } from '../../src/cachedb/index.ts';
@@ -107,6 +107,60 @@ test('prune without --all leaves every cached step, with --all what no image and
   assert.deepEqual(await entries(rig, 'kind=layer'), []);
   const saved = await varveHere(rig, rig.work, ['image', 'save', 'kept', '-o', 'kept.tar']);
   assert.equal(saved.status, 0, saved.stderr);
+});
+
+test('layers that two images have in either order all go, and each step says that they did', {
+  skip,
+}, async () => {
+  await using rig = new Rig();
+  rig.context('app', { a: 'a', b: 'b' });
+  rig.write('app/ab', 'FROM scratch\nCOPY a /a\nCOPY b /b\n');
+  rig.write('app/ba', 'FROM scratch\nCOPY b /b\nCOPY a /a\n');
+  // Of one time, so that both orders make the same layers.
+  for (const path of ['a', 'b']) utimesSync(join(rig.work, 'app', path), 1e9, 1e9);
+  const orders = [
+    ['-f', 'app/ab', 'app'],
+    ['-f', 'app/ba', 'app'],
+  ];
+  for (const order of orders) {
+    const run = await varveHere(rig, rig.work, ['build', '-q', ...order]);
+    assert.equal(run.status, 0, run.stderr);
+  }
+  const blobs = (await entries(rig, 'kind=blob')).filter(({ label }) => label.includes('COPY'));
+  assert.deepEqual(
+    blobs.map(({ twins }) => twins.length),
+    [2, 2],
+    'a blob is a form of a layer of each order',
+  );
+  const [first, second] = blobs.map(({ id }) => id);
+  assert.deepEqual(
+    blobs.map(({ parents }) => parents),
+    [[second], [first]],
+  );
+  const tree = await cache(rig, ['tree']);
+  for (const id of [first, second]) assert.ok(tree.includes(id?.slice(12, 24) ?? '?'), tree);
+
+  await cache(rig, ['prune', '--all', '--force', '--filter', 'kind=layer']);
+  const rest = labels(await plan(rig, ['prune', '--all', '--force']));
+  assert.deepEqual(rest.filter((label) => label.includes('COPY')).sort(), [
+    '[1/2] COPY a /a',
+    '[2/2] COPY b /b',
+  ]);
+  const left = (await entries(rig)).filter(({ kind }) => kind !== 'store');
+  assert.deepEqual(left, []);
+  for (const order of orders) {
+    const run = await varveHere(rig, rig.work, ['build', '--plan', ...order]);
+    const causes = run.stdout.split('\n').filter((line) => line.includes('built before'));
+    assert.deepEqual(
+      causes.map((line) =>
+        line.replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC, asked for; .*/, 'RULE').trim(),
+      ),
+      Array.from(
+        { length: 2 },
+        () => 'it was built before, but its layers are no longer in the store: evicted RULE',
+      ),
+    );
+  }
 });
 
 test('a pinned build keeps its layers, until its pin expires', { skip }, async () => {
