@@ -1,6 +1,6 @@
 /**
  * Runs the tests: `test.ts [--update] [folder…]`, folders below test/ (all when none is named).
- * Prints one line a failed or skipped test as it happens, the reasons of skips, and last `N passed, N failed, N skipped`.
+ * Prints why a test failed or was skipped as it happens, and last the names of those that failed and `N passed, N failed, N skipped`.
  */
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,8 +41,9 @@ stream.on('test:fail', (event) => {
   if (isFile(event.name) && error.failureType === 'subtestsFailed') return;
   counts.failed++;
   const text = cause.stack ?? cause.message;
-  failures.push(`FAIL  ${event.file ?? '?'} > ${event.name}\n${text}`);
-  console.log(`FAIL  ${event.file ?? ''} > ${event.name}`);
+  const name = `FAIL  ${event.file ?? '?'} > ${event.name}`;
+  failures.push(name);
+  console.log(`${name}\n${text}`);
 });
 stream.on('test:diagnostic', (event) => {
   if (event.message.startsWith('note:')) console.log(event.message);
@@ -51,7 +52,7 @@ stream.on('test:stdout', (event) => process.stdout.write(event.message));
 stream.on('test:stderr', (event) => process.stderr.write(event.message));
 await new Promise((resolve) => stream.on('close', resolve).resume());
 
-for (const text of failures) console.log(`\n${text}`);
+for (const name of failures) console.log(name);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
 
