@@ -1,58 +1,58 @@
-/** Where blocks may end: a tar's members begin at multiples of it, so that it is how far a change moves what is behind it. */
+/** Where content ends a block: a tar's members begin at multiples of it, so that it is how far a change moves what is behind it. */
 const SECTOR = 512;
-/** Bounds of a block; between them one sector in 1,024 ends it. */
-const SHORTEST = 256 * 1024;
-const LONGEST = 1024 * 1024;
+/** One sector in so many ends a block. */
 const RARITY = 1024;
 const WORDS = SECTOR / 4;
 /** Of each sector so many of its words are looked at. */
 const STEP = WORDS / 8;
 
+/** Bytes of a block, whole sectors; the last may be shorter. Where both are one number, content has no say. */
+export interface BlockBounds {
+  readonly shortest: number;
+  readonly longest: number;
+}
+
 /**
  * Cuts a stream where its content says: behind an insertion or removal of whole sectors the same blocks come again. The cuts
  * depend on nothing but the bytes.
  */
-export async function* contentBlocks(
+export async function* cutBlocks(
   source: AsyncIterable<Uint8Array>,
+  { shortest, longest }: BlockBounds,
 ): AsyncGenerator<Uint8Array> {
-  let block = new Uint8Array(LONGEST);
+  let block = new Uint8Array(longest);
   let filled = 0;
-  let looked = SHORTEST;
+  let looked = shortest;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      const step = Math.min(chunk.length - at, LONGEST - filled);
+      const step = Math.min(chunk.length - at, longest - filled);
       block.set(chunk.subarray(at, at + step), filled);
       at += step;
       filled += step;
       for (;;) {
-        const cut = firstCut(block, looked, filled);
-        looked = cut ?? lastLooked(looked, filled);
-        if (cut === undefined && filled < LONGEST) break;
-        const end = cut ?? LONGEST;
-        const rest = block.subarray(end, filled);
-        yield block.subarray(0, end);
-        block = new Uint8Array(LONGEST);
+        looked = nextCut(block, looked, filled);
+        if (looked + SECTOR > filled && filled < longest) break;
+        const rest = block.subarray(looked, filled);
+        yield block.subarray(0, looked);
+        block = new Uint8Array(longest);
         block.set(rest);
         filled = rest.length;
-        looked = SHORTEST;
+        looked = shortest;
       }
     }
   }
   if (filled > 0) yield block.subarray(0, filled);
 }
 
-/** The first sector from `from` on that is there as a whole and begins a new block. */
-function firstCut(block: Uint8Array, from: number, filled: number): number | undefined {
+/** The first sector from `from` on that begins a new block, else the first one that is not there as a whole. */
+function nextCut(block: Uint8Array, from: number, filled: number): number {
   const words = new Uint32Array(block.buffer);
-  for (let at = from; at + SECTOR <= filled; at += SECTOR) {
+  let at = from;
+  for (; at + SECTOR <= filled; at += SECTOR) {
     let mixed = 0;
     for (let word = at / 4; word < (at + SECTOR) / 4; word += STEP)
       mixed = Math.imul(mixed ^ (words[word] ?? 0), 0x9e3779b1) ^ (mixed >>> 15);
     if (mixed >>> 0 < 2 ** 32 / RARITY) return at;
   }
-  return undefined;
-}
-
-function lastLooked(from: number, filled: number): number {
-  return from + Math.max(0, Math.floor((filled - from) / SECTOR)) * SECTOR;
+  return at;
 }

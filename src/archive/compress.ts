@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, crc32, type ZstdOptions, zstdCompress } from 'node:zlib';
-import { contentBlocks } from './block-cuts.ts';
+import { type BlockBounds, cutBlocks } from './block-cuts.ts';
 import { deflateBlock, type KnownBlocks, knownOrDeflated, nameOfBlock } from './gzip-blocks.ts';
 
 /** Options of `compress`. */
@@ -16,7 +16,8 @@ export interface CompressOptions {
 }
 
 /** Input bytes of one unit of work: part of the format, since it decides the output bytes (docs/adr/0021). */
-const ZSTD_FRAME = 8 * 1024 * 1024;
+const GZIP_BLOCK: BlockBounds = { shortest: 256 * 1024, longest: 1024 * 1024 };
+const ZSTD_FRAME: BlockBounds = { shortest: 8 * 1024 * 1024, longest: 8 * 1024 * 1024 };
 /** Deflate looks this far back. */
 const WINDOW = 32 * 1024;
 
@@ -46,7 +47,7 @@ export async function* compress(
   let before: Uint8Array = new Uint8Array(0);
   const { known, level } = options;
   const names: string[] = [];
-  const packed = inOrder(contentBlocks(source), options, (block) => {
+  const packed = inOrder(cutBlocks(source, GZIP_BLOCK), options, (block) => {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
     const work = { block, dictionary: before, level };
@@ -79,7 +80,7 @@ async function* zstdFrames(
     [constants.ZSTD_c_checksumFlag]: 1,
   };
   let frames = 0;
-  yield* inOrder(blocks(source, ZSTD_FRAME), options, (block) => {
+  yield* inOrder(cutBlocks(source, ZSTD_FRAME), options, (block) => {
     frames++;
     return zstd(block, { params });
   });
@@ -105,26 +106,4 @@ async function* inOrder(
   } finally {
     await Promise.allSettled(running);
   }
-}
-
-/** Cuts a stream into blocks of exactly `size` bytes; the last may be shorter. */
-async function* blocks(
-  source: AsyncIterable<Uint8Array>,
-  size: number,
-): AsyncGenerator<Uint8Array> {
-  let block = new Uint8Array(size);
-  let filled = 0;
-  for await (const chunk of source) {
-    for (let at = 0; at < chunk.length; ) {
-      const step = Math.min(chunk.length - at, size - filled);
-      block.set(chunk.subarray(at, at + step), filled);
-      at += step;
-      filled += step;
-      if (filled < size) continue;
-      yield block;
-      block = new Uint8Array(size);
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield block.subarray(0, filled);
 }
