@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { writeAll } from './output.ts';
+import { codeOf, writeAll } from './output.ts';
 
 /** A command that was stopped gives up on a reader that took nothing for so long. */
 const PATIENCE_MS = 1000;
@@ -126,8 +126,4 @@ export class Outlet {
     });
     return { kind: 'stream', stream };
   }
-}
-
-function codeOf(e: unknown): unknown {
-  return e instanceof Error && 'code' in e ? e.code : undefined;
 }

@@ -81,6 +81,7 @@ async function written(
 
 const ignored = (): void => undefined;
 
-function codeOf(e: unknown): unknown {
+/** The code of a failed call of the system. */
+export function codeOf(e: unknown): unknown {
   return e instanceof Error && 'code' in e ? e.code : undefined;
 }
