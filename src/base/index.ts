@@ -14,6 +14,7 @@ export {
 } from './failure.ts';
 export { type GoJson, goJson, goString } from './go-json.ts';
 export { Inflight } from './inflight.ts';
+export { INODE_TYPES, type InodeType } from './inode-types.ts';
 export { isRecord, parseJson } from './json.ts';
 export { makeDirectory, makeImageDirectory } from './make-directory.ts';
 export { noteUse } from './note-use.ts';

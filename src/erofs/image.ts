@@ -1,4 +1,4 @@
-import { bytesOfName } from '../base/index.ts';
+import { bytesOfName, INODE_TYPES, type InodeType } from '../base/index.ts';
 import { type Dirent, directorySize, withDots, writeDirectory } from './directory.ts';
 import { encodeXattrs, xattrUnits } from './xattrs.ts';
 
@@ -23,23 +23,9 @@ const SECOND = 1_000_000_000n;
 /** Block addresses have 32 bits, the last of which stands for a hole. */
 const BLOCK_LIMIT = 2 ** 32 - 1;
 
-/** Type bits of `i_mode`, and the type in directories (`linux/fs_types.h`). */
-const TYPES = {
-  file: [0o100000, 1],
-  dir: [0o040000, 2],
-  char: [0o020000, 3],
-  block: [0o060000, 4],
-  fifo: [0o010000, 5],
-  socket: [0o140000, 6],
-  symlink: [0o120000, 7],
-} as const;
-
-/** Type of an inode. */
-export type ErofsType = keyof typeof TYPES;
-
 /** One inode. */
 export interface ErofsNode {
-  readonly type: ErofsType;
+  readonly type: InodeType;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -58,7 +44,7 @@ export interface ErofsNode {
 export interface ErofsTree {
   readonly rows: number;
   /** Undefined for a row that is not part of the tree. */
-  type(row: number): ErofsType | undefined;
+  type(row: number): InodeType | undefined;
   parent(row: number): number;
   name(row: number): Uint8Array;
   /** Rows with the same number are names of one inode; 0: the only name. */
@@ -189,7 +175,7 @@ class Image {
 
   #dirent(row: number, name: Uint8Array): Dirent {
     const type = this.#tree.type(row) ?? 'file';
-    return { name, nid: this.#nid[this.#ownerOf(row)] ?? 0, type: TYPES[type][1] };
+    return { name, nid: this.#nid[this.#ownerOf(row)] ?? 0, type: INODE_TYPES[type][1] };
   }
 
   /** The bytes of the image. */
@@ -231,7 +217,7 @@ class Image {
     const seconds = (node.mtimeNs - (((node.mtimeNs % SECOND) + SECOND) % SECOND)) / SECOND;
     image.writeUInt16LE(isInline ? INLINE : PLAIN, at);
     image.writeUInt16LE(xattrUnits(xattrs), at + 2);
-    image.writeUInt16LE(TYPES[node.type][0] | node.mode, at + 4);
+    image.writeUInt16LE(INODE_TYPES[node.type][0] | node.mode, at + 4);
     image.writeBigUInt64LE(BigInt(node.type === 'file' ? node.size : own), at + 8);
     image.writeUInt32LE(this.#address(row, node, isInline ? 0 : own), at + 16);
     image.writeUInt32LE(row + 1, at + 20);

@@ -1,1 +1,1 @@
-export { type ErofsNode, type ErofsTree, type ErofsType, writeErofs } from './image.ts';
+export { type ErofsNode, type ErofsTree, writeErofs } from './image.ts';

@@ -1,5 +1,6 @@
+import { INODE_TYPES, type InodeType } from '../base/index.ts';
 import { crc32c } from './crc32c.ts';
-import { BLOCK, type Ext4Type, TYPES } from './format.ts';
+import { BLOCK } from './format.ts';
 
 /** The last entry of a block: no name, but the checksum. */
 const TAIL = 12;
@@ -9,7 +10,7 @@ const END = BLOCK - TAIL;
 export interface Dirent {
   readonly name: Uint8Array;
   readonly inode: number;
-  readonly type: Ext4Type;
+  readonly type: InodeType;
 }
 
 const sizeOf = (name: Uint8Array): number => (8 + name.length + 3) & ~3;
@@ -54,7 +55,7 @@ export function* writeDirectory(
     block.writeUInt32LE(inode, at);
     block.writeUInt16LE(size, at + 4);
     block[at + 6] = name.length;
-    block[at + 7] = TYPES[type][1];
+    block[at + 7] = INODE_TYPES[type][1];
     block.set(name, at + 8);
     last = at;
     at += size;

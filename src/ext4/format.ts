@@ -1,3 +1,5 @@
+import type { InodeType } from '../base/index.ts';
+
 /*
  * ext4 as the kernel documents it (Documentation/filesystems/ext4), with blocks of 4096 bytes, inodes of 256 bytes, group
  * descriptors of 64 bytes, extents and checksums of all metadata. Directories are not indexed by hash.
@@ -14,23 +16,9 @@ export const FIRST_INODE = 11;
 /** Most blocks of one extent. */
 export const EXTENT_BLOCKS = 32_768;
 
-/** Type of an entry. */
-export type Ext4Type = 'file' | 'dir' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket';
-
-/** Type bits of `i_mode`, and the type in directories. */
-export const TYPES: Readonly<Record<Ext4Type, readonly [mode: number, dirent: number]>> = {
-  file: [0o100000, 1],
-  dir: [0o040000, 2],
-  char: [0o020000, 3],
-  block: [0o060000, 4],
-  fifo: [0o010000, 5],
-  socket: [0o140000, 6],
-  symlink: [0o120000, 7],
-};
-
 /** One entry of a tree. */
 export interface Ext4Node {
-  readonly type: Ext4Type;
+  readonly type: InodeType;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;

@@ -1,5 +1,6 @@
+import { INODE_TYPES } from '../base/index.ts';
 import { crc32c } from './crc32c.ts';
-import { BLOCK, type Ext4Node, INODE, TYPES } from './format.ts';
+import { BLOCK, type Ext4Node, INODE } from './format.ts';
 
 /** Bytes of an inode behind the 128 that every one has, in use. */
 const EXTRA = 32;
@@ -44,7 +45,7 @@ export function writeInode(
   const i = table.subarray(at, at + INODE);
   const links = node.type === 'dir' && facts.links > MAX_LINKS ? 1 : facts.links;
   const sectors = facts.blocks * (BLOCK / 512);
-  i.writeUInt16LE(TYPES[node.type][0] | node.mode, 0);
+  i.writeUInt16LE(INODE_TYPES[node.type][0] | node.mode, 0);
   i.writeUInt16LE(node.uid & 0xffff, 2);
   i.writeUInt32LE(facts.size % 2 ** 32, 4);
   i.writeUInt16LE(node.gid & 0xffff, 24);

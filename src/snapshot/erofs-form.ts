@@ -11,8 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno } from '../base/index.ts';
-import { type ErofsNode, type ErofsTree, type ErofsType, writeErofs } from '../erofs/index.ts';
+import { type InodeType, isErrno } from '../base/index.ts';
+import { type ErofsNode, type ErofsTree, writeErofs } from '../erofs/index.ts';
 import { mountErofs, mountOverlay, unmountIfMounted } from '../sys/index.ts';
 import { ALIGNMENT } from './pack-data.ts';
 import { LARGE, OPAQUE, PADDED, type PackIndex } from './pack-index.ts';
@@ -154,7 +154,7 @@ function treeOf(index: PackIndex, data: number, large: readonly number[]): Erofs
   };
 }
 
-function typeOf(index: PackIndex, row: number): ErofsType | undefined {
+function typeOf(index: PackIndex, row: number): InodeType | undefined {
   const type = index.type(row);
   if (type === 'hidden') return undefined;
   return type === 'whiteout' ? 'char' : type;
