@@ -76,7 +76,8 @@ export async function removeAbandonedRuns(options: SandboxOptions): Promise<void
   let machine: Machine | undefined;
   for (const abandoned of abandonedRuns(options.stateDir)) {
     using run = abandoned;
-    const container = containerOf(options, run.id);
+    const isHidden = existsSync(hiddenState(options, run.id));
+    const container = containerOf(options, run.id, isHidden);
     if (existsSync(container.bundle)) await deleteContainer(container);
     machine ??= readMachine();
     removeCgroup(machine.cgroups, run.cgroupsPath);
@@ -86,18 +87,21 @@ export async function removeAbandonedRuns(options: SandboxOptions): Promise<void
   }
 }
 
-function containerOf(options: SandboxOptions, id: string): RuntimeContainer {
+/** `isHidden`: what the runtime notes of the container is kept in memory. */
+function containerOf(options: SandboxOptions, id: string, isHidden: boolean): RuntimeContainer {
   const bundle = join(options.stateDir, id);
-  // What a runtime notes of a container may have its environment in it (crun copies all of `config.json`).
-  const hidden = join(bundle, SECRETS, 'runtime');
   return {
     program: options.runtime ?? 'runc',
     id,
     bundle,
-    root: existsSync(hidden) ? hidden : join(options.stateDir, 'runtime'),
+    root: isHidden ? hiddenState(options, id) : join(options.stateDir, 'runtime'),
     logFile: join(bundle, 'log.json'),
   };
 }
+
+/** Where a runtime notes a container with secrets in its environment: crun copies all of `config.json`. */
+const hiddenState = ({ stateDir }: SandboxOptions, id: string): string =>
+  join(stateDir, id, SECRETS, 'runtime');
 
 /** Below a bundle: a memory file system, where there are secrets. */
 const SECRETS = 'secrets';
@@ -107,32 +111,27 @@ class Run {
   readonly #spec: SandboxSpec;
   readonly #machine: Machine;
   readonly #resolvConf: string;
-  #container: RuntimeContainer;
-  readonly #options: SandboxOptions;
+  readonly #container: RuntimeContainer;
   readonly #cgroupsPath: string;
   readonly #stateDir: string;
 
   constructor(options: SandboxOptions, machine: Machine, spec: SandboxSpec) {
     this.#spec = spec;
-    this.#options = options;
     this.#stateDir = options.stateDir;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
     this.#cgroupsPath = groupPath(spec);
-    this.#container = containerOf(options, spec.id);
+    this.#container = containerOf(options, spec.id, spec.secretEnv === true);
   }
 
   async execute(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
     const { bundle } = this.#container;
-    mkdirSync(this.#container.root, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#stateDir, { recursive: true, mode: 0o700 });
     using _owner = claimRun(this.#stateDir, this.#spec.id, this.#cgroupsPath);
     mkdirSync(bundle, { mode: 0o711 });
     try {
       using secrets = writeSecretFiles(join(bundle, SECRETS), this.#spec);
-      if (this.#spec.secretEnv === true) {
-        mkdirSync(join(bundle, SECRETS, 'runtime'), { mode: 0o700 });
-        this.#container = containerOf(this.#options, this.#spec.id);
-      }
+      mkdirSync(this.#container.root, { recursive: true, mode: 0o700 });
       await using sockets = await openAgentSockets(join(bundle, 'sockets'), this.#spec.mounts);
       this.#writeBundle({ secretFiles: secrets.files, socketFiles: sockets.files });
       makeStandardDirectories(this.#spec.rootfs);
