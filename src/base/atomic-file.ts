@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from './errno.ts';
@@ -39,6 +40,12 @@ export async function writeAll(file: FileHandle, data: Uint8Array, from?: number
     const { bytesWritten } = await file.write(data, at, data.length - at, position);
     at += bytesWritten;
   }
+}
+
+/** The same without waiting, for what is written in pieces too small to wait for. */
+export function writeAllSync(fd: number, data: Uint8Array, from?: number): void {
+  for (let at = 0; at < data.length; )
+    at += writeSync(fd, data, at, data.length - at, from === undefined ? null : from + at);
 }
 
 /**

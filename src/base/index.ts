@@ -1,4 +1,4 @@
-export { sweepTemporaries, writeAll, writeAtomically } from './atomic-file.ts';
+export { sweepTemporaries, writeAll, writeAllSync, writeAtomically } from './atomic-file.ts';
 export { awaitAll } from './await-all.ts';
 export { bytesText, formatBytes, formatSize } from './byte-text.ts';
 export { type Digest, digestOfBytes, digestOfHex, hexOf, parseDigest, sha256 } from './digest.ts';

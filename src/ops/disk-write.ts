@@ -6,10 +6,17 @@ import {
   mkdirSync,
   openSync,
   readSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { err, FailureError, failure, fsPath, ok, type Result } from '../base/index.ts';
+import {
+  err,
+  FailureError,
+  failure,
+  fsPath,
+  ok,
+  type Result,
+  writeAllSync,
+} from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
 import { DOS_ENTRIES, gptOf, mbrOf } from '../disk/index.ts';
 import { writeExt4 } from '../ext4/index.ts';
@@ -124,11 +131,11 @@ async function writeParts(
     const uuid = typeof entry.uuid === 'number' ? (halves[entry.uuid] ?? '') : entry.uuid;
     return [{ ...entry, uuid, name, start, size }];
   });
-  if (table.kind === 'dos') writeAll(fd, mbrOf(table.id, entries), 0);
+  if (table.kind === 'dos') writeAllSync(fd, mbrOf(table.id, entries), 0);
   else {
     const { head, tail } = gptOf(table.id, disk, entries);
-    writeAll(fd, head, 0);
-    writeAll(fd, tail, Math.floor(disk / 512) * 512 - tail.length);
+    writeAllSync(fd, head, 0);
+    writeAllSync(fd, tail, Math.floor(disk / 512) * 512 - tail.length);
   }
   ftruncateSync(fd, disk);
 }
@@ -169,7 +176,7 @@ async function writePart(
   if (content.kind === 'image') return await copyImage(fd, start, { tree, path, signal });
   const made = await writeExt4(
     partOfTree(tree, { path, emptied: content.emptied }, signal),
-    { write: (bytes, at) => writeAll(fd, bytes, start + at) },
+    { write: (bytes, at) => writeAllSync(fd, bytes, start + at) },
     {
       ...(size === undefined ? {} : { size }),
       ...{ uuid: Buffer.from(content.uuid.replaceAll('-', ''), 'hex'), label: content.label },
@@ -226,14 +233,9 @@ function writeRuns(fd: number, bytes: Buffer, at: number): void {
       end = Math.min(bytes.length, to + BLOCK);
       if (isZero(bytes, to, end)) break;
     }
-    writeAll(fd, bytes.subarray(from, to), at + from);
+    writeAllSync(fd, bytes.subarray(from, to), at + from);
   }
 }
 
 const isZero = (bytes: Buffer, from: number, to: number): boolean =>
   bytes.compare(ZEROS, 0, to - from, from, to) === 0;
-
-function writeAll(fd: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length; )
-    done += writeSync(fd, bytes, done, bytes.length - done, at + done);
-}

@@ -1,7 +1,6 @@
 import { closeSync, constants, copyFileSync, openSync } from 'node:fs';
-import { fsPath } from '../base/index.ts';
+import { fsPath, writeAllSync } from '../base/index.ts';
 import type { FileTree } from '../cachekey/index.ts';
-import { writeAll } from './member.ts';
 
 /** Makes a new file with the data of a regular file of a tree, inside the kernel where the tree has it as a file. */
 export async function copyData(
@@ -18,7 +17,7 @@ export async function copyData(
   }
   const fd = openSync(fsPath(target), 'wx', 0o600);
   try {
-    for await (const chunk of tree.read(path, signal)) writeAll(fd, chunk);
+    for await (const chunk of tree.read(path, signal)) writeAllSync(fd, chunk);
   } finally {
     closeSync(fd);
   }

@@ -21,13 +21,14 @@ import {
   ok,
   type Result,
   resolveInRoot,
+  writeAllSync,
 } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
 import { copyData } from './copy-data.ts';
 import { isWhiteout, statOf } from './disk-entry.ts';
 import { join, parentOf } from './layer-path.ts';
-import { cleanName, climbsOut, entryFailure, refused, setXattrs, writeAll } from './member.ts';
+import { cleanName, climbsOut, entryFailure, refused, setXattrs } from './member.ts';
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -139,8 +140,8 @@ export class LayerExtractor {
     const fd = openSync(fsPath(disk), flags, 0o600);
     try {
       const whole = reader.dataNow();
-      if (whole !== undefined) writeAll(fd, whole);
-      else for await (const chunk of reader.data()) writeAll(fd, chunk);
+      if (whole !== undefined) writeAllSync(fd, whole);
+      else for await (const chunk of reader.data()) writeAllSync(fd, chunk);
       // Ownership first: chown(2) clears setuid, setgid and file capabilities.
       fchownSync(fd, member.uid, member.gid);
       fchmodSync(fd, member.mode);

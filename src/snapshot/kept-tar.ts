@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAllSync } from '../base/index.ts';
 import type { PackedEntry } from '../ports/index.ts';
-import { writeAll } from './member.ts';
 import { ALIGNMENT } from './pack-data.ts';
 import { indexOf, namesByDir } from './pack-rows.ts';
 import { PackSources } from './pack-sources.ts';
@@ -28,7 +28,7 @@ export class KeptTar implements Disposable {
   async *keep(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of tar) {
       if (this.#fd === undefined) throw new Error('the tar is finished');
-      writeAll(this.#fd, chunk);
+      writeAllSync(this.#fd, chunk);
       this.#size += chunk.length;
       yield chunk;
     }

@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { quoted } from '../archive/index.ts';
 import { bytesOfName, diskFailure, FailureError, failure, isErrno } from '../base/index.ts';
 import type { FileType } from '../cachekey/index.ts';
@@ -49,11 +48,6 @@ export function setXattrs(
       throw e;
     }
   }
-}
-
-/** Writes all bytes at the file's position. */
-export function writeAll(fd: number, data: Uint8Array): void {
-  for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
 }
 
 /** Carries the reason why a member is refused to where its name is known. */

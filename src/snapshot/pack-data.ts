@@ -11,10 +11,9 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
-import { fsPath } from '../base/index.ts';
+import { fsPath, writeAllSync } from '../base/index.ts';
 import type { FileEntry, FileTree } from '../cachekey/index.ts';
 import type { PackedData } from '../ports/index.ts';
-import { writeAll } from './member.ts';
 import { PackSources } from './pack-sources.ts';
 import { readFile, readSmallFile } from './read-file.ts';
 
@@ -108,7 +107,7 @@ export class PackData {
     const offset = this.#newLarge();
     const fd = openSync(this.#largePath(offset), 'wx', 0o600);
     try {
-      writeAll(fd, data);
+      writeAllSync(fd, data);
     } finally {
       closeSync(fd);
     }
@@ -166,9 +165,9 @@ export class PackData {
         if (fd === undefined) {
           offset = this.#newLarge();
           fd = openSync(this.#largePath(offset), 'wx', 0o600);
-          for (const part of head) writeAll(fd, part);
+          for (const part of head) writeAllSync(fd, part);
         }
-        writeAll(fd, chunk);
+        writeAllSync(fd, chunk);
       }
     } finally {
       if (fd !== undefined) closeSync(fd);
@@ -224,7 +223,7 @@ export class PackData {
   #flush(): void {
     if (this.#filled === 0) return;
     this.#fd ??= openSync(join(this.#dir, 'data'), 'wx', 0o600);
-    writeAll(this.#fd, this.#buffer.subarray(0, this.#filled));
+    writeAllSync(this.#fd, this.#buffer.subarray(0, this.#filled));
     this.#filled = 0;
   }
 }

@@ -12,11 +12,11 @@ import {
   symlinkSync,
   truncateSync,
 } from 'node:fs';
-import { fsPath, isErrno } from '../base/index.ts';
+import { fsPath, isErrno, writeAllSync } from '../base/index.ts';
 import type { FileEntry } from '../cachekey/index.ts';
 import { makeNode, setTimes, setXattr } from '../sys/index.ts';
 import { join } from './layer-path.ts';
-import { entryFailure, setXattrs, writeAll } from './member.ts';
+import { entryFailure, setXattrs } from './member.ts';
 import { LARGE, OPAQUE, PADDED } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
 
@@ -127,7 +127,7 @@ function make(pack: PackView, row: number, disk: string): void {
 function writeParts(disk: string, parts: Iterable<Uint8Array>, entry: FileEntry): void {
   const fd = openSync(fsPath(disk), 'wx', 0o600);
   try {
-    for (const part of parts) writeAll(fd, part);
+    for (const part of parts) writeAllSync(fd, part);
     // Ownership first: chown(2) clears setuid, setgid and file capabilities.
     fchownSync(fd, entry.uid, entry.gid);
     fchmodSync(fd, entry.mode);
