@@ -23,8 +23,7 @@ export async function removeLeftovers(io: Io): Promise<void> {
   ];
   if (hasRuns) {
     const { removeAbandonedRuns } = await import('../sandbox/index.ts');
-    const runtime = io.env['VARVE_RUNTIME'];
-    await removeAbandonedRuns({ stateDir: run, ...(runtime === undefined ? {} : { runtime }) });
+    await removeAbandonedRuns(run);
   }
   if (hasWork) {
     const { createSnapshotter } = await import('../snapshot/index.ts');

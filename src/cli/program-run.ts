@@ -27,7 +27,10 @@ export function addLimits(command: Command): Command {
       'limits of the steps whose name has the pattern in it: PATTERN:memory=2g,cpus=1.5,pids=100,timeout=60',
       collect,
     )
-    .option('--runtime <program>', 'OCI runtime that runs steps (default: VARVE_RUNTIME, or runc)')
+    .option(
+      '--runtime <program>',
+      'OCI runtime that runs steps (default: VARVE_RUNTIME, crun where it works, or runc)',
+    )
     .option('--timeout <seconds>', 'stop the build when it takes longer')
     .option('--step-timeout <seconds>', 'end a step that runs longer');
 }

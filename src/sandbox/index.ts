@@ -1,1 +1,2 @@
-export { createSandbox, removeAbandonedRuns, type SandboxOptions } from './runc-sandbox.ts';
+export { removeAbandonedRuns } from './abandoned-runs.ts';
+export { createSandbox, type SandboxOptions } from './runc-sandbox.ts';

@@ -13,6 +13,8 @@ export interface Machine {
   /** Inside a user namespace. */
   readonly rootless: boolean;
   readonly cgroups: CgroupMounts;
+  /** Changes when the machine is started. */
+  readonly boot: string;
   /** Open files this process may grant: its own hard limit. */
   readonly openFiles: number;
 }
@@ -38,6 +40,7 @@ export function readMachine(): Machine {
     grantable: capabilitiesOfMask(/^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'),
     rootless: inUserNamespace(),
     cgroups: cgroupMounts(readFileSync('/proc/self/mountinfo', 'utf8')),
+    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
     openFiles: hard === undefined ? OPEN_FILES : Math.min(OPEN_FILES, Number(hard)),
   };
 }

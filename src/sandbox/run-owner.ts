@@ -13,26 +13,33 @@ import {
 import { join } from 'node:path';
 import { isErrno } from '../base/index.ts';
 import { tryLock } from '../sys/index.ts';
+import { USUAL } from './choose-runtime.ts';
 
-/** A run that this process answers for; released when disposed. */
-export interface OwnedRun extends Disposable {
+/** What is noted of a run. */
+export interface NotedRun {
   readonly id: string;
   /** Control group of the run. */
   readonly cgroupsPath: string;
+  /** The runtime that runs it. */
+  readonly program: string;
 }
+
+/** A run that this process answers for; released when disposed. */
+export interface OwnedRun extends Disposable, NotedRun {}
 
 /**
  * Notes that this process is about to make things for a run: a file below `owners/` that it keeps locked (flock(2)), so
  * that the next process can tell what a killed one left behind.
  */
-export function claimRun(stateDir: string, id: string, cgroupsPath: string): OwnedRun {
+export function claimRun(stateDir: string, run: NotedRun): OwnedRun {
   const dir = join(stateDir, 'owners');
+  const { id, cgroupsPath, program } = run;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   for (;;) {
     const owned = lockFile(join(dir, id), 'a', id);
     if (owned === undefined) continue;
-    writeFileSync(join(dir, id), cgroupsPath);
-    return { ...owned, cgroupsPath, [Symbol.dispose]: () => owned[Symbol.dispose]() };
+    writeFileSync(join(dir, id), `${cgroupsPath}\n${program}`);
+    return { ...owned, ...run, [Symbol.dispose]: () => owned[Symbol.dispose]() };
   }
 }
 
@@ -43,8 +50,10 @@ export function abandonedRuns(stateDir: string): OwnedRun[] {
   return readdirSync(dir).flatMap((id) => {
     const owned = lockFile(join(dir, id), 'r', id);
     if (owned === undefined) return [];
-    const cgroupsPath = readFileSync(join(dir, id), 'utf8');
-    return [{ ...owned, cgroupsPath, [Symbol.dispose]: () => owned[Symbol.dispose]() }];
+    const note = readFileSync(join(dir, id), 'utf8').split('\n');
+    // Killed before it was written, nothing had been started.
+    const [cgroupsPath = '', program = USUAL] = note;
+    return [{ ...owned, cgroupsPath, program, [Symbol.dispose]: () => owned[Symbol.dispose]() }];
   });
 }
 

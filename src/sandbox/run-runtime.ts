@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { isErrno, isRecord, parseJson } from '../base/index.ts';
+import { makePipe } from '../sys/index.ts';
 
 /** One container of an OCI runtime's command line (runc and crun share it). */
 export interface RuntimeContainer {
@@ -13,7 +16,7 @@ export interface RuntimeContainer {
 }
 
 /** The only environment the runtime gets: it needs to find its own helpers. */
-const RUNTIME_ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+export const RUNTIME_ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /** How a run of the runtime ended; `missing`: the program could not be started. */
 export type RuntimeExit =
@@ -28,7 +31,10 @@ export interface RunningContainer {
   kill(): Promise<void>;
 }
 
-/** Starts `run`; `keep` leaves the stopped container (and its control group) for `deleteContainer`. */
+/**
+ * Starts `run`, with pipes that a step can open anew (`/dev/stdout`): crun hands them on, and a socket cannot be opened. `keep`
+ * leaves the stopped container (and its control group) for `deleteContainer`.
+ */
 export function startContainer(
   container: RuntimeContainer,
   options: {
@@ -37,11 +43,17 @@ export function startContainer(
   },
 ): RunningContainer {
   const args = ['run', '--bundle', container.bundle, ...(options.keep ? ['--keep'] : [])];
-  const child = runtime(container, [...args, container.id], ['ignore', 'pipe', 'pipe']);
-  child.stdout?.on('data', (data: Uint8Array) => options.output(1, data));
-  child.stderr?.on('data', (data: Uint8Array) => options.output(2, data));
+  const ends = [makePipe(), makePipe()];
+  const stdio = ends.map(({ write }) => write);
+  const child = runtime(container, [...args, container.id], ['ignore', ...stdio]);
+  for (const { write } of ends) closeSync(write);
+  const ended = ends.map(async ({ read }, i) => {
+    const stream = new Socket({ fd: read, readable: true, writable: false });
+    stream.on('data', (data: Uint8Array) => options.output(i === 0 ? 1 : 2, data));
+    await once(stream, 'close');
+  });
   return {
-    exit: exitOf(child),
+    exit: Promise.all([exitOf(child), ...ended]).then(([exit]) => exit),
     kill: async () => {
       const killed = await exitOf(runtime(container, ['kill', container.id, 'KILL'], 'ignore'));
       // Not created yet: the runtime itself is ended, and what it began goes with its pipe.
@@ -78,7 +90,7 @@ export function runtimeErrors(logFile: string): string[] {
 function runtime(
   container: RuntimeContainer,
   args: readonly string[],
-  stdio: 'ignore' | ('ignore' | 'pipe')[],
+  stdio: 'ignore' | ('ignore' | number)[],
 ): ChildProcess {
   const log = ['--log', container.logFile, '--log-format', 'json'];
   return spawn(container.program, ['--root', container.root, ...log, ...args], {

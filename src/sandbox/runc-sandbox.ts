@@ -11,14 +11,15 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { err, failure, type GoJson, goJson, isErrno, ok, type Result } from '../base/index.ts';
 import type { Sandbox, SandboxExit, SandboxSpec } from '../ports/index.ts';
-import { unmountIfMounted } from '../sys/index.ts';
+import { containerOf, removeAbandonedRuns, SECRETS } from './abandoned-runs.ts';
 import { openAgentSockets } from './agent-sockets.ts';
-import { BuildGroups, groupPath, removeAbandonedParent } from './build-groups.ts';
+import { BuildGroups, groupPath } from './build-groups.ts';
 import { limitsSwap, processesIn, removeCgroup, wasOutOfMemory } from './cgroup.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { insecureDevices, type Machine, readMachine } from './machine.ts';
 import { type MountPoint, makeMountStubs, makeStandardDirectories } from './mount-stubs.ts';
 import { hostsFile } from './network-files.ts';
-import { abandonedRuns, claimRun } from './run-owner.ts';
+import { claimRun } from './run-owner.ts';
 import {
   deleteContainer,
   type RunningContainer,
@@ -48,6 +49,9 @@ type Ending = 'running' | 'aborted' | 'timed-out';
 /** Signals by number, for exit codes above 128. */
 const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
+/** As `SandboxOptions`, with the runtime that is used. */
+type WithRuntime = SandboxOptions & { readonly runtime: string };
+
 /**
  * Steps as containers of an OCI runtime. The network `default` is the machine's own, as BuildKit's without CNI
  * (docs/adr/0006); `none` has only a loopback interface.
@@ -55,56 +59,34 @@ const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) =
 export function createSandbox(options: SandboxOptions): Sandbox {
   let machine: Machine | undefined;
   let tidied: Promise<void> | undefined;
+  let chosen: Promise<string> | undefined;
   const groups = new BuildGroups();
   return {
     run: async (spec, io) => {
       io.signal.throwIfAborted();
       machine ??= readMachine();
-      tidied ??= removeAbandonedRuns(options);
+      tidied ??= removeAbandonedRuns(options.stateDir);
       await tidied;
       const refused =
         refuseLimits(spec.limits ?? {}, machine) ?? refuseLimits(spec.group?.limits ?? {}, machine);
       if (refused !== undefined) return err(refused);
+      chosen ??= runtimeOf(options, machine);
+      const runtime = await chosen;
       using _group = groups.hold(machine.cgroups, groupPath(spec), spec.group);
-      return await new Run(options, machine, spec).execute(io);
+      return await new Run({ ...options, runtime }, machine, spec).execute(io);
     },
   };
 }
 
-/** Ends and removes what runs of killed processes left: containers, control groups, mounts of secrets, bundles. */
-export async function removeAbandonedRuns(options: SandboxOptions): Promise<void> {
-  let machine: Machine | undefined;
-  for (const abandoned of abandonedRuns(options.stateDir)) {
-    using run = abandoned;
-    const isHidden = existsSync(hiddenState(options, run.id));
-    const container = containerOf(options, run.id, isHidden);
-    if (existsSync(container.bundle)) await deleteContainer(container);
-    machine ??= readMachine();
-    removeCgroup(machine.cgroups, run.cgroupsPath);
-    removeAbandonedParent(machine.cgroups, run.cgroupsPath);
-    unmountIfMounted(join(container.bundle, SECRETS));
-    rmSync(container.bundle, { recursive: true, force: true });
-  }
+async function runtimeOf(options: SandboxOptions, machine: Machine): Promise<string> {
+  if (options.runtime !== undefined) return options.runtime;
+  // A trial ends by itself.
+  const io = { signal: new AbortController().signal, output: () => undefined };
+  return await chooseRuntime({
+    ...{ stateDir: options.stateDir, cgroups: machine.cgroups.version, boot: machine.boot },
+    run: async (runtime, spec) => await new Run({ ...options, runtime }, machine, spec).execute(io),
+  });
 }
-
-/** `isHidden`: what the runtime notes of the container is kept in memory. */
-function containerOf(options: SandboxOptions, id: string, isHidden: boolean): RuntimeContainer {
-  const bundle = join(options.stateDir, id);
-  return {
-    program: options.runtime ?? 'runc',
-    id,
-    bundle,
-    root: isHidden ? hiddenState(options, id) : join(options.stateDir, 'runtime'),
-    logFile: join(bundle, 'log.json'),
-  };
-}
-
-/** Where a runtime notes a container with secrets in its environment: crun copies all of `config.json`. */
-const hiddenState = ({ stateDir }: SandboxOptions, id: string): string =>
-  join(stateDir, id, SECRETS, 'runtime');
-
-/** Below a bundle: a memory file system, where there are secrets. */
-const SECRETS = 'secrets';
 
 /** One run: what it makes on disk and how it takes that away again. */
 class Run {
@@ -115,19 +97,25 @@ class Run {
   readonly #cgroupsPath: string;
   readonly #stateDir: string;
 
-  constructor(options: SandboxOptions, machine: Machine, spec: SandboxSpec) {
+  constructor(options: WithRuntime, machine: Machine, spec: SandboxSpec) {
     this.#spec = spec;
     this.#stateDir = options.stateDir;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
     this.#cgroupsPath = groupPath(spec);
-    this.#container = containerOf(options, spec.id, spec.secretEnv === true);
+    this.#container = containerOf(options.stateDir, {
+      ...{ id: spec.id, program: options.runtime },
+      isHidden: spec.secretEnv === true,
+    });
   }
 
   async execute(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
     const { bundle } = this.#container;
     mkdirSync(this.#stateDir, { recursive: true, mode: 0o700 });
-    using _owner = claimRun(this.#stateDir, this.#spec.id, this.#cgroupsPath);
+    using _owner = claimRun(this.#stateDir, {
+      id: this.#spec.id,
+      ...{ cgroupsPath: this.#cgroupsPath, program: this.#container.program },
+    });
     mkdirSync(bundle, { mode: 0o711 });
     try {
       using secrets = writeSecretFiles(join(bundle, SECRETS), this.#spec);

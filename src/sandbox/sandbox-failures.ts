@@ -20,7 +20,7 @@ export function refuseLimits(limits: SandboxLimits, machine: Machine): Failure |
 /** The runtime is not installed. */
 export function runtimeMissing(program: string, cause: NodeJS.ErrnoException): Failure {
   return failure('SB001', 3, `the container runtime "${program}" cannot be started`, {
-    help: 'install runc 1.1 or newer',
+    help: 'install runc 1.1 or newer, or crun',
     cause,
   });
 }
@@ -29,7 +29,13 @@ export function runtimeMissing(program: string, cause: NodeJS.ErrnoException): F
 export function startFailure(spec: SandboxSpec, program: string, message: string): Failure {
   const said = message
     .replace(/^runc run failed: /, '')
-    .replace(/^unable to start container process: /, '');
+    .replace(/^unable to start container process: /, '')
+    // As crun says it.
+    .replace(
+      /^executable file [`'](.*)['`] not found( in \$PATH)?(?:: .*)?$/s,
+      (_, name: string, where = ' in $PATH') =>
+        `exec: ${JSON.stringify(name)}: executable file not found${where}`,
+    );
   const users =
     /^exec(?::| )|^chdir to cwd|no such file or directory$|permission denied$|executable file not found/;
   if (users.test(said))

@@ -11,6 +11,7 @@ const LOCK_NOWAIT = 4;
 const LOCK_RELEASE = 8;
 const EAGAIN = 11;
 const ENXIO = 6;
+const O_CLOEXEC = 0o2000000;
 const SEEK = { start: 0, data: 3, hole: 4 } as const;
 
 const TYPE_BITS = { char: 0o020000, block: 0o060000, fifo: 0o010000, socket: 0o140000 } as const;
@@ -27,6 +28,14 @@ export function makeNode(
 ): void {
   const device = deviceNumber(node.major ?? 0, node.minor ?? 0);
   must('mknod', path, cString(path), TYPE_BITS[node.type] | (node.mode & 0o7777), device);
+}
+
+/** A pipe (pipe2(2)) that other programs do not inherit unless it is handed to them. Node's own are pairs of sockets. */
+export function makePipe(): { readonly read: number; readonly write: number } {
+  const ends = new Int32Array(2);
+  must('pipe2', undefined, new Uint8Array(ends.buffer), O_CLOEXEC);
+  const [read = -1, write = -1] = ends;
+  return { read, write };
 }
 
 /** `dev_t` of the C library: 12 + 20 bits of major and minor, interleaved (makedev(3)). */

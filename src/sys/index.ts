@@ -4,6 +4,7 @@ export {
   deviceNumber,
   deviceParts,
   makeNode,
+  makePipe,
   renameWith,
   seek,
   setTimes,

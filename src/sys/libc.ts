@@ -26,6 +26,7 @@ const PROTOTYPES = {
   syncfs: [INT, [INT]],
   copy_file_range: [LONG, [INT, BYTES, INT, BYTES, LONG, 'uint32_t']],
   lseek: [LONG, [INT, LONG, INT]],
+  pipe2: [INT, [BYTES, INT]],
 } as const;
 
 /** System calls that the C library may not wrap, by number: those above 424 have the same number on every architecture. */

@@ -20,6 +20,11 @@ export async function said(child: ChildProcess, wanted: RegExp): Promise<void> {
 /** Names in a directory that may not be there. */
 export const names = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
 
+/** Filters that crun has compiled: it looks them up for the next step. */
+const FILTERS = 'run/runtime/.cache';
+/** What `run/` has between commands. */
+const LASTING: ReadonlySet<string> = new Set(['owners', 'runtime', 'runtime-trial']);
+
 /** What a command left behind: processes, mounts, leases, half-written files, control groups, state of steps. */
 export function leftovers(rig: Rig, groups: ReadonlySet<string>): string[] {
   const db = existsSync(join(rig.store, 'state.db'))
@@ -32,7 +37,9 @@ export function leftovers(rig: Rig, groups: ReadonlySet<string>): string[] {
       .map((row) => `lease ${String(row['purpose'])}`) ?? [];
   db?.close();
   const below = (dir: string): string[] =>
-    names(join(rig.store, dir)).map((name) => `${dir}/${name}`);
+    names(join(rig.store, dir))
+      .map((name) => `${dir}/${name}`)
+      .filter((path) => path !== FILTERS);
   return [
     ...processesOf(rig),
     ...readFileSync('/proc/self/mountinfo', 'utf8')
@@ -40,7 +47,7 @@ export function leftovers(rig: Rig, groups: ReadonlySet<string>): string[] {
       .filter((line) => line.includes(rig.root)),
     ...leases,
     ...['snapshots/work', 'tmp', 'run/owners', 'run/runtime', 'content/ingest'].flatMap(below),
-    ...names(join(rig.store, 'run')).filter((name) => name !== 'owners' && name !== 'runtime'),
+    ...names(join(rig.store, 'run')).filter((name) => !LASTING.has(name)),
     ...names(rig.work).filter((name) => /tmp/.test(name)),
     ...[...groupsOf(rig)].filter((group) => !groups.has(group)),
   ];

@@ -55,6 +55,8 @@ export function worldOf(rig: Pick<Rig, 'root' | 'store'>): Record<string, string
     VARVE_GC_PRESET: 'none',
     // `VARVE_SNAPSHOTS=directories npm test` runs all of it with layers that are extracted.
     VARVE_SNAPSHOTS: process.env['VARVE_SNAPSHOTS'],
+    // With another runtime.
+    VARVE_RUNTIME: process.env['VARVE_RUNTIME'],
   };
 }
 

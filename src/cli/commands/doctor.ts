@@ -155,30 +155,43 @@ async function checkErofs(io: Io, root: string): Promise<Check> {
 
 function checkRuntime(io: Io): Check {
   const name = 'OCI runtime';
-  const program = io.env['VARVE_RUNTIME'] ?? 'runc';
-  const run = spawnSync(program, ['--version'], { encoding: 'utf8' });
-  const line = run.error === undefined ? run.stdout.split('\n')[0] : '';
+  const named = io.env['VARVE_RUNTIME'];
   const mounts = readText('/proc/self/mountinfo');
-  // crun 1.8 and others refuse every container on a machine that has both kinds of control groups.
-  if (
-    run.status === 0 &&
-    /^crun/.test(line ?? '') &&
-    / - cgroup /.test(mounts) &&
-    / - cgroup2 /.test(mounts)
-  )
+  // crun refuses every container on a machine that has both kinds of control groups.
+  const refusesCrun = / - cgroup /.test(mounts);
+  if (named === undefined) {
+    const [crun, runc] = [refusesCrun ? undefined : versionOf('crun'), versionOf('runc')];
+    if (crun !== undefined)
+      return {
+        name,
+        state: 'ok',
+        found: `${crun} if a trial shows that it runs steps, else ${runc ?? 'none'}`,
+      };
+    if (runc !== undefined) return { name, state: 'ok', found: runc };
+  }
+  const program = named ?? 'runc';
+  const version = versionOf(program);
+  if (version === undefined)
     return {
       name,
       state: 'missing',
-      found: `${line ?? ''}, which does not run containers beside both versions of control groups`,
+      found: `${program} does not run`,
+      mend: `${install('runc')} (or name another runtime in VARVE_RUNTIME)`,
+    };
+  if (version.startsWith('crun') && refusesCrun && / - cgroup2 /.test(mounts))
+    return {
+      name,
+      state: 'missing',
+      found: `${version}, which does not run containers beside both versions of control groups`,
       mend: `${install('runc')} and name it in VARVE_RUNTIME, or boot with systemd.unified_cgroup_hierarchy=1`,
     };
-  if (run.status === 0) return { name, state: 'ok', found: line ?? '' };
-  return {
-    name,
-    state: 'missing',
-    found: `${program} does not run`,
-    mend: `${install('runc')} (or name another runtime in VARVE_RUNTIME)`,
-  };
+  return { name, state: 'ok', found: version };
+}
+
+/** The first line of what a program says of itself; undefined when it does not run. */
+function versionOf(program: string): string | undefined {
+  const run = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return run.status === 0 ? (run.stdout.split('\n')[0] ?? '') : undefined;
 }
 
 function checkCgroups(io: Io): Check {

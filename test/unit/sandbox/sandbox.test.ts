@@ -63,13 +63,14 @@ class Box implements Disposable {
       .split('\n')
       .filter((line) => line.includes(this.dir));
     const bundles = readdirSync(this.state).filter(
-      (name) => name !== 'runtime' && name !== 'owners',
+      (name) => !['runtime', 'runtime-trial', 'owners'].includes(name),
     );
     return [
       ...groups,
       ...mounts,
       ...bundles,
-      ...readdirSync(join(this.state, 'runtime')),
+      // Compiled filters are for the next step.
+      ...readdirSync(join(this.state, 'runtime')).filter((name) => name !== '.cache'),
       ...readdirSync(join(this.state, 'owners')),
     ];
   }
@@ -326,7 +327,7 @@ test(
         'SB001',
         3,
         'the container runtime "/nowhere/runc" cannot be started',
-        'install runc 1.1 or newer',
+        'install runc 1.1 or newer, or crun',
       ],
     );
     assert.deepEqual(box.leftovers(), []);
