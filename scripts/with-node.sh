@@ -42,10 +42,10 @@ if [ ! -L "$root/node_modules" ] && ! cmp -s "$root/package-lock.json" "$root/no
   cp "$root/package-lock.json" "$root/node_modules/.varve-lock"
 fi
 sh "$root/scripts/debian-tools.sh"
-# bin/varve runs the bundle; without one it runs the sources, which start slower.
+# bin/varve runs the bundle; without one of this commit it runs the sources, which start slower.
 bundle="$root/dist/varve.cjs"
 if [ "$1" != scripts/build.ts ] &&
-  { [ ! -f "$bundle" ] || [ -n "$(find "$root/src" -newer "$bundle" -print -quit)" ]; }; then
+  { [ ! -f "$bundle" ] || [ "$root/.git/logs/HEAD" -nt "$bundle" ] || [ -n "$(find "$root/src" -newer "$bundle" -print -quit)" ]; }; then
   (cd "$root" && "$node" scripts/build.ts) || say "the bundle could not be made: bin/varve runs the sources"
 fi
 cd "${VARVE_CALLER_DIR:-$root}"
