@@ -14,13 +14,15 @@ export interface BlockBounds {
 
 /**
  * Cuts a stream where its content says: behind an insertion or removal of whole sectors the same blocks come again. The cuts
- * depend on nothing but the bytes.
+ * depend on nothing but the bytes. Memory that is put into `spare` (`memoryOf` a block that nobody needs any more) is used again.
  */
 export async function* cutBlocks(
   source: AsyncIterable<Uint8Array>,
   { shortest, longest }: BlockBounds,
-): AsyncGenerator<Uint8Array> {
-  let block = new Uint8Array(longest);
+  spare: Uint8Array<ArrayBuffer>[] = [],
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const next = (): Uint8Array<ArrayBuffer> => spare.pop() ?? new Uint8Array(longest);
+  let block = next();
   let filled = 0;
   let looked = shortest;
   for await (const chunk of source) {
@@ -34,7 +36,7 @@ export async function* cutBlocks(
         if (looked + SECTOR > filled && filled < longest) break;
         const rest = block.subarray(looked, filled);
         yield block.subarray(0, looked);
-        block = new Uint8Array(longest);
+        block = next();
         block.set(rest);
         filled = rest.length;
         looked = shortest;
@@ -43,6 +45,10 @@ export async function* cutBlocks(
   }
   if (filled > 0) yield block.subarray(0, filled);
 }
+
+/** All of the memory that a block lies in. */
+export const memoryOf = (block: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(block.buffer);
 
 /** The first sector from `from` on that begins a new block, else the first one that is not there as a whole. */
 function nextCut(block: Uint8Array, from: number, filled: number): number {

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, crc32, type ZstdOptions, zstdCompress } from 'node:zlib';
-import { type BlockBounds, cutBlocks } from './block-cuts.ts';
+import { type BlockBounds, cutBlocks, memoryOf } from './block-cuts.ts';
 import { deflateBlock, type KnownBlocks, knownOrDeflated, nameOfBlock } from './gzip-blocks.ts';
 
 /** Options of `compress`. */
@@ -47,11 +47,11 @@ export async function* compress(
   let before: Uint8Array = new Uint8Array(0);
   const { known, level } = options;
   const names: string[] = [];
-  const packed = inOrder(cutBlocks(source, GZIP_BLOCK), options, (block) => {
+  const packed = inOrder(source, GZIP_BLOCK, options, (block) => {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
     const work = { block, dictionary: before, level };
-    before = block.subarray(Math.max(0, block.length - WINDOW));
+    before = block.slice(Math.max(0, block.length - WINDOW));
     if (known === undefined) return deflateBlock(work);
     const name = nameOfBlock(work);
     names.push(name);
@@ -80,25 +80,33 @@ async function* zstdFrames(
     [constants.ZSTD_c_checksumFlag]: 1,
   };
   let frames = 0;
-  yield* inOrder(cutBlocks(source, ZSTD_FRAME), options, (block) => {
+  yield* inOrder(source, ZSTD_FRAME, options, (block) => {
     frames++;
     return zstd(block, { params });
   });
   if (frames === 0) yield await zstd(new Uint8Array(0), { params });
 }
 
-/** Runs `work` on several blocks at once and yields the results in the order of the blocks. */
+/** Runs `work` on several blocks at once and yields the results in the order of the blocks. A block is there until its work ends. */
 async function* inOrder(
   source: AsyncIterable<Uint8Array>,
+  bounds: BlockBounds,
   options: CompressOptions,
   work: (block: Uint8Array) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const limit = options.parallel ?? 4;
   const running: Promise<Uint8Array>[] = [];
+  // The collector would free blocks late: there is little else that it counts.
+  const spare: Uint8Array<ArrayBuffer>[] = [];
+  const worked = async (block: Uint8Array<ArrayBuffer>): Promise<Uint8Array> => {
+    const result = await work(block);
+    spare.push(memoryOf(block));
+    return result;
+  };
   try {
-    for await (const block of source) {
+    for await (const block of cutBlocks(source, bounds, spare)) {
       options.signal.throwIfAborted();
-      running.push(work(block));
+      running.push(worked(block));
       const first = running.length >= limit ? running.shift() : undefined;
       if (first !== undefined) yield await first;
     }
