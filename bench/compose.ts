@@ -2,12 +2,13 @@
  * `node bench/compose.ts [--rounds N] [--packages DIR]`: a minimal disk of Debian 12 from this machine's apt sources, made
  * from nothing (`--clean`), again without a change, and with one package, file, user or argument of the kernel more. Says
  * CPU seconds, wall time, peak memory and the ratio to the clean build, and whether the grown disk is that of a clean build.
- * `--packages` keeps what is downloaded; the first build, which downloads, is not counted. Needs root.
+ * Works on a fresh ext4. `--packages` keeps what is downloaded; the first build, which downloads, is not counted. Needs root.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { createReadStream, mkdirSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { makeDisk } from './disk.ts';
 import { measure, median, type Sample } from './measure.ts';
 
 const args = process.argv.slice(2);
@@ -17,7 +18,8 @@ const option = (name: string): string | undefined =>
 /** Small, and without dependencies that the disk lacks. */
 const MORE = ['tree', 'bc', 'lsof', 'unzip', 'pv', 'sl', 'figlet', 'dos2unix', 'units'];
 const rounds = Math.min(MORE.length, Number(option('--rounds') ?? '3'));
-const world = mkdtempSync(join(tmpdir(), 'varve-bench-'));
+const place = makeDisk(30);
+const world = place.root;
 const packages = option('--packages') ?? join(world, 'packages');
 const varve = join(import.meta.dirname, '../bin/varve');
 const disk = join(world, 'disk.img');
@@ -84,7 +86,9 @@ try {
   const cpu = (samples: readonly Sample[]): number => median(samples.map((s) => s.cpuSeconds));
   const clean = cpu(results.get('clean') ?? []);
   const load = (all: readonly number[]): string => all.map((n) => n.toFixed(1)).join(' ');
-  console.log(`load before ${load(before)}, after ${load(loadavg())}; ${rounds} rounds, medians`);
+  console.log(
+    `${place.what}; load before ${load(before)}, after ${load(loadavg())}; ${rounds} rounds, medians`,
+  );
   console.log('| changed | CPU s | wall s | of clean, CPU | peak MiB |\n|---|---|---|---|---|');
   for (const [what, samples] of results) {
     const wall = median(samples.map((s) => s.seconds));
@@ -98,5 +102,5 @@ try {
   );
   if (!isSame) process.exitCode = 1;
 } finally {
-  rmSync(world, { recursive: true, force: true });
+  place[Symbol.dispose]();
 }
