@@ -49,8 +49,8 @@ type Ending = 'running' | 'aborted' | 'timed-out';
 /** Signals by number, for exit codes above 128. */
 const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
-/** As `SandboxOptions`, with the runtime that is used. */
-type WithRuntime = SandboxOptions & { readonly runtime: string };
+/** As `SandboxOptions`, with the runtime that is used, and whether its container is kept until this process removes it. */
+type WithRuntime = SandboxOptions & { readonly runtime: string; readonly keep?: boolean };
 
 /**
  * Steps as containers of an OCI runtime. The network `default` is the machine's own, as BuildKit's without CNI
@@ -84,7 +84,9 @@ async function runtimeOf(options: SandboxOptions, machine: Machine): Promise<str
   const io = { signal: new AbortController().signal, output: () => undefined };
   return await chooseRuntime({
     ...{ stateDir: options.stateDir, cgroups: machine.cgroups.version, boot: machine.boot },
-    run: async (runtime, spec) => await new Run({ ...options, runtime }, machine, spec).execute(io),
+    // A step with a limit needs it kept, which not every version can.
+    run: async (runtime, spec) =>
+      await new Run({ ...options, runtime, keep: true }, machine, spec).execute(io),
   });
 }
 
@@ -96,10 +98,14 @@ class Run {
   readonly #container: RuntimeContainer;
   readonly #cgroupsPath: string;
   readonly #stateDir: string;
+  readonly #keep: boolean;
 
   constructor(options: WithRuntime, machine: Machine, spec: SandboxSpec) {
     this.#spec = spec;
     this.#stateDir = options.stateDir;
+    const { limits, group } = spec;
+    this.#keep =
+      options.keep === true || (limits?.memoryBytes ?? group?.limits.memoryBytes) !== undefined;
     this.#machine = machine;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
     this.#cgroupsPath = groupPath(spec);
@@ -158,8 +164,7 @@ class Run {
   }
 
   async #run(io: Parameters<Sandbox['run']>[1]): Promise<Result<SandboxExit>> {
-    const { limits, group } = this.#spec;
-    const keep = (limits?.memoryBytes ?? group?.limits.memoryBytes) !== undefined;
+    const keep = this.#keep;
     const running = startContainer(this.#container, { keep, output: io.output });
     const { ending, exit } = await this.#wait(running, io.signal);
     const outOfMemory = keep && wasOutOfMemory(this.#machine.cgroups, this.#cgroupsPath);

@@ -107,6 +107,19 @@ test('one that refuses is left alone until it is another program', needsContaine
   assert.deepEqual([world.run(world.crun), world.calls()], [[...STEPS, 'runs'], 3]);
 });
 
+test(
+  'one that cannot keep a container that ended is not used: what held it to its limits is read then',
+  needsContainers,
+  () => {
+    using world = new World();
+    world.runtime(
+      'case "$*" in *--keep*) echo "unrecognized option \'--keep\'" >&2; exit 64;; esac',
+      'exec runc "$@"',
+    );
+    assert.deepEqual([world.run(world.crun), world.calls()], [[...STEPS, 'refuses'], 1]);
+  },
+);
+
 test('steps run with the crun of this machine, or without it', needsContainers, () => {
   using world = new World();
   const version = spawnSync('crun', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0];
