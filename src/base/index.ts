@@ -16,6 +16,7 @@ export { type GoJson, goJson, goString } from './go-json.ts';
 export { Inflight } from './inflight.ts';
 export { INODE_TYPES, type InodeType } from './inode-types.ts';
 export { isRecord, parseJson } from './json.ts';
+export { linesOf } from './lines-of.ts';
 export { makeDirectory, makeImageDirectory } from './make-directory.ts';
 export { noteUse } from './note-use.ts';
 export { byCodeUnit, byUtf8 } from './order.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno, type Result } from '../base/index.ts';
+import { linesOf, type Result } from '../base/index.ts';
 import type { SandboxExit, SandboxSpec } from '../ports/index.ts';
 import { RUNTIME_ENV } from './run-runtime.ts';
 
@@ -68,13 +68,4 @@ function find(name: string): { readonly path: string; readonly stamp: string } |
     if (stat?.isFile() === true) return { path, stamp: `${stat.ino} ${stat.size} ${stat.mtimeMs}` };
   }
   return undefined;
-}
-
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (e) {
-    if (isErrno(e, 'ENOENT')) return [];
-    throw e;
-  }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FailureError, isErrno, removeAbandoned, temporaryName } from '../base/index.ts';
+import { FailureError, isErrno, linesOf, removeAbandoned, temporaryName } from '../base/index.ts';
 import type { EarlierData } from './pack-data.ts';
 import { COPIED, LARGE } from './pack-index.ts';
 import type { PackView } from './pack-view.ts';
@@ -53,16 +53,6 @@ export class RecentPacks {
 }
 
 const NAME = /^[0-9a-f]{24}\.pack$/;
-
-/** Lines of a file; none when another process has removed it. */
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (e) {
-    if (isErrno(e, 'ENOENT')) return [];
-    throw e;
-  }
-}
 
 function namesOf(dir: string): string[] {
   try {
