@@ -87,7 +87,7 @@ test('a release that one side leaves open is equal to any, an epoch outweighs ev
 const part = fc.stringMatching(/^(?:[0-9]{1,3}|[a-zA-Z]{1,2}|[~^._+]){1,5}$/);
 
 test('generated versions are ordered as by rpm itself', needsRpm, () => {
-  const seed = Number(process.env['VARVE_SEED'] ?? Date.now() % 1_000_000_000);
+  const seed = Number(process.env['VARVE_SEED'] ?? 20_261_121);
   const fixed = ORDERED.flatMap((a) => ORDERED.map((b): [string, string] => [a, b]));
   const pairs = [...fixed, ...fc.sample(fc.tuple(part, part), { seed, numRuns: 2000 })];
   const calls = pairs.map(([a, b]) => `print(rpm.vercmp("${a}","${b}")..";")`).join(' ');

@@ -6,6 +6,8 @@ import { note } from '../../rig/golden.ts';
 import { libsolvChoice, needsTestsolv, record } from '../../rig/testsolv.ts';
 
 const CASES = 400;
+/** `VARVE_SEED=N` makes up others. */
+const SEED = 20_261_121;
 const ARCHITECTURES = ['x86_64', 'i686'];
 
 const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f');
@@ -77,7 +79,7 @@ const world = fc.record({
 });
 
 test('made-up repositories are resolved as by libsolv', needsTestsolv, () => {
-  const seed = Number(process.env['VARVE_SEED'] ?? Date.now() % 1_000_000_000);
+  const seed = Number(process.env['VARVE_SEED'] ?? SEED);
   const differences: string[] = [];
   let solved = 0;
   for (const { records, wishes, recommends } of fc.sample(world, { seed, numRuns: CASES })) {
@@ -91,6 +93,16 @@ test('made-up repositories are resolved as by libsolv', needsTestsolv, () => {
   }
   note(`${CASES} repositories compared with libsolv (seed ${seed}): ${solved} have a solution`);
   assert.deepEqual(differences, []);
+});
+
+test('a condition of a recommendation installs nothing whose own requirements are not met', () => {
+  const records = [
+    record({ name: 'f', requires: ['v'] }),
+    record({ name: 'd', provides: ['v'] }),
+    record({ name: 'c', conflicts: ['d'], recommends: ['(c if f else c >= 3)'] }),
+  ];
+  // Debian 12's libsolv installs f too, which nothing gives its v: it has made no rules for what only a condition names.
+  assert.deepEqual(choice(records, ['c'], true), ['c-1-1.noarch']);
 });
 
 function choice(records: readonly RpmRecord[], wishes: readonly string[], recommends: boolean) {
