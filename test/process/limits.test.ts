@@ -19,8 +19,9 @@ test('limits of memory, processes and time end a step with a message that names 
     ],
     ['busybox sleep 600', ['--step-timeout', '0.5'], /time limit of 0\.5 s exceeded/],
     [
-      'busybox sleep 9 & busybox sleep 9 & busybox sleep 9 & busybox sleep 9',
-      ['--pids-limit', '3'],
+      // More than the threads of the runtime, which begins in the control group of the step.
+      'i=0; while test $i -lt 60; do busybox sleep 9 & i=$((i+1)); done',
+      ['--pids-limit', '32'],
       /can't fork: Resource temporarily unavailable/,
     ],
     [
